@@ -1,0 +1,40 @@
+#pragma once
+
+// A fixed set of threads for loops over independent pieces.
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "absl/functional/function_ref.h"
+#include "absl/strings/string_view.h"
+
+namespace neumf {
+
+class ThreadPool {
+ public:
+  // `num_threads` >= 1 counts the caller: ThreadPool(1) starts none. The
+  // threads carry `name`.
+  ThreadPool(size_t num_threads, absl::string_view name);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  size_t num_threads() const;
+
+  // Calls body(index, thread) once for each index < count, thread <
+  // num_threads(), the calling thread helping, and returns when all are done.
+  // Which thread takes which index is not fixed. One call at a time: callers
+  // from several threads take turns.
+  void ParallelFor(size_t count,
+                   absl::FunctionRef<void(size_t index, size_t thread)> body);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// Gives the calling thread a name (at most 15 bytes are kept).
+void SetThreadName(absl::string_view name);
+
+}  // namespace neumf

@@ -1,0 +1,98 @@
+#pragma once
+
+// Opens a checkpoint file and reads it once, believing nothing that it says.
+//
+//   NEUMF_ASSIGN_OR_RETURN(auto reader, CheckpointReader::Open(files, path, {}));
+//   const CheckpointInfo& info = reader->info();      // sizes, before any data
+//   NEUMF_ASSIGN_OR_RETURN(auto builder, MakeScorerBuilder(..., info.shape, ...
+//   NEUMF_ASSIGN_OR_RETURN(ServingModel model,
+//                          reader->Read([&](const ItemRows& rows) {
+//                            return builder->Add(rows);
+//                          }));
+//
+// The item tables, by far the largest part, are never held here: they go to the
+// sink in blocks of a few MiB, so the peak is what the packer keeps plus one
+// block. The weights of the network are read by Open(), so a packer can be made
+// before the items come.
+//
+// CONTRACT
+// 1. BOUNDED. The header is parsed within the limits of
+//    docs/checkpoint_format.md; nothing is allocated by a size that the file's
+//    real length does not back.
+// 2. VERIFIED. Read() returns OK only when every tensor's SHA-256 is the
+//    manifest's, every value is finite, ids are unique UTF-8, seen rows ascend,
+//    and no score can overflow. Until then what went to the sink is provisional:
+//    drop the packer when Read() fails.
+// 3. STEADY. One descriptor, opened once and read, never mapped: a file that is
+//    truncated or rewritten meanwhile gives an error or the bytes first hashed,
+//    never a crash.
+//
+// Errors name the file, the tensor and the reason. DATA_LOSS: the content is
+// damaged, foreign or lies about itself. FAILED_PRECONDITION: a format version
+// or feature that this program does not know. UNAVAILABLE and the other codes of
+// ErrnoStatus(): the file could not be read.
+//
+// A reader belongs to one thread.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/file_system.h"
+#include "checkpoint/manifest.h"
+#include "checkpoint/safetensors.h"
+#include "model/serving_model.h"
+
+namespace neumf {
+
+// What a header says, checked for shapes and types but not yet for content.
+struct CheckpointInfo {
+  std::string path;
+  FileInfo file;
+  std::string digest;  // SHA-256 of the header in hex: it holds all digests
+  ModelShape shape;
+  Manifest manifest;
+  std::vector<std::string> ignored_tensors;  // of no known feature: skipped
+};
+
+class CheckpointReader {
+ public:
+  struct Options {
+    // Largest piece read at once, in bytes. More costs memory and brings little.
+    size_t block_bytes = 4 << 20;
+  };
+
+  static absl::StatusOr<std::unique_ptr<CheckpointReader>> Open(
+      FileSystem& files, absl::string_view path, const Options& options);
+
+  const CheckpointInfo& info() const { return info_; }
+  // Read and verified by Open().
+  const ScoreNetwork& network() const { return network_; }
+  const SafetensorsHeader& header() const { return header_; }
+
+  // All but the item tables, which go to `sink`. Call it once.
+  absl::StatusOr<ServingModel> Read(ItemRowsSink sink);
+
+ private:
+  CheckpointReader(std::unique_ptr<ReadableFile> file, const Options& options);
+
+  std::unique_ptr<ReadableFile> file_;
+  Options options_;
+  SafetensorsHeader header_;
+  CheckpointInfo info_;
+  ScoreNetwork network_;
+};
+
+// A whole checkpoint in memory, item tables row-major: for tools and tests.
+struct LoadedCheckpoint {
+  CheckpointInfo info;
+  ServingModel model;
+  ItemTables items;
+};
+absl::StatusOr<LoadedCheckpoint> LoadCheckpoint(FileSystem& files,
+                                                absl::string_view path);
+
+}  // namespace neumf

@@ -1,0 +1,41 @@
+#pragma once
+
+// Writes a checkpoint and publishes it under the next free version number.
+//
+// Publishing is one rename of a finished, synced file, so a reader meets all of
+// a version or none of it; whatever fails or dies before leaves at most a
+// temporary dot-file. A published version is never overwritten: two publishers
+// that race for one number get two numbers.
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/file_system.h"
+#include "checkpoint/manifest.h"
+#include "model/serving_model.h"
+
+namespace neumf {
+
+// Writes `model` and `items` as `path`, which must not exist; the caller renames
+// it. `manifest.tensors` and `manifest.activation` are filled in here.
+// INVALID_ARGUMENT when the model does not pass Validate().
+absl::Status WriteCheckpointFile(FileSystem& files, absl::string_view path,
+                                 const ServingModel& model,
+                                 const ItemTables& items,
+                                 const Manifest& manifest);
+
+struct PublishedCheckpoint {
+  uint64_t version = 0;
+  std::string path;
+};
+
+// Writes under a temporary name in `directory`, which is made when missing, and
+// renames to the largest version there plus one. Errors say what could not be
+// done; the temporary file is removed.
+absl::StatusOr<PublishedCheckpoint> PublishCheckpoint(
+    FileSystem& files, absl::string_view directory, const ServingModel& model,
+    const ItemTables& items, const Manifest& manifest);
+
+}  // namespace neumf

@@ -1,0 +1,60 @@
+# One function a kind of target, so that a folder's list file only names files
+# and what they use.
+include(GoogleTest)
+
+function(_neumf_common target)
+  target_compile_features(${target} PUBLIC cxx_std_17)
+  target_link_libraries(${target} PRIVATE neumf_warnings)
+  if(NEUMF_TIDY)
+    set_target_properties(${target} PROPERTIES CXX_CLANG_TIDY "clang-tidy-14;--quiet")
+  endif()
+endfunction()
+
+# neumf_library(NAME name SRCS ... [HDRS ...] [DEPS ...] [PRIVATE_DEPS ...])
+# makes the static library neumf::name. Includes start at the repository's root.
+function(neumf_library)
+  cmake_parse_arguments(ARG "" "NAME" "SRCS;HDRS;DEPS;PRIVATE_DEPS" ${ARGN})
+  add_library(neumf_${ARG_NAME} STATIC ${ARG_SRCS} ${ARG_HDRS})
+  add_library(neumf::${ARG_NAME} ALIAS neumf_${ARG_NAME})
+  target_include_directories(neumf_${ARG_NAME} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_link_libraries(neumf_${ARG_NAME} PUBLIC ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})
+  _neumf_common(neumf_${ARG_NAME})
+endfunction()
+
+# neumf_program(NAME neumf-server SRCS ... DEPS ...) puts a program into bin/.
+function(neumf_program)
+  cmake_parse_arguments(ARG "" "NAME" "SRCS;DEPS" ${ARGN})
+  add_executable(${ARG_NAME} ${ARG_SRCS})
+  target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS})
+  set_target_properties(${ARG_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+  _neumf_common(${ARG_NAME})
+  add_dependencies(programs ${ARG_NAME})
+endfunction()
+
+# neumf_test(NAME base_test SRCS ... DEPS ... [LABELS ...] [TIMEOUT s]): one
+# GoogleTest binary, one ctest entry. The label grpc marks what tsan leaves out.
+function(neumf_test)
+  cmake_parse_arguments(ARG "" "NAME;TIMEOUT" "SRCS;DEPS;LABELS" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  add_executable(${ARG_NAME} ${ARG_SRCS})
+  target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS} neumf::test_support GTest::gmock_main)
+  set_target_properties(${ARG_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  _neumf_common(${ARG_NAME})
+  add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME})
+  set_tests_properties(${ARG_NAME} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
+    ENVIRONMENT "${NEUMF_TEST_ENVIRONMENT}")
+endfunction()
+
+# neumf_python_test(NAME recommend_test SCRIPT file.py [LABELS ...] [TIMEOUT s])
+# runs a script with Debian's Python, which is the one that has Debian's modules.
+function(neumf_python_test)
+  cmake_parse_arguments(ARG "" "NAME;SCRIPT;TIMEOUT" "LABELS" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 300)
+  endif()
+  add_test(NAME ${ARG_NAME} COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_SCRIPT})
+  set_tests_properties(${ARG_NAME} PROPERTIES LABELS "python;${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
+    SKIP_RETURN_CODE 77 ENVIRONMENT "${NEUMF_TEST_ENVIRONMENT}")
+endfunction()

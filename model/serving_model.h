@@ -1,0 +1,131 @@
+#pragma once
+
+// The serving form: the one shape into which every trained model is folded.
+//
+//   score(u, i) = user.gmf[u] . item.gmf[i] + item.bias[i]
+//               + head . act(W_L ... act(W_2 act(user.tower[u] + item.tower[i])
+//                                        + b_2) ... + b_L) + c
+//
+// NeuMF's first layer is split over its two inputs when a checkpoint is
+// exported (the user's half, with the bias, is user.tower; the item's half is
+// item.tower), so scoring a pair never computes it.
+//
+// Letters: U users, I items, G gmf width, H tower width (= H1), L tower layers,
+// layer 1 being the folded one, widths H1 .. HL. G = 0 or H = 0 leaves that part
+// out, never both.
+//
+// These types are plain values: built by one thread, then shared as const.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "base/aligned_matrix.h"
+#include "model/id_table.h"
+#include "model/seen_sets.h"
+
+namespace neumf {
+
+// Of every tower layer, the first included.
+enum class Activation { kRelu, kTanh, kSigmoid };
+
+// Sizes of a model; known from a checkpoint's header before any data is read.
+struct ModelShape {
+  uint64_t num_users = 0;              // U
+  uint64_t num_items = 0;              // I
+  uint32_t gmf_width = 0;              // G
+  std::vector<uint32_t> tower_widths;  // H1 .. HL; empty without a tower
+  bool has_item_bias = false;
+
+  bool has_tower() const { return !tower_widths.empty(); }
+  // H; 0 without a tower.
+  uint32_t tower_width() const { return has_tower() ? tower_widths[0] : 0; }
+};
+
+// What any neumf program accepts. Rows are 32-bit everywhere.
+struct ModelLimits {
+  static constexpr uint64_t kMaxUsers = 4'000'000'000;
+  static constexpr uint64_t kMaxItems = 4'000'000'000;
+  static constexpr uint32_t kMaxWidth = 4096;
+  static constexpr uint32_t kMaxTowerLayers = 16;
+};
+
+// INVALID_ARGUMENT that names what is out of range.
+absl::Status ValidateShape(const ModelShape& shape);
+
+// Tower layer 2, 3, ...: y = act(weight x + bias).
+struct DenseLayer {
+  uint32_t in = 0;
+  uint32_t out = 0;
+  std::vector<float> weight;  // [out, in] row-major
+  std::vector<float> bias;    // [out]
+};
+
+// All weights of the scoring function that belong to no user and no item.
+struct ScoreNetwork {
+  Activation activation = Activation::kRelu;
+  std::vector<DenseLayer> layers;  // layers 2 .. L
+  std::vector<float> head_weight;  // [HL]; empty without a tower
+  float head_bias = 0;             // c
+};
+
+struct UserTables {
+  AlignedMatrix gmf;    // [U, G]
+  AlignedMatrix tower;  // [U, H]
+};
+
+// Row-major item tables: what an exporter has and the reference scorer reads.
+// The daemon never holds them: it packs rows as they stream in.
+struct ItemTables {
+  AlignedMatrix gmf;        // [I, G]
+  AlignedMatrix tower;      // [I, H]
+  std::vector<float> bias;  // [I]; empty: all 0
+};
+
+// All of a checkpoint but the item tables.
+struct ServingModel {
+  ModelShape shape;
+  ScoreNetwork network;
+  UserTables users;
+  IdTable user_ids;  // U ids
+  IdTable item_ids;  // I ids
+  SeenSets seen;     // U rows
+  std::vector<float> popularity;      // [I]; empty: no popularity fallback
+  std::vector<uint64_t> user_hashes;  // [U] ascending; empty: rows in any order
+};
+
+enum class ItemTable { kTower, kGmf, kBias };
+
+// "item.tower", "item.gmf" or "item.bias".
+const char* ItemTableName(ItemTable table);
+
+// A run of consecutive rows of one item table on its way from a checkpoint to a
+// scorer. `values` is [num_rows, width] row-major, width being H, G or 1, and
+// belongs to the caller of the sink.
+struct ItemRows {
+  ItemTable table = ItemTable::kTower;
+  uint64_t first_row = 0;
+  uint64_t num_rows = 0;
+  const float* values = nullptr;
+};
+
+// Takes rows in ascending order within a table, each row once; tables in any
+// order. A failure stops whoever feeds it and is passed on.
+using ItemRowsSink = absl::FunctionRef<absl::Status(const ItemRows&)>;
+
+// Feeds all of `items` to `sink`.
+absl::Status StreamItemTables(const ItemTables& items, ItemRowsSink sink);
+
+// The other direction: tables for `shape`, to be filled by StoreItemRows().
+ItemTables MakeItemTables(const ModelShape& shape);
+void StoreItemRows(const ItemRows& rows, ItemTables& items);
+
+// Shapes that fit each other and `model.shape`, seen rows below I, finite
+// values. The first misfit is INVALID_ARGUMENT and named.
+absl::Status Validate(const ServingModel& model);
+absl::Status Validate(const ModelShape& shape, const ItemTables& items);
+
+}  // namespace neumf

@@ -1,0 +1,54 @@
+#pragma once
+
+// A FileSystem over a real one whose calls can be made to fail, so that a test
+// can walk through every point at which a disk may give up.
+
+#include <atomic>
+#include <memory>
+
+#include "base/file_system.h"
+
+namespace neumf {
+
+class FaultyFileSystem : public FileSystem {
+ public:
+  // `base` must outlive this.
+  explicit FaultyFileSystem(FileSystem* base) : base_(base) {}
+
+  // The `nth` call from now on (1 is the next), of files' methods too, fails
+  // with `error`; the calls after it succeed again. A failing Append first
+  // writes half of its bytes.
+  void FailCall(int nth, absl::Status error);
+  // Like FailCall, and every call after it fails too: the machine has died.
+  void FailFrom(int nth, absl::Status error);
+  void StopFailing();
+  // Calls made since the last of the three methods above.
+  int num_calls() const;
+
+  absl::StatusOr<std::unique_ptr<ReadableFile>> OpenForRead(
+      absl::string_view path) override;
+  absl::StatusOr<std::unique_ptr<WritableFile>> CreateNew(
+      absl::string_view path) override;
+  absl::Status RenameNoReplace(absl::string_view from,
+                               absl::string_view to) override;
+  absl::Status Rename(absl::string_view from, absl::string_view to) override;
+  absl::Status Remove(absl::string_view path) override;
+  absl::Status SyncDirectory(absl::string_view directory) override;
+  absl::StatusOr<std::vector<std::string>> ListDirectory(
+      absl::string_view directory) override;
+  absl::StatusOr<FileInfo> Stat(absl::string_view path) override;
+  absl::Status CreateDirectories(absl::string_view directory) override;
+
+  // For the files that this one opens: counts a call, and its error if it is
+  // to fail.
+  absl::Status NextCall();
+
+ private:
+  FileSystem* const base_;
+  std::atomic<int> calls_{0};
+  std::atomic<int> fail_at_{0};  // 0: never
+  std::atomic<bool> fail_after_{false};
+  absl::Status error_;
+};
+
+}  // namespace neumf
