@@ -1,0 +1,77 @@
+#include "base/aligned_matrix.h"
+
+#include <sys/mman.h>
+
+#include <cstdint>
+#include <limits>
+#include <new>
+#include <utility>
+
+namespace neumf {
+namespace {
+
+constexpr size_t kPageBytes = 4096;
+constexpr size_t kHugePageBytes = size_t{2} << 20;
+
+size_t RoundUp(size_t value, size_t unit) {
+  return (value + unit - 1) / unit * unit;
+}
+
+// What is mapped for `size` floats; always the same for the same size, so that
+// it need not be stored.
+size_t MappedBytes(size_t size) {
+  const size_t bytes = size * sizeof(float);
+  return RoundUp(bytes, bytes >= kHugePageBytes ? kHugePageBytes : kPageBytes);
+}
+
+void* Map(size_t num_bytes) {
+  void* const memory = mmap(nullptr, num_bytes, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw std::bad_alloc();
+  return memory;
+}
+
+// mmap aligns to pages only: maps one huge page more and gives back what lies
+// before and after the aligned part.
+void* MapHuge(size_t num_bytes) {
+  char* const memory = static_cast<char*>(Map(num_bytes + kHugePageBytes));
+  const size_t misfit = reinterpret_cast<uintptr_t>(memory) % kHugePageBytes;
+  const size_t before = misfit == 0 ? 0 : kHugePageBytes - misfit;
+  char* const aligned = memory + before;
+  if (before > 0) munmap(memory, before);
+  munmap(aligned + num_bytes, kHugePageBytes - before);
+  // Only a wish: where the system has no huge pages, small ones do.
+  madvise(aligned, num_bytes, MADV_HUGEPAGE);
+  return aligned;
+}
+
+float* Allocate(size_t size) {
+  if (size == 0) return nullptr;
+  if (size > std::numeric_limits<size_t>::max() / (2 * sizeof(float))) {
+    throw std::bad_alloc();
+  }
+  const size_t num_bytes = MappedBytes(size);
+  return static_cast<float*>(num_bytes >= kHugePageBytes ? MapHuge(num_bytes)
+                                                         : Map(num_bytes));
+}
+
+}  // namespace
+
+AlignedBuffer::AlignedBuffer(size_t size)
+    : data_(Allocate(size)), size_(size) {}
+
+AlignedBuffer::~AlignedBuffer() {
+  if (data_ != nullptr) munmap(data_, MappedBytes(size_));
+}
+
+AlignedBuffer::AlignedBuffer(AlignedBuffer&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
+
+AlignedBuffer& AlignedBuffer::operator=(AlignedBuffer&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+}  // namespace neumf

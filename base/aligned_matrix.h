@@ -3,8 +3,8 @@
 // Float storage for tables: large, aligned, outside malloc.
 //
 // The memory comes from mmap, so that freeing a table gives it back to the
-// system at once, and is aligned to 2 MiB when it is that large, with huge pages
-// asked for. It starts as zeros.
+// system at once, and is aligned to 2 MiB when it is that large, with huge
+// pages asked for. It starts as zeros.
 
 #include <cstddef>
 #include <cstdint>

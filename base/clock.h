@@ -17,7 +17,8 @@ class Clock {
   // Wall time: for timestamps that people and other machines read. May jump.
   virtual absl::Time WallNow() const = 0;
 
-  // Time since some fixed moment, never going back: for intervals and deadlines.
+  // Time since some fixed moment, never going back: for intervals and
+  // deadlines.
   virtual absl::Duration MonotonicNow() const = 0;
 
   // Waits on `condition` until it is signalled or `MonotonicNow()` reaches

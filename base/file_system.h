@@ -60,6 +60,7 @@ class FileSystem {
  public:
   virtual ~FileSystem() = default;
 
+  // INVALID_ARGUMENT for anything but a regular file.
   virtual absl::StatusOr<std::unique_ptr<ReadableFile>> OpenForRead(
       absl::string_view path) = 0;
   // ALREADY_EXISTS when there is something under that name.

@@ -42,7 +42,7 @@ class LogEvent {
 
 // For broken invariants of our own, never for what comes from outside. Stays on
 // in release builds.
-#define NEUMF_CHECK(condition)                                       \
-  (static_cast<bool>(condition)                                      \
-       ? static_cast<void>(0)                                        \
+#define NEUMF_CHECK(condition)  \
+  (static_cast<bool>(condition) \
+       ? static_cast<void>(0)   \
        : ::neumf::CheckFailed(__FILE__, __LINE__, #condition))

@@ -27,17 +27,18 @@ absl::Status ErrnoStatus(int error_number, absl::string_view context);
 
 }  // namespace neumf
 
-#define NEUMF_RETURN_IF_ERROR(expression)                     \
-  do {                                                        \
-    absl::Status neumf_status = (expression);                 \
-    if (!neumf_status.ok()) return neumf_status;              \
+#define NEUMF_RETURN_IF_ERROR(expression)        \
+  do {                                           \
+    absl::Status neumf_status = (expression);    \
+    if (!neumf_status.ok()) return neumf_status; \
   } while (false)
 
 #define NEUMF_CONCAT_INNER(a, b) a##b
 #define NEUMF_CONCAT(a, b) NEUMF_CONCAT_INNER(a, b)
 
-#define NEUMF_ASSIGN_OR_RETURN(declaration, expression) \
-  NEUMF_ASSIGN_OR_RETURN_IMPL(NEUMF_CONCAT(neumf_status_or_, __LINE__), declaration, expression)
+#define NEUMF_ASSIGN_OR_RETURN(declaration, expression)                 \
+  NEUMF_ASSIGN_OR_RETURN_IMPL(NEUMF_CONCAT(neumf_status_or_, __LINE__), \
+                              declaration, expression)
 
 #define NEUMF_ASSIGN_OR_RETURN_IMPL(name, declaration, expression) \
   auto name = (expression);                                        \

@@ -25,7 +25,7 @@ class ThreadPool {
   // Calls body(index, thread) once for each index < count, thread <
   // num_threads(), the calling thread helping, and returns when all are done.
   // Which thread takes which index is not fixed. One call at a time: callers
-  // from several threads take turns.
+  // from several threads take turns. `body` neither throws nor calls this.
   void ParallelFor(size_t count,
                    absl::FunctionRef<void(size_t index, size_t thread)> body);
 
