@@ -36,8 +36,8 @@ class IdTable {
 
   // Valid as long as the table. REQUIRES: row < size().
   absl::string_view id(uint64_t row) const {
-    return absl::string_view(bytes_).substr(
-        offsets_[row], offsets_[row + 1] - offsets_[row]);
+    return absl::string_view(bytes_).substr(offsets_[row],
+                                            offsets_[row + 1] - offsets_[row]);
   }
 
   std::optional<uint32_t> Find(absl::string_view id) const;

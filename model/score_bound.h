@@ -4,9 +4,9 @@
 //
 // Finite weights can still overflow float32 (inf - inf is NaN, and a NaN
 // compares false and vanishes from a ranking in silence), so a model whose
-// scores, or any value on the way to them, could pass FLT_MAX is refused when it
-// is loaded. The recurrence is that of interval propagation: layer outputs are
-// bounded by |W| times the bound of their inputs, plus |b|.
+// scores, or any value on the way to them, could pass FLT_MAX is refused when
+// it is loaded. The recurrence is that of interval propagation: layer outputs
+// are bounded by |W| times the bound of their inputs, plus |b|.
 //
 //   ScoreBound bound(shape);
 //   bound.AddUsers(users);  bound.AddItems(rows);  // any number of times
@@ -28,18 +28,21 @@ class ScoreBound {
   void AddUsers(const UserTables& users);
   void AddItems(const ItemRows& rows);
 
-  // The bound in float64.
+  // The bound in float64. REQUIRES, as Check() does: `network` fits the shape.
   double Bound(const ScoreNetwork& network) const;
 
-  // INVALID_ARGUMENT when some intermediate value may pass FLT_MAX.
+  // INVALID_ARGUMENT, naming the layer, when some value may pass FLT_MAX.
   absl::Status Check(const ScoreNetwork& network) const;
 
  private:
+  // Of what goes into the activation of tower layers 1 .. L, then of the score.
+  std::vector<double> StageBounds(const ScoreNetwork& network) const;
+
   std::vector<double> user_gmf_;    // [G] largest |value| of each column
   std::vector<double> user_tower_;  // [H]
   std::vector<double> item_gmf_;    // [G]
   std::vector<double> item_tower_;  // [H]
-  double item_bias_ = 0;
+  std::vector<double> item_bias_ = {0};
 };
 
 }  // namespace neumf

@@ -11,8 +11,8 @@
 // item.tower), so scoring a pair never computes it.
 //
 // Letters: U users, I items, G gmf width, H tower width (= H1), L tower layers,
-// layer 1 being the folded one, widths H1 .. HL. G = 0 or H = 0 leaves that part
-// out, never both.
+// layer 1 being the folded one, widths H1 .. HL. G = 0 or H = 0 leaves that
+// part out, never both.
 //
 // These types are plain values: built by one thread, then shared as const.
 
@@ -22,6 +22,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "base/aligned_matrix.h"
 #include "model/id_table.h"
@@ -90,9 +91,9 @@ struct ServingModel {
   ModelShape shape;
   ScoreNetwork network;
   UserTables users;
-  IdTable user_ids;  // U ids
-  IdTable item_ids;  // I ids
-  SeenSets seen;     // U rows
+  IdTable user_ids;                   // U ids
+  IdTable item_ids;                   // I ids
+  SeenSets seen;                      // U rows
   std::vector<float> popularity;      // [I]; empty: no popularity fallback
   std::vector<uint64_t> user_hashes;  // [U] ascending; empty: rows in any order
 };
@@ -123,8 +124,15 @@ absl::Status StreamItemTables(const ItemTables& items, ItemRowsSink sink);
 ItemTables MakeItemTables(const ModelShape& shape);
 void StoreItemRows(const ItemRows& rows, ItemTables& items);
 
-// Shapes that fit each other and `model.shape`, seen rows below I, finite
-// values. The first misfit is INVALID_ARGUMENT and named.
+// OK when no value of `values` [rows, width] row-major is NaN or infinite.
+// Otherwise INVALID_ARGUMENT: "name: value 3 of row 7 is not finite".
+// REQUIRES: width > 0.
+absl::Status CheckFinite(absl::string_view name, absl::Span<const float> values,
+                         uint64_t width);
+
+// Shapes that fit each other and `model.shape`, seen rows below I, user hashes
+// that are those of the ids, finite values. The first misfit is
+// INVALID_ARGUMENT and named.
 absl::Status Validate(const ServingModel& model);
 absl::Status Validate(const ModelShape& shape, const ItemTables& items);
 

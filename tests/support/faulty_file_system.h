@@ -3,10 +3,12 @@
 // A FileSystem over a real one whose calls can be made to fail, so that a test
 // can walk through every point at which a disk may give up.
 
-#include <atomic>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "base/file_system.h"
+#include "base/mutex.h"
 
 namespace neumf {
 
@@ -44,11 +46,15 @@ class FaultyFileSystem : public FileSystem {
   absl::Status NextCall();
 
  private:
+  void Arm(int nth, bool and_after, absl::Status error);
+
   FileSystem* const base_;
-  std::atomic<int> calls_{0};
-  std::atomic<int> fail_at_{0};  // 0: never
-  std::atomic<bool> fail_after_{false};
-  absl::Status error_;
+
+  mutable Mutex mutex_;
+  int calls_ ABSL_GUARDED_BY(mutex_) = 0;
+  int fail_at_ ABSL_GUARDED_BY(mutex_) = 0;  // 0: never
+  bool fail_after_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status error_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace neumf
