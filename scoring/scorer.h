@@ -5,7 +5,8 @@
 // backend ever writes a score matrix.
 //
 //   NEUMF_ASSIGN_OR_RETURN(auto builder,
-//                          MakeScorerBuilder(Backend::kCpu, shape, network, {}));
+//                          MakeScorerBuilder(Backend::kCpu, shape, network,
+//                          {}));
 //   NEUMF_RETURN_IF_ERROR(StreamItemTables(items, [&](const ItemRows& rows) {
 //     return builder->Add(rows);
 //   }));
@@ -26,8 +27,8 @@
 //                then + 0.0f.
 // 3. COUNT. A ranking holds min(k, eligible) distinct items.
 // 4. ELIGIBLE. An item is eligible when it is not in `seen`, not in `excluded`,
-//    allowed by `allow_mask` where there is one, and in `allow_rows` where there
-//    are some.
+//    allowed by `allow_mask` where there is one, and in `allow_rows` where
+//    there are some.
 
 #include <atomic>
 #include <cstdint>
@@ -45,8 +46,8 @@ namespace neumf {
 
 // One user's question. It owns nothing: what it points to must outlive Rank().
 struct RankQuery {
-  const float* user_gmf = nullptr;    // [G]
-  const float* user_tower = nullptr;  // [H]
+  const float* user_gmf = nullptr;      // [G]
+  const float* user_tower = nullptr;    // [H]
   absl::Span<const uint32_t> seen;      // rows to leave out, strictly ascending
   absl::Span<const uint32_t> excluded;  // more of the same, strictly ascending
   const ItemMask* allow_mask = nullptr;  // [I]; null allows every item
