@@ -1,0 +1,32 @@
+#pragma once
+
+// Which data a command works on, as its flags say it.
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/file_system.h"
+#include "data/event_log.h"
+#include "data/split.h"
+
+namespace neumf {
+
+struct DataSource {
+  std::string path;     // a directory; for csv a file will do
+  std::string format;   // "ml-100k" or "csv"
+  std::string columns;  // names of a CSV file's columns; empty: the defaults
+  uint64_t max_bad_lines = 0;
+};
+
+// Reads it all, and says on stderr what was left out. INVALID_ARGUMENT names
+// the formats that there are.
+absl::StatusOr<EventLog> ReadEvents(FileSystem& files,
+                                    const DataSource& source);
+
+// "test" or "validation"; INVALID_ARGUMENT names `flag` and the choices.
+absl::StatusOr<HeldOut> ParseHeldOut(absl::string_view flag,
+                                     absl::string_view text);
+
+}  // namespace neumf

@@ -1,0 +1,246 @@
+// neumf-train: trains models and publishes them as checkpoints, evaluates
+// published checkpoints. This file only turns flags into options.
+
+#include <cstdio>
+#include <exception>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/reflection.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "base/clock.h"
+#include "base/file_system.h"
+#include "base/status_macros.h"
+#include "trainer/evaluate_command.h"
+#include "trainer/recipes.h"
+#include "trainer/stop_signal.h"
+#include "trainer/train_command.h"
+
+// Of train and evaluate.
+ABSL_FLAG(std::string, data, "", "where the events are: a directory");
+ABSL_FLAG(std::string, format, "ml-100k", "of the data: ml-100k or csv");
+ABSL_FLAG(std::string, columns, "",
+          "csv: names of the columns, as user=userId,item=movieId,"
+          "time=timestamp,rating=rating; empty means user,item");
+ABSL_FLAG(uint64_t, max_bad_lines, 0, "lines of the data to put up with");
+ABSL_FLAG(
+    std::string, split, "",
+    "train: what is left out of training, d2l (each user's last event) or "
+    "none; default d2l. evaluate: test or validation; default test");
+ABSL_FLAG(int, threads, 1,
+          "threads to work with; more do not help models this small");
+ABSL_FLAG(std::string, metrics_out, "", "JSON file to write the metrics to");
+
+// Of train.
+ABSL_FLAG(std::string, out, "",
+          "train: directory to publish the checkpoint in; made when missing");
+ABSL_FLAG(std::string, recipe, "d2l-neumf",
+          "train: a named set of all settings; see neumf-train recipes");
+ABSL_FLAG(std::string, model, "neumf", "train: neumf");
+ABSL_FLAG(std::string, loss, "bpr", "train: bpr");
+ABSL_FLAG(std::string, held_out, "test",
+          "train: what --split d2l leaves out: test, or validation together "
+          "with test");
+ABSL_FLAG(uint64_t, seed, 1, "train: of everything random");
+ABSL_FLAG(std::string, device, "auto", "train: auto or cpu");
+ABSL_FLAG(std::optional<uint32_t>, epochs, std::nullopt,
+          "train: instead of the recipe's");
+ABSL_FLAG(std::optional<uint32_t>, factors, std::nullopt,
+          "train: width of the embeddings, instead of the recipe's");
+ABSL_FLAG(std::optional<std::string>, hidden, std::nullopt,
+          "train: widths of the tower's layers, as 10-10-10, instead of the "
+          "recipe's");
+ABSL_FLAG(std::optional<uint32_t>, batch_size, std::nullopt,
+          "train: train pairs a step, instead of the recipe's");
+ABSL_FLAG(std::optional<double>, learning_rate, std::nullopt,
+          "train: instead of the recipe's");
+ABSL_FLAG(std::optional<double>, weight_decay, std::nullopt,
+          "train: L2 added to every gradient, instead of the recipe's");
+
+// Of evaluate.
+ABSL_FLAG(std::string, checkpoint, "", "evaluate: the file");
+ABSL_FLAG(std::string, protocol, "d2l", "evaluate: d2l");
+
+namespace neumf {
+namespace {
+
+constexpr char kUsage[] =
+    "neumf-train trains recommendation models and publishes checkpoints.\n"
+    "\n"
+    "  neumf-train train --data DIR --format ml-100k|csv --out DIR [flags]\n"
+    "  neumf-train evaluate --checkpoint FILE --data DIR --format ml-100k|csv "
+    "[flags]\n"
+    "  neumf-train recipes\n"
+    "  neumf-train --help | --version\n";
+
+// The flags of this file as --help shows them.
+std::string FlagsHelp() {
+  std::string text;
+  std::map<absl::string_view, absl::CommandLineFlag*> flags;
+  for (const auto& [name, flag] : absl::GetAllFlags()) {
+    if (absl::EndsWith(flag->Filename(), "trainer/main.cc")) {
+      flags.emplace(name, flag);
+    }
+  }
+  for (const auto& [name, flag] : flags) {
+    const std::string value = flag->DefaultValue();
+    absl::StrAppendFormat(&text, "  --%-15s %s%s\n", name, flag->Help(),
+                          value.empty() ? "" : absl::StrCat(" [", value, "]"));
+  }
+  return text;
+}
+
+absl::Status CheckChoice(absl::string_view flag, absl::string_view value,
+                         absl::string_view choices) {
+  for (absl::string_view choice : absl::StrSplit(choices, ", ")) {
+    if (value == choice) return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--", flag, ": this build knows ", choices, ", not '", value, "'"));
+}
+
+DataSource DataFromFlags() {
+  DataSource source;
+  source.path = absl::GetFlag(FLAGS_data);
+  source.format = absl::GetFlag(FLAGS_format);
+  source.columns = absl::GetFlag(FLAGS_columns);
+  source.max_bad_lines = absl::GetFlag(FLAGS_max_bad_lines);
+  return source;
+}
+
+// --split, or what the command takes it for when it was not given.
+std::string SplitOr(absl::string_view default_split) {
+  const std::string split = absl::GetFlag(FLAGS_split);
+  return split.empty() ? std::string(default_split) : split;
+}
+
+template <typename Flag, typename Value>
+void Override(const Flag& flag, Value* value) {
+  if (const auto given = absl::GetFlag(flag)) *value = *given;
+}
+
+absl::StatusOr<Recipe> RecipeFromFlags() {
+  NEUMF_ASSIGN_OR_RETURN(Recipe recipe,
+                         FindRecipe(absl::GetFlag(FLAGS_recipe)));
+  NEUMF_RETURN_IF_ERROR(
+      CheckChoice("model", absl::GetFlag(FLAGS_model), recipe.model));
+  NEUMF_RETURN_IF_ERROR(
+      CheckChoice("loss", absl::GetFlag(FLAGS_loss), recipe.loss));
+  NEUMF_RETURN_IF_ERROR(
+      CheckChoice("device", absl::GetFlag(FLAGS_device), "auto, cpu"));
+  TrainSettings& settings = recipe.settings;
+  Override(FLAGS_epochs, &settings.epochs);
+  Override(FLAGS_factors, &settings.factors);
+  Override(FLAGS_batch_size, &settings.batch_size);
+  Override(FLAGS_learning_rate, &settings.learning_rate);
+  Override(FLAGS_weight_decay, &settings.weight_decay);
+  if (const auto hidden = absl::GetFlag(FLAGS_hidden)) {
+    NEUMF_ASSIGN_OR_RETURN(settings.hidden, ParseHidden(*hidden));
+  }
+  return recipe;
+}
+
+absl::Status RunTrain() {
+  TrainOptions options;
+  options.data = DataFromFlags();
+  NEUMF_ASSIGN_OR_RETURN(options.recipe, RecipeFromFlags());
+  options.split = SplitOr("d2l");
+  options.held_out = absl::GetFlag(FLAGS_held_out);
+  options.seed = absl::GetFlag(FLAGS_seed);
+  options.threads = absl::GetFlag(FLAGS_threads);
+  options.out = absl::GetFlag(FLAGS_out);
+  options.metrics_out = absl::GetFlag(FLAGS_metrics_out);
+
+  const std::unique_ptr<FileSystem> files = MakePosixFileSystem();
+  const std::unique_ptr<Clock> clock = MakeRealClock();
+  CommandEnvironment environment;
+  environment.files = files.get();
+  environment.clock = clock.get();
+  environment.stop = InstallStopSignals();
+  NEUMF_ASSIGN_OR_RETURN(const std::string path, Train(options, environment));
+  absl::PrintF("%s\n", path);
+  return absl::OkStatus();
+}
+
+absl::Status RunEvaluate() {
+  EvaluateOptions options;
+  options.checkpoint = absl::GetFlag(FLAGS_checkpoint);
+  options.data = DataFromFlags();
+  options.protocol = absl::GetFlag(FLAGS_protocol);
+  options.split = SplitOr("test");
+  options.threads = absl::GetFlag(FLAGS_threads);
+  options.metrics_out = absl::GetFlag(FLAGS_metrics_out);
+
+  const std::unique_ptr<FileSystem> files = MakePosixFileSystem();
+  NEUMF_ASSIGN_OR_RETURN(const nlohmann::json metrics,
+                         Evaluate(options, *files));
+  absl::PrintF("%s\n", metrics.dump(2));
+  return absl::OkStatus();
+}
+
+absl::Status RunCommand(const std::vector<char*>& arguments) {
+  if (arguments.size() != 2) {
+    return absl::InvalidArgumentError(
+        "one command is needed: train, evaluate or recipes; see --help");
+  }
+  const absl::string_view command = arguments[1];
+  if (command == "train") return RunTrain();
+  if (command == "evaluate") return RunEvaluate();
+  if (command == "recipes") {
+    absl::PrintF("%s", DescribeRecipes());
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("no command '", command,
+                   "'; there are train, evaluate and recipes; see --help"));
+}
+
+// --help and --version come before everything else, and end well: Abseil's own
+// --help leaves with status 1.
+bool AnsweredAboutItself(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const absl::string_view argument = argv[i];
+    if (argument == "--help" || argument == "-h") {
+      absl::PrintF("%s\nFlags, with their defaults:\n%s", kUsage, FlagsHelp());
+      return true;
+    }
+    if (argument == "--version") {
+      absl::PrintF("neumf-train %s\n", NEUMF_VERSION);
+      return true;
+    }
+  }
+  return false;
+}
+
+int Main(int argc, char** argv) {
+  if (AnsweredAboutItself(argc, argv)) return 0;
+  const absl::Status status = RunCommand(absl::ParseCommandLine(argc, argv));
+  if (status.ok()) return 0;
+  absl::FPrintF(stderr, "neumf-train: %s\n", status.message());
+  return 1;
+}
+
+}  // namespace
+}  // namespace neumf
+
+int main(int argc, char** argv) {
+  try {
+    return neumf::Main(argc, argv);
+  } catch (const std::exception& error) {
+    // LibTorch and the allocator throw. LibTorch appends a stack trace to its
+    // first line, which says it all.
+    const std::string text = error.what();
+    absl::FPrintF(stderr, "neumf-train: %s\n", text.substr(0, text.find('\n')));
+    return 1;
+  }
+}
