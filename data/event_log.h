@@ -30,8 +30,9 @@ struct EventLog {
 
 // What was left out on the way, for the program to print.
 struct ReadReport {
-  uint64_t num_lines = 0;       // with data, the header not counted
-  uint64_t num_duplicates = 0;  // later events of the same user and item: dropped
+  uint64_t num_lines = 0;  // with data, the header not counted
+  uint64_t num_duplicates =
+      0;  // later events of the same user and item: dropped
   uint64_t num_bad_lines = 0;
   std::vector<std::string> bad_lines;  // the first few, "file:line: reason"
 };

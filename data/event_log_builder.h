@@ -1,0 +1,76 @@
+#pragma once
+
+// What readers share: turns the texts of an event's fields into an EventLog,
+// counting bad lines and duplicates on the way. Belongs to one thread.
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "data/event_log.h"
+#include "data/readers.h"
+
+namespace neumf {
+
+// The fields of one event as the file has them. A file without ratings or times
+// leaves the defaults.
+struct EventText {
+  absl::string_view user;
+  absl::string_view item;
+  absl::string_view rating = "1";
+  absl::string_view time = "0";
+};
+
+// Larger data files are refused.
+constexpr uint64_t kMaxDataFileBytes = uint64_t{1} << 34;
+
+// One or more decimal digits and nothing else.
+bool IsNumber(absl::string_view id);
+
+// `text` in double quotes for an error message: control characters and bytes
+// beyond ASCII escaped, cut when it is long.
+std::string QuotedForMessage(absl::string_view text);
+
+class EventLogBuilder {
+ public:
+  // `path` names the file in errors.
+  explicit EventLogBuilder(absl::string_view path);
+
+  // Takes the event of a line, or counts a bad line when an id is empty, too
+  // long, not UTF-8 or has a NUL in it, the rating is not a finite float or the
+  // time not an integer.
+  void Add(uint64_t line_number, const EventText& text);
+
+  void AddBadLine(uint64_t line_number, absl::string_view reason);
+
+  // Fills `*report`, also when it fails: see readers.h for the errors.
+  absl::StatusOr<EventLog> Finish(const ReadOptions& options,
+                                  ReadReport* report) &&;
+
+ private:
+  // External ids, numbered in the order of their first event.
+  struct IdTable {
+    // Empty when `id` is in the table or may be put there, else what is wrong.
+    absl::string_view Problem(absl::string_view id) const;
+    uint32_t NumberOf(absl::string_view id);
+
+    std::deque<std::string> ids;  // a deque, so that the views in it stay
+    absl::flat_hash_map<absl::string_view, uint32_t> numbers;
+  };
+
+  absl::Status CheckResult(const ReadOptions& options) const;
+
+  const std::string path_;
+  IdTable users_;
+  IdTable items_;
+  std::vector<Event> events_;  // with numbers of the id tables for rows
+  absl::flat_hash_set<uint64_t> pairs_;  // user and item of every event
+  ReadReport report_;
+};
+
+}  // namespace neumf

@@ -2,12 +2,13 @@
 
 // Readers of interaction files. Each reads whole files into an EventLog.
 //
-// Lines may end in CRLF and a file may begin with a byte order mark. An id is the
-// file's text, 1 to 256 bytes of UTF-8. A line that cannot be used is a bad line:
-// reading goes on to count them all, and fails with INVALID_ARGUMENT, naming the
-// first few by file and line, when there are more than `max_bad_lines`. An event
-// of a user and item that came before is dropped and counted. A data set without
-// an event is INVALID_ARGUMENT.
+// Lines may end in CRLF, empty lines are skipped, and a file may begin with a
+// byte order mark. An id is the file's text, 1 to 256 bytes of UTF-8 without
+// NUL. A line that cannot be used is a bad line: reading goes on to count them
+// all, and fails with INVALID_ARGUMENT, naming the first few by file and line,
+// when there are more than `max_bad_lines`. An event of a user and item that
+// came before is dropped and counted. A data set without an event is
+// INVALID_ARGUMENT. `*report` is filled also when bad lines make it fail.
 
 #include <cstdint>
 #include <string>

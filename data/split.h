@@ -29,8 +29,8 @@ struct Split {
 // kD2l is the split of "Dive into Deep Learning" ("seq-aware"): the test event
 // of a user is the FIRST line in file order that has the user's largest time;
 // train is the rest. kValidation applies the same rule once more to the train
-// rows, and the test events are in neither part. A user left without a train
-// event keeps all events in train and has none held out.
+// rows, and the test events are in neither part. Nothing is taken from a user
+// who has one event left, so that every user has a train event.
 Split MakeSplit(const EventLog& log, SplitKind kind, HeldOut held_out);
 
 }  // namespace neumf

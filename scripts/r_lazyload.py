@@ -8,8 +8,8 @@ serialization of that object, compressed.
 
 What comes back: a vector is a list, a factor the list of its labels, a list with
 names a dict, and so a data frame a dict of columns. Missing integers, logicals,
-strings and labels are None, missing reals NaN. What cannot be read, functions
-and environments among it, is a ValueError.
+strings and labels are None, missing reals NaN. Data that is cut off and values
+that this reader does not know, such as functions, are a ValueError.
 """
 
 import bz2
@@ -42,10 +42,10 @@ def read_object(path, name):
 def decompress_file(data):
     """A file that R's saveRDS() compressed with gzip, bzip2 or xz."""
     if data.startswith(b"BZh"):
-        return bz2.decompress(data)
+        return unpack(bz2.decompress, data)
     if data.startswith(b"\xfd7zXZ"):
-        return lzma.decompress(data)
-    return inflate(data)
+        return unpack(lzma.decompress, data)
+    return unpack(inflate, data)
 
 
 def decompress_entry(entry):
@@ -55,22 +55,31 @@ def decompress_entry(entry):
     (length,) = struct.unpack(">I", entry[:4])
     kind, packed = entry[4:5], entry[5:]
     if kind == b"2":
-        data = bz2.decompress(packed)
+        data = unpack(bz2.decompress, packed)
     elif kind == b"Z":
-        data = lzma.decompress(packed, lzma.FORMAT_RAW, filters=RAW_LZMA_FILTERS)
+        data = unpack(lzma_decompress_raw, packed)
     elif kind == b"0":
         data = packed
     else:
-        data = inflate(entry[4:])
+        data = unpack(inflate, entry[4:])
     if len(data) != length:
         raise ValueError(f"an entry of the .rdb file has {len(data)} bytes, not {length}")
     return data
 
 
+def lzma_decompress_raw(data):
+    return lzma.decompress(data, lzma.FORMAT_RAW, filters=RAW_LZMA_FILTERS)
+
+
 def inflate(data):
+    return zlib.decompress(data, wbits=47)  # 47: gzip or zlib, whichever it is
+
+
+def unpack(decompress, data):
+    """`decompress(data)`, with one kind of error for all libraries."""
     try:
-        return zlib.decompress(data, wbits=47)  # 47: gzip or zlib, whichever it is
-    except zlib.error as error:
+        return decompress(data)
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise ValueError(f"damaged compressed data: {error}") from error
 
 
@@ -167,18 +176,15 @@ class Parser:
         raise ValueError(f"an R value of type {kind}, which this reader does not know")
 
     def altrep(self):
-        """A vector in one of R's compact forms."""
+        """A vector that R stored as a rule: so far only evenly spaced numbers are known."""
         (_, name), _package, _type = self.value()
         state = self.value()
         attributes = dict(self.value() or [])
-        if name in ("compact_intseq", "compact_realseq"):
-            count, first, step = state
-            number = int if name == "compact_intseq" else float
-            values = [number(first + step * k) for k in range(int(count))]
-        elif name.startswith("wrap_"):
-            values = state[0]
-        else:
+        if name not in ("compact_intseq", "compact_realseq"):
             raise ValueError(f"a vector in the form {name}, which this reader does not know")
+        count, first, step = state
+        number = int if name == "compact_intseq" else float
+        values = [number(first + step * k) for k in range(int(count))]
         return with_attributes(values, attributes)
 
 

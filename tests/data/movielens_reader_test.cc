@@ -1,0 +1,174 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "data/interactions.h"
+#include "data/readers.h"
+#include "data/split.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/temp_directory.h"
+
+namespace neumf {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+class MovieLens100kTest : public testing::Test {
+ protected:
+  absl::StatusOr<EventLog> Read(absl::string_view content,
+                                uint64_t max_bad_lines = 0) {
+    NEUMF_EXPECT_OK(
+        WriteFileAtomically(*files_, directory_.Path("u.data"), content));
+    ReadOptions options;
+    options.max_bad_lines = max_bad_lines;
+    return ReadMovieLens100k(*files_, directory_.path(), options, &report_);
+  }
+
+  // Expects that reading fails because of line 2 and says why.
+  void ExpectBadSecondLine(absl::string_view line, absl::string_view reason) {
+    const std::string content = absl::StrCat("1\t2\t3\t4\n", line, "\n");
+    EXPECT_THAT(Read(content),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         HasSubstr(absl::StrCat(directory_.Path("u.data"),
+                                                ":2: ", reason))));
+  }
+
+  const std::unique_ptr<FileSystem> files_ = MakePosixFileSystem();
+  const TempDirectory directory_;
+  ReadReport report_;
+};
+
+TEST_F(MovieLens100kTest, ReadsUserItemRatingAndTime) {
+  NEUMF_ASSERT_OK_AND_ASSIGN(
+      const EventLog log,
+      Read("196\t242\t3\t881250949\n22\t7\t1\t878887116\n"));
+  ASSERT_THAT(log.events, SizeIs(2));
+  EXPECT_THAT(log.item_ids, ElementsAre("7", "242"));
+  EXPECT_EQ(log.user_ids[log.events[0].user], "196");
+  EXPECT_EQ(log.item_ids[log.events[0].item], "242");
+  EXPECT_EQ(log.events[0].rating, 3);
+  EXPECT_EQ(log.events[0].time, 881250949);
+}
+
+TEST_F(MovieLens100kTest, TakesCrlfByteOrderMarkEmptyLinesAndNoFinalNewline) {
+  NEUMF_ASSERT_OK_AND_ASSIGN(const EventLog log,
+                             Read("\xEF\xBB\xBF"
+                                  "1\t2\t3\t4\r\n\r\n\n5\t6\t3\t4"));
+  EXPECT_THAT(log.events, SizeIs(2));
+  EXPECT_EQ(report_.num_lines, 2);
+}
+
+TEST_F(MovieLens100kTest, BadLinesNameFileLineAndReason) {
+  ExpectBadSecondLine("1\t2\t3", "3 columns");
+  ExpectBadSecondLine("1\t2\t3\t4\t5", "5 columns");
+  ExpectBadSecondLine("1 2 3 4", "1 columns");
+  ExpectBadSecondLine("ann\t2\t3\t4", "id \"ann\" is not a number");
+  ExpectBadSecondLine("1\t-2\t3\t4", "id \"-2\" is not a number");
+  ExpectBadSecondLine("1\t\t3\t4", "id \"\" is not a number");
+  ExpectBadSecondLine("1\t2\tgood\t4", "rating \"good\"");
+  ExpectBadSecondLine("1\t2\t3\tnow", "time \"now\"");
+  ExpectBadSecondLine(absl::string_view("1\t2\0\t3\t4", 8), "id \"2\\x00\"");
+}
+
+TEST_F(MovieLens100kTest, LineNumbersCountEmptyLines) {
+  EXPECT_THAT(
+      Read("1\t2\t3\t4\n\n\nbad\n"),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("u.data:4: ")));
+}
+
+TEST_F(MovieLens100kTest, LeavesOutAllowedBadLines) {
+  NEUMF_ASSERT_OK_AND_ASSIGN(const EventLog log,
+                             Read("bad\n1\t2\t3\t4\nworse\n", 2));
+  EXPECT_THAT(log.events, SizeIs(1));
+  EXPECT_EQ(report_.num_bad_lines, 2);
+  EXPECT_THAT(report_.bad_lines,
+              ElementsAre(HasSubstr("u.data:1: "), HasSubstr("u.data:3: ")));
+}
+
+TEST_F(MovieLens100kTest, RefusesAnEmptyFile) {
+  EXPECT_THAT(Read(""), StatusIs(absl::StatusCode::kInvalidArgument,
+                                 HasSubstr("no event")));
+}
+
+TEST_F(MovieLens100kTest, SaysWhichFileIsMissing) {
+  EXPECT_THAT(ReadMovieLens100k(*files_, directory_.path(), {}, &report_),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("u.data")));
+}
+
+// The counts of the original data set, and of the split that "Dive into Deep
+// Learning" makes of it.
+class RealMovieLens100kTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    const std::unique_ptr<FileSystem> files = MakePosixFileSystem();
+    const char* const folder = std::getenv("NEUMF_TEST_DATA");
+    const char* const source = std::getenv("NEUMF_SOURCE_DIR");
+    const std::string data =
+        folder != nullptr
+            ? folder
+            : JoinPath(source != nullptr ? source : ".", "../shared/data");
+    const std::string directory = JoinPath(data, "ml-100k");
+    if (!files->Stat(JoinPath(directory, "u.data")).ok()) {
+      GTEST_SKIP() << "no MovieLens 100k in " << directory
+                   << "; set NEUMF_TEST_DATA to a folder that has ml-100k/";
+    }
+    NEUMF_ASSERT_OK_AND_ASSIGN(
+        log_, ReadMovieLens100k(*files, directory, {}, &report_));
+  }
+
+  // Test events of items that no train event has.
+  int64_t CountColdEvents(const Split& split) const {
+    const std::vector<uint32_t> counts =
+        Interactions(log_.num_users(), log_.num_items(), split.train)
+            .ItemCounts();
+    return std::count_if(
+        split.held_out.begin(), split.held_out.end(),
+        [&](const Event& event) { return counts[event.item] == 0; });
+  }
+
+  EventLog log_;
+  ReadReport report_;
+};
+
+TEST_F(RealMovieLens100kTest, HasTheKnownCounts) {
+  EXPECT_EQ(log_.num_users(), 943);
+  EXPECT_EQ(log_.num_items(), 1682);
+  EXPECT_THAT(log_.events, SizeIs(100000));
+  EXPECT_EQ(report_.num_lines, 100000);
+  EXPECT_EQ(report_.num_duplicates, 0);
+  EXPECT_EQ(log_.item_ids[0], "1");
+  EXPECT_EQ(log_.item_ids[1681], "1682");
+}
+
+TEST_F(RealMovieLens100kTest, D2lTestSplitHasTheKnownCounts) {
+  const Split split = MakeSplit(log_, SplitKind::kD2l, HeldOut::kTest);
+  EXPECT_THAT(split.train, SizeIs(99057));
+  EXPECT_THAT(split.held_out, SizeIs(943));
+  EXPECT_EQ(CountColdEvents(split), 2);
+
+  const Interactions train(log_.num_users(), log_.num_items(), split.train);
+  size_t shortest = train.row(0).size();
+  size_t longest = shortest;
+  for (uint64_t u = 0; u < train.num_users(); ++u) {
+    shortest = std::min(shortest, train.row(u).size());
+    longest = std::max(longest, train.row(u).size());
+  }
+  EXPECT_EQ(shortest, 19);
+  EXPECT_EQ(longest, 736);
+}
+
+TEST_F(RealMovieLens100kTest, D2lValidationSplitHasTheKnownCounts) {
+  const Split split = MakeSplit(log_, SplitKind::kD2l, HeldOut::kValidation);
+  EXPECT_THAT(split.train, SizeIs(98114));
+  EXPECT_THAT(split.held_out, SizeIs(943));
+}
+
+}  // namespace
+}  // namespace neumf
