@@ -1,0 +1,364 @@
+#include "checkpoint/checkpoint_reader.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
+#include "base/logging.h"
+#include "base/sha256.h"
+#include "base/status_macros.h"
+#include "model/score_bound.h"
+
+namespace neumf {
+namespace {
+
+absl::string_view FileName(absl::string_view path) {
+  const size_t slash = path.rfind('/');
+  return slash == absl::string_view::npos ? path : path.substr(slash + 1);
+}
+
+absl::Status AnnotateTensor(const absl::Status& status,
+                            absl::string_view name) {
+  return Annotate(status, absl::StrCat("tensor ", name));
+}
+
+// What is an invalid argument to a function of model/ is damage in a file.
+absl::Status AsDataLoss(const absl::Status& status) {
+  return status.ok() ? status : absl::DataLossError(status.message());
+}
+
+absl::StatusOr<std::string> ReadPart(ReadableFile& file, uint64_t offset,
+                                     uint64_t size) {
+  std::string bytes(size, '\0');
+  NEUMF_ASSIGN_OR_RETURN(
+      const size_t num_read,
+      file.ReadAt(offset, absl::MakeSpan(bytes.data(), bytes.size())));
+  bytes.resize(num_read);
+  return bytes;
+}
+
+absl::StatusOr<std::string> ReadHeaderText(ReadableFile& file) {
+  if (!file.info().is_regular) {
+    return absl::DataLossError("not a regular file");
+  }
+  const uint64_t file_bytes = file.info().size_bytes;
+  constexpr uint64_t kLengthBytes = 8;
+  NEUMF_ASSIGN_OR_RETURN(const std::string first_bytes,
+                         ReadPart(file, 0, kLengthBytes));
+  NEUMF_ASSIGN_OR_RETURN(const uint64_t length,
+                         ParseHeaderLength(first_bytes, file_bytes));
+  NEUMF_ASSIGN_OR_RETURN(std::string text,
+                         ReadPart(file, kLengthBytes, length));
+  if (text.size() == length) return text;
+  return absl::DataLossError("the file was cut after it was opened");
+}
+
+absl::StatusOr<std::string> Metadata(const SafetensorsHeader& header,
+                                     const char* key) {
+  const auto found = header.metadata.find(key);
+  if (found != header.metadata.end()) return found->second;
+  return absl::DataLossError(absl::StrCat("__metadata__ has no ", key));
+}
+
+absl::StatusOr<Manifest> ReadManifest(const SafetensorsHeader& header) {
+  NEUMF_ASSIGN_OR_RETURN(const std::string format,
+                         Metadata(header, kFormatKey));
+  if (format != Manifest::kFormat) {
+    return absl::DataLossError(
+        absl::StrCat("format is \"", format, "\", not ", Manifest::kFormat));
+  }
+  NEUMF_ASSIGN_OR_RETURN(const std::string text,
+                         Metadata(header, kManifestKey));
+  // Not every exporter writes it; ours does, since a changed letter in the
+  // manifest can be a valid manifest that means something else.
+  const auto digest = header.metadata.find(kManifestDigestKey);
+  if (digest != header.metadata.end() &&
+      digest->second != ToHex(Sha256Of(text))) {
+    return absl::DataLossError("the manifest does not have its SHA-256");
+  }
+  return ParseManifest(text);
+}
+
+// Every tensor that the format knows has a digest, and no digest is without its
+// tensor: a tensor renamed by accident is not taken for one left out.
+absl::Status CheckDigests(const SafetensorsHeader& header,
+                          const std::vector<TensorSpec>& specs,
+                          const Manifest& manifest) {
+  for (const TensorSpec& spec : specs) {
+    if (manifest.tensors.count(spec.name) == 0) {
+      return absl::DataLossError(
+          absl::StrCat("tensor ", spec.name, ": the manifest has no digest"));
+    }
+  }
+  for (const auto& [name, digest] : manifest.tensors) {
+    const TensorInfo* const tensor = header.Find(name);
+    if (tensor == nullptr) {
+      return absl::DataLossError(absl::StrCat(
+          "tensor ", name, ": missing, though the manifest has its digest"));
+    }
+    if (!DigestFits(digest, tensor->size_bytes())) {
+      return absl::DataLossError(absl::StrCat(
+          "tensor ", name, ": the manifest has ", digest.sha256.size(),
+          " digests for ", tensor->size_bytes(), " bytes in chunks of ",
+          digest.chunk_bytes));
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::vector<std::string> NamesOutside(const std::vector<TensorSpec>& specs,
+                                      const SafetensorsHeader& header) {
+  std::set<std::string> known;
+  for (const TensorSpec& spec : specs) known.insert(spec.name);
+  std::vector<std::string> outside;
+  for (const TensorInfo& tensor : header.tensors) {
+    if (known.count(tensor.name) == 0) outside.push_back(tensor.name);
+  }
+  return outside;
+}
+
+}  // namespace
+
+CheckpointReader::CheckpointReader(std::unique_ptr<ReadableFile> file,
+                                   const Options& options)
+    : file_(std::move(file)), options_(options) {}
+
+absl::StatusOr<std::unique_ptr<CheckpointReader>> CheckpointReader::Open(
+    FileSystem& files, absl::string_view path, const Options& options) {
+  NEUMF_ASSIGN_OR_RETURN(std::unique_ptr<ReadableFile> file,
+                         files.OpenForRead(path));
+  auto reader =
+      absl::WrapUnique(new CheckpointReader(std::move(file), options));
+  reader->info_.path = std::string(path);
+  absl::Status status = reader->ReadHeader();
+  if (status.ok()) status = reader->ReadNetwork();
+  if (!status.ok()) return Annotate(status, FileName(path));
+  return reader;
+}
+
+absl::StatusOr<ServingModel> CheckpointReader::Read(ItemRowsSink sink) {
+  absl::StatusOr<ServingModel> model = ReadModel(sink);
+  if (!model.ok()) return Annotate(model.status(), FileName(info_.path));
+  return model;
+}
+
+absl::Status CheckpointReader::ReadHeader() {
+  info_.file = file_->info();
+  NEUMF_ASSIGN_OR_RETURN(const std::string text, ReadHeaderText(*file_));
+  info_.digest = ToHex(Sha256Of(text));
+  NEUMF_ASSIGN_OR_RETURN(header_,
+                         ParseSafetensorsHeader(text, info_.file.size_bytes));
+  NEUMF_ASSIGN_OR_RETURN(info_.manifest, ReadManifest(header_));
+  NEUMF_ASSIGN_OR_RETURN(content_, ContentOf(header_));
+  const std::vector<TensorSpec> specs = TensorsOf(content_);
+  NEUMF_RETURN_IF_ERROR(CheckDigests(header_, specs, info_.manifest));
+  info_.shape = content_.shape;
+  info_.ignored_tensors = NamesOutside(specs, header_);
+  return absl::OkStatus();
+}
+
+absl::Status CheckpointReader::ReadNetwork() {
+  network_.activation = info_.manifest.activation;
+  const std::vector<uint32_t>& widths = info_.shape.tower_widths;
+  for (size_t i = 1; i < widths.size(); ++i) {
+    DenseLayer layer;
+    layer.in = widths[i - 1];
+    layer.out = widths[i];
+    NEUMF_ASSIGN_OR_RETURN(
+        layer.weight, ReadWeights(TowerWeightName(i + 1), layer.out, layer.in));
+    NEUMF_ASSIGN_OR_RETURN(layer.bias,
+                           ReadWeights(TowerBiasName(i + 1), layer.out, 1));
+    network_.layers.push_back(std::move(layer));
+  }
+  if (!widths.empty()) {
+    NEUMF_ASSIGN_OR_RETURN(network_.head_weight,
+                           ReadWeights("head.weight", widths.back(), 1));
+  }
+  if (content_.has_head_bias) {
+    NEUMF_ASSIGN_OR_RETURN(const std::vector<float> bias,
+                           ReadWeights("head.bias", 1, 1));
+    network_.head_bias = bias[0];
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ServingModel> CheckpointReader::ReadModel(ItemRowsSink sink) {
+  ServingModel model;
+  model.shape = info_.shape;
+  model.network = network_;
+  NEUMF_ASSIGN_OR_RETURN(
+      model.user_ids,
+      ReadIds("user.id", model.shape.num_users, content_.user_id_bytes));
+  NEUMF_ASSIGN_OR_RETURN(
+      model.item_ids,
+      ReadIds("item.id", model.shape.num_items, content_.item_id_bytes));
+  if (content_.has_user_hashes) {
+    NEUMF_ASSIGN_OR_RETURN(
+        model.user_hashes,
+        ReadVector<uint64_t>("user.id.hash", model.shape.num_users));
+  }
+  NEUMF_ASSIGN_OR_RETURN(model.seen, ReadSeen());
+  if (content_.has_popularity) {
+    NEUMF_ASSIGN_OR_RETURN(
+        model.popularity,
+        ReadVector<float>("item.popularity", model.shape.num_items));
+  }
+  NEUMF_RETURN_IF_ERROR(ReadUserTables(model.users));
+  NEUMF_RETURN_IF_ERROR(AsDataLoss(Validate(model)));
+
+  ScoreBound bound(model.shape);
+  bound.AddUsers(model.users);
+  NEUMF_RETURN_IF_ERROR(StreamItems([&](const ItemRows& rows) {
+    bound.AddItems(rows);
+    return sink(rows);
+  }));
+  NEUMF_RETURN_IF_ERROR(VerifyIgnoredTensors());
+  NEUMF_RETURN_IF_ERROR(AsDataLoss(bound.Check(network_)));
+  return model;
+}
+
+absl::Status CheckpointReader::ReadUserTables(UserTables& users) {
+  const ModelShape& shape = info_.shape;
+  users.gmf = AlignedMatrix(shape.num_users, shape.gmf_width);
+  users.tower = AlignedMatrix(shape.num_users, shape.tower_width());
+  if (!users.gmf.empty()) {
+    NEUMF_RETURN_IF_ERROR(ReadTensor(
+        "user.gmf",
+        AsBytes(absl::MakeSpan(users.gmf.data(), users.gmf.size()))));
+  }
+  if (!users.tower.empty()) {
+    NEUMF_RETURN_IF_ERROR(ReadTensor(
+        "user.tower",
+        AsBytes(absl::MakeSpan(users.tower.data(), users.tower.size()))));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<IdTable> CheckpointReader::ReadIds(absl::string_view prefix,
+                                                  uint64_t num_ids,
+                                                  uint64_t num_bytes) {
+  NEUMF_ASSIGN_OR_RETURN(
+      std::vector<uint64_t> offsets,
+      ReadVector<uint64_t>(absl::StrCat(prefix, ".offsets"), num_ids + 1));
+  std::string bytes(num_bytes, '\0');
+  NEUMF_RETURN_IF_ERROR(ReadTensor(absl::StrCat(prefix, ".bytes"),
+                                   absl::MakeSpan(bytes.data(), bytes.size())));
+  absl::StatusOr<IdTable> ids =
+      IdTable::Create(std::move(offsets), std::move(bytes));
+  if (!ids.ok()) return Annotate(AsDataLoss(ids.status()), prefix);
+  return ids;
+}
+
+absl::StatusOr<SeenSets> CheckpointReader::ReadSeen() {
+  if (!content_.has_seen) return SeenSets();
+  NEUMF_ASSIGN_OR_RETURN(
+      std::vector<uint64_t> offsets,
+      ReadVector<uint64_t>("seen.offsets", info_.shape.num_users + 1));
+  NEUMF_ASSIGN_OR_RETURN(std::vector<uint32_t> items,
+                         ReadVector<uint32_t>("seen.items", content_.num_seen));
+  absl::StatusOr<SeenSets> seen = SeenSets::Create(
+      std::move(offsets), std::move(items), info_.shape.num_items);
+  if (!seen.ok()) return Annotate(AsDataLoss(seen.status()), "seen.items");
+  return seen;
+}
+
+absl::Status CheckpointReader::StreamItems(ItemRowsSink sink) {
+  const ModelShape& shape = info_.shape;
+  if (shape.gmf_width > 0) {
+    NEUMF_RETURN_IF_ERROR(
+        StreamItemTable(ItemTable::kGmf, shape.gmf_width, sink));
+  }
+  if (shape.has_tower()) {
+    NEUMF_RETURN_IF_ERROR(
+        StreamItemTable(ItemTable::kTower, shape.tower_width(), sink));
+  }
+  if (!shape.has_item_bias) return absl::OkStatus();
+  return StreamItemTable(ItemTable::kBias, 1, sink);
+}
+
+absl::Status CheckpointReader::StreamItemTable(ItemTable table, uint32_t width,
+                                               ItemRowsSink sink) {
+  const char* const name = ItemTableName(table);
+  const uint64_t num_rows = info_.shape.num_items;
+  const uint64_t rows_per_block = std::clamp<uint64_t>(
+      options_.block_bytes / (width * sizeof(float)), 1, num_rows);
+  AlignedBuffer block(rows_per_block * width);
+  TensorStream stream = OpenTensor(name);
+  ItemRows rows;
+  rows.table = table;
+  rows.values = block.data();
+  for (; rows.first_row < num_rows; rows.first_row += rows.num_rows) {
+    rows.num_rows = std::min(rows_per_block, num_rows - rows.first_row);
+    const auto values = absl::MakeSpan(block.data(), rows.num_rows * width);
+    absl::Status status = stream.Read(AsBytes(values));
+    if (!status.ok()) return AnnotateTensor(status, name);
+    status = CheckFinite(absl::StrCat("counted from row ", rows.first_row),
+                         values, width);
+    if (!status.ok()) return AnnotateTensor(AsDataLoss(status), name);
+    NEUMF_RETURN_IF_ERROR(sink(rows));
+  }
+  return AnnotateTensor(stream.Finish(), name);
+}
+
+absl::Status CheckpointReader::VerifyIgnoredTensors() {
+  for (const std::string& name : info_.ignored_tensors) {
+    if (info_.manifest.tensors.count(name) == 0) continue;
+    TensorStream stream = OpenTensor(name);
+    absl::Status status = stream.SkipRest();
+    if (status.ok()) status = stream.Finish();
+    if (!status.ok()) return AnnotateTensor(status, name);
+  }
+  return absl::OkStatus();
+}
+
+TensorStream CheckpointReader::OpenTensor(absl::string_view name) {
+  const TensorInfo* const tensor = header_.Find(name);
+  const auto digest = info_.manifest.tensors.find(std::string(name));
+  NEUMF_CHECK(tensor != nullptr && digest != info_.manifest.tensors.end());
+  return TensorStream(file_.get(), header_, *tensor, &digest->second,
+                      options_.block_bytes);
+}
+
+absl::Status CheckpointReader::ReadTensor(absl::string_view name,
+                                          absl::Span<char> destination) {
+  TensorStream stream = OpenTensor(name);
+  absl::Status status = stream.Read(destination);
+  if (status.ok()) status = stream.Finish();
+  return AnnotateTensor(status, name);
+}
+
+template <typename T>
+absl::StatusOr<std::vector<T>> CheckpointReader::ReadVector(
+    absl::string_view name, uint64_t size) {
+  std::vector<T> values(size);
+  NEUMF_RETURN_IF_ERROR(ReadTensor(name, AsBytes(absl::MakeSpan(values))));
+  return values;
+}
+
+absl::StatusOr<std::vector<float>> CheckpointReader::ReadWeights(
+    absl::string_view name, uint64_t rows, uint64_t cols) {
+  NEUMF_ASSIGN_OR_RETURN(std::vector<float> values,
+                         ReadVector<float>(name, rows * cols));
+  const absl::Status finite = CheckFinite(name, values, cols);
+  if (!finite.ok()) return AsDataLoss(finite);
+  return values;
+}
+
+absl::StatusOr<LoadedCheckpoint> LoadCheckpoint(FileSystem& files,
+                                                absl::string_view path) {
+  NEUMF_ASSIGN_OR_RETURN(const std::unique_ptr<CheckpointReader> reader,
+                         CheckpointReader::Open(files, path, {}));
+  LoadedCheckpoint checkpoint;
+  checkpoint.info = reader->info();
+  checkpoint.items = MakeItemTables(reader->info().shape);
+  NEUMF_ASSIGN_OR_RETURN(checkpoint.model,
+                         reader->Read([&](const ItemRows& rows) {
+                           StoreItemRows(rows, checkpoint.items);
+                           return absl::OkStatus();
+                         }));
+  return checkpoint;
+}
+
+}  // namespace neumf

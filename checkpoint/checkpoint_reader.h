@@ -2,10 +2,10 @@
 
 // Opens a checkpoint file and reads it once, believing nothing that it says.
 //
-//   NEUMF_ASSIGN_OR_RETURN(auto reader, CheckpointReader::Open(files, path, {}));
-//   const CheckpointInfo& info = reader->info();      // sizes, before any data
-//   NEUMF_ASSIGN_OR_RETURN(auto builder, MakeScorerBuilder(..., info.shape, ...
-//   NEUMF_ASSIGN_OR_RETURN(ServingModel model,
+//   NEUMF_ASSIGN_OR_RETURN(auto reader, CheckpointReader::Open(files, path,
+//   {})); const CheckpointInfo& info = reader->info();      // sizes, before
+//   any data NEUMF_ASSIGN_OR_RETURN(auto builder, MakeScorerBuilder(...,
+//   info.shape, ... NEUMF_ASSIGN_OR_RETURN(ServingModel model,
 //                          reader->Read([&](const ItemRows& rows) {
 //                            return builder->Add(rows);
 //                          }));
@@ -21,16 +21,16 @@
 //    real length does not back.
 // 2. VERIFIED. Read() returns OK only when every tensor's SHA-256 is the
 //    manifest's, every value is finite, ids are unique UTF-8, seen rows ascend,
-//    and no score can overflow. Until then what went to the sink is provisional:
-//    drop the packer when Read() fails.
+//    and no score can overflow. Until then what went to the sink is
+//    provisional: drop the packer when Read() fails.
 // 3. STEADY. One descriptor, opened once and read, never mapped: a file that is
 //    truncated or rewritten meanwhile gives an error or the bytes first hashed,
 //    never a crash.
 //
 // Errors name the file, the tensor and the reason. DATA_LOSS: the content is
 // damaged, foreign or lies about itself. FAILED_PRECONDITION: a format version
-// or feature that this program does not know. UNAVAILABLE and the other codes of
-// ErrnoStatus(): the file could not be read.
+// or feature that this program does not know. UNAVAILABLE and the other codes
+// of ErrnoStatus(): the file could not be read.
 //
 // A reader belongs to one thread.
 
@@ -42,8 +42,10 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "base/file_system.h"
+#include "checkpoint/checkpoint_schema.h"
 #include "checkpoint/manifest.h"
 #include "checkpoint/safetensors.h"
+#include "checkpoint/tensor_stream.h"
 #include "model/serving_model.h"
 
 namespace neumf {
@@ -52,7 +54,8 @@ namespace neumf {
 struct CheckpointInfo {
   std::string path;
   FileInfo file;
-  std::string digest;  // SHA-256 of the header in hex: it holds all digests
+  std::string digest;  // SHA-256 of the header's JSON text in hex: that text
+                       // holds the digests of all tensors
   ModelShape shape;
   Manifest manifest;
   std::vector<std::string> ignored_tensors;  // of no known feature: skipped
@@ -61,7 +64,8 @@ struct CheckpointInfo {
 class CheckpointReader {
  public:
   struct Options {
-    // Largest piece read at once, in bytes. More costs memory and brings little.
+    // Largest piece read at once, in bytes. More costs memory and brings
+    // little.
     size_t block_bytes = 4 << 20;
   };
 
@@ -73,15 +77,39 @@ class CheckpointReader {
   const ScoreNetwork& network() const { return network_; }
   const SafetensorsHeader& header() const { return header_; }
 
-  // All but the item tables, which go to `sink`. Call it once.
+  // All but the item tables, which go to `sink` in whole rows. Call it once.
+  // Throws std::bad_alloc when the tables find no memory.
   absl::StatusOr<ServingModel> Read(ItemRowsSink sink);
 
  private:
   CheckpointReader(std::unique_ptr<ReadableFile> file, const Options& options);
 
-  std::unique_ptr<ReadableFile> file_;
-  Options options_;
+  absl::Status ReadHeader();
+  absl::Status ReadNetwork();
+  absl::StatusOr<ServingModel> ReadModel(ItemRowsSink sink);
+  absl::Status ReadUserTables(UserTables& users);
+  absl::StatusOr<IdTable> ReadIds(absl::string_view prefix, uint64_t num_ids,
+                                  uint64_t num_bytes);
+  absl::StatusOr<SeenSets> ReadSeen();
+  absl::Status StreamItemTable(ItemTable table, uint32_t width,
+                               ItemRowsSink sink);
+  absl::Status StreamItems(ItemRowsSink sink);
+  absl::Status VerifyIgnoredTensors();
+
+  TensorStream OpenTensor(absl::string_view name);
+  // All of a tensor, which has as many bytes as `destination`.
+  absl::Status ReadTensor(absl::string_view name, absl::Span<char> destination);
+  template <typename T>
+  absl::StatusOr<std::vector<T>> ReadVector(absl::string_view name,
+                                            uint64_t size);
+  // Finite values of a [rows, cols] tensor.
+  absl::StatusOr<std::vector<float>> ReadWeights(absl::string_view name,
+                                                 uint64_t rows, uint64_t cols);
+
+  const std::unique_ptr<ReadableFile> file_;
+  const Options options_;
   SafetensorsHeader header_;
+  CheckpointContent content_;
   CheckpointInfo info_;
   ScoreNetwork network_;
 };

@@ -1,0 +1,231 @@
+#include "checkpoint/checkpoint_writer.h"
+
+#include <unistd.h>
+
+#include <map>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+#include "base/logging.h"
+#include "base/sha256.h"
+#include "base/status_macros.h"
+#include "checkpoint/checkpoint_directory.h"
+#include "checkpoint/checkpoint_schema.h"
+#include "checkpoint/safetensors.h"
+#include "checkpoint/tensor_digest.h"
+#include "model/score_bound.h"
+
+namespace neumf {
+namespace {
+
+// Tensors above this size get a digest for each piece of it.
+constexpr uint64_t kDigestChunkBytes = 64 << 20;
+
+// The bytes of every tensor by name; they belong to the model.
+using TensorBytes = std::map<std::string, absl::string_view>;
+
+template <typename T>
+absl::string_view BytesOf(absl::Span<const T> values) {
+  return absl::string_view(reinterpret_cast<const char*>(values.data()),
+                           values.size() * sizeof(T));
+}
+
+absl::string_view BytesOf(const AlignedMatrix& matrix) {
+  return BytesOf(absl::MakeConstSpan(matrix.data(), matrix.size()));
+}
+
+template <typename T>
+absl::string_view BytesOf(const std::vector<T>& values) {
+  return BytesOf(absl::MakeConstSpan(values));
+}
+
+CheckpointContent ContentOf(const ServingModel& model) {
+  CheckpointContent content;
+  content.shape = model.shape;
+  content.user_id_bytes = model.user_ids.bytes().size();
+  content.item_id_bytes = model.item_ids.bytes().size();
+  content.num_seen = model.seen.items().size();
+  content.has_seen = !model.seen.empty();
+  content.has_head_bias = true;
+  content.has_popularity = !model.popularity.empty();
+  content.has_user_hashes = !model.user_hashes.empty();
+  return content;
+}
+
+void AddNetworkBytes(const ScoreNetwork& network, TensorBytes& bytes) {
+  for (size_t i = 0; i < network.layers.size(); ++i) {
+    bytes[TowerWeightName(i + 2)] = BytesOf(network.layers[i].weight);
+    bytes[TowerBiasName(i + 2)] = BytesOf(network.layers[i].bias);
+  }
+  bytes["head.weight"] = BytesOf(network.head_weight);
+  bytes["head.bias"] = BytesOf(absl::MakeConstSpan(&network.head_bias, 1));
+}
+
+TensorBytes AllBytes(const ServingModel& model, const ItemTables& items) {
+  TensorBytes bytes;
+  bytes["user.id.offsets"] = BytesOf(model.user_ids.offsets());
+  bytes["user.id.bytes"] = model.user_ids.bytes();
+  bytes["user.id.hash"] = BytesOf(model.user_hashes);
+  bytes["item.id.offsets"] = BytesOf(model.item_ids.offsets());
+  bytes["item.id.bytes"] = model.item_ids.bytes();
+  bytes["seen.offsets"] = BytesOf(model.seen.offsets());
+  bytes["seen.items"] = BytesOf(model.seen.items());
+  bytes["user.gmf"] = BytesOf(model.users.gmf);
+  bytes["user.tower"] = BytesOf(model.users.tower);
+  bytes["item.gmf"] = BytesOf(items.gmf);
+  bytes["item.tower"] = BytesOf(items.tower);
+  bytes["item.bias"] = BytesOf(items.bias);
+  bytes["item.popularity"] = BytesOf(model.popularity);
+  AddNetworkBytes(model.network, bytes);
+  return bytes;
+}
+
+absl::Status CheckModel(const ServingModel& model, const ItemTables& items) {
+  NEUMF_RETURN_IF_ERROR(Validate(model));
+  NEUMF_RETURN_IF_ERROR(Validate(model.shape, items));
+  ScoreBound bound(model.shape);
+  bound.AddUsers(model.users);
+  NEUMF_RETURN_IF_ERROR(StreamItemTables(items, [&](const ItemRows& rows) {
+    bound.AddItems(rows);
+    return absl::OkStatus();
+  }));
+  return bound.Check(model.network);
+}
+
+std::vector<TensorInfo> PlaceTensors(const std::vector<TensorSpec>& specs,
+                                     const TensorBytes& bytes) {
+  std::vector<TensorInfo> tensors;
+  uint64_t offset = 0;
+  for (const TensorSpec& spec : specs) {
+    TensorInfo tensor;
+    tensor.name = spec.name;
+    tensor.type = spec.type;
+    tensor.shape = spec.shape;
+    tensor.begin = offset;
+    offset += bytes.at(spec.name).size();
+    tensor.end = offset;
+    NEUMF_CHECK(tensor.size_bytes() ==
+                tensor.num_elements() * ElementBytes(tensor.type));
+    tensors.push_back(std::move(tensor));
+  }
+  return tensors;
+}
+
+// The serialized header of a file of `tensors`, which the reader will take.
+absl::StatusOr<std::string> MakeHeader(std::vector<TensorInfo> tensors,
+                                       const Manifest& manifest) {
+  const std::string manifest_text = SerializeManifest(manifest);
+  const absl::Status readable = ParseManifest(manifest_text).status();
+  if (!readable.ok()) return absl::InvalidArgumentError(readable.message());
+  SafetensorsHeader header;
+  header.metadata[kFormatKey] = Manifest::kFormat;
+  header.metadata[kManifestKey] = manifest_text;
+  header.metadata[kManifestDigestKey] = ToHex(Sha256Of(manifest_text));
+  header.tensors = std::move(tensors);
+  std::string bytes = SerializeSafetensorsHeader(header);
+  if (bytes.size() - 8 <= SafetensorsLimits::kMaxHeaderBytes) return bytes;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "the header needs ", bytes.size() - 8, " bytes, above ",
+      SafetensorsLimits::kMaxHeaderBytes, ": fewer probes or notes fit"));
+}
+
+std::string TemporaryName() {
+  std::random_device random;
+  return absl::StrCat(".tmp-", getpid(), "-", absl::Hex(random()),
+                      ".safetensors");
+}
+
+absl::StatusOr<uint64_t> NextVersion(FileSystem& files,
+                                     absl::string_view directory) {
+  NEUMF_ASSIGN_OR_RETURN(const std::vector<CheckpointFile> checkpoints,
+                         ListCheckpoints(files, directory));
+  return checkpoints.empty() ? 1 : checkpoints.back().version + 1;
+}
+
+// Another publisher may take a number between our look and our rename; then the
+// next one is tried.
+absl::StatusOr<PublishedCheckpoint> RenameToNextVersion(
+    FileSystem& files, absl::string_view directory,
+    absl::string_view temporary) {
+  PublishedCheckpoint published;
+  NEUMF_ASSIGN_OR_RETURN(published.version, NextVersion(files, directory));
+  for (;; ++published.version) {
+    const std::string name = VersionFileName(published.version);
+    if (!ParseVersionFileName(name).has_value()) {
+      return absl::ResourceExhaustedError("no version number is left");
+    }
+    published.path = JoinPath(directory, name);
+    const absl::Status renamed =
+        files.RenameNoReplace(temporary, published.path);
+    if (renamed.ok()) return published;
+    if (!absl::IsAlreadyExists(renamed)) return renamed;
+  }
+}
+
+absl::StatusOr<PublishedCheckpoint> Publish(FileSystem& files,
+                                            absl::string_view directory,
+                                            const ServingModel& model,
+                                            const ItemTables& items,
+                                            const Manifest& manifest) {
+  NEUMF_RETURN_IF_ERROR(files.CreateDirectories(directory));
+  const std::string temporary = JoinPath(directory, TemporaryName());
+  // A failed removal leaves a dot-file that everyone ignores; the error that
+  // led here is the one to tell.
+  absl::Cleanup remove_temporary = [&] {
+    files.Remove(temporary).IgnoreError();
+  };
+  NEUMF_RETURN_IF_ERROR(
+      WriteCheckpointFile(files, temporary, model, items, manifest));
+  NEUMF_ASSIGN_OR_RETURN(const PublishedCheckpoint published,
+                         RenameToNextVersion(files, directory, temporary));
+  std::move(remove_temporary).Cancel();
+  NEUMF_RETURN_IF_ERROR(files.SyncDirectory(directory));
+  return published;
+}
+
+}  // namespace
+
+absl::Status WriteCheckpointFile(FileSystem& files, absl::string_view path,
+                                 const ServingModel& model,
+                                 const ItemTables& items,
+                                 const Manifest& manifest) {
+  NEUMF_RETURN_IF_ERROR(CheckModel(model, items));
+  const TensorBytes bytes = AllBytes(model, items);
+  std::vector<TensorInfo> tensors =
+      PlaceTensors(TensorsOf(ContentOf(model)), bytes);
+
+  Manifest complete = manifest;
+  complete.activation = model.network.activation;
+  complete.tensors.clear();
+  for (const TensorInfo& tensor : tensors) {
+    complete.tensors[tensor.name] =
+        DigestOf(bytes.at(tensor.name), kDigestChunkBytes);
+  }
+  NEUMF_ASSIGN_OR_RETURN(const std::string header,
+                         MakeHeader(tensors, complete));
+
+  NEUMF_ASSIGN_OR_RETURN(const std::unique_ptr<WritableFile> file,
+                         files.CreateNew(path));
+  NEUMF_RETURN_IF_ERROR(file->Append(header));
+  for (const TensorInfo& tensor : tensors) {
+    NEUMF_RETURN_IF_ERROR(file->Append(bytes.at(tensor.name)));
+  }
+  NEUMF_RETURN_IF_ERROR(file->Sync());
+  return file->Close();
+}
+
+absl::StatusOr<PublishedCheckpoint> PublishCheckpoint(
+    FileSystem& files, absl::string_view directory, const ServingModel& model,
+    const ItemTables& items, const Manifest& manifest) {
+  absl::StatusOr<PublishedCheckpoint> published =
+      Publish(files, directory, model, items, manifest);
+  if (published.ok()) return published;
+  return Annotate(published.status(),
+                  absl::StrCat("cannot write checkpoint into ", directory));
+}
+
+}  // namespace neumf

@@ -18,9 +18,12 @@
 
 namespace neumf {
 
-// Writes `model` and `items` as `path`, which must not exist; the caller renames
-// it. `manifest.tensors` and `manifest.activation` are filled in here.
-// INVALID_ARGUMENT when the model does not pass Validate().
+// Writes `model` and `items` as `path`, which must not exist; the caller
+// renames it, or removes it after an error. `manifest.tensors` and
+// `manifest.activation` are filled in here. The same input gives the same
+// bytes. INVALID_ARGUMENT for what a CheckpointReader would refuse: a model
+// that does not pass Validate(), scores that may overflow, a manifest beyond
+// its limits.
 absl::Status WriteCheckpointFile(FileSystem& files, absl::string_view path,
                                  const ServingModel& model,
                                  const ItemTables& items,

@@ -19,8 +19,8 @@ namespace neumf {
 // Of a tensor's bytes: one digest, or one for each chunk of `chunk_bytes`, so
 // that many threads can hash a large tensor.
 struct TensorDigest {
-  uint64_t chunk_bytes = 0;           // 0: one digest of the whole tensor
-  std::vector<Sha256Digest> sha256;   // at least one
+  uint64_t chunk_bytes = 0;          // 0: one digest of the whole tensor
+  std::vector<Sha256Digest> sha256;  // at least one
 };
 
 // An answer that the exporter computed from its own data and names: the best
@@ -51,6 +51,7 @@ struct Manifest {
 
 struct ManifestLimits {
   static constexpr size_t kMaxDepth = 8;
+  static constexpr size_t kMaxValues = 1 << 17;  // numbers, texts, lists, ...
   static constexpr size_t kMaxProbes = 1024;
   static constexpr size_t kMaxProbeItems = 1024;
 };
@@ -58,8 +59,10 @@ struct ManifestLimits {
 // DATA_LOSS for text that is no manifest, FAILED_PRECONDITION for a format
 // version or a required feature that we do not know. Keys that we do not know
 // are skipped.
-absl::StatusOr<Manifest> ParseManifest(absl::string_view json);
+absl::StatusOr<Manifest> ParseManifest(absl::string_view text);
 
+// The same text for the same manifest. Text that is not UTF-8 is replaced, and
+// NaN becomes null.
 std::string SerializeManifest(const Manifest& manifest);
 
 const char* ActivationName(Activation activation);

@@ -12,6 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 
 namespace neumf {
 
@@ -21,6 +22,8 @@ enum class TensorType { kF32, kF16, kU64, kU32, kU8, kOther };
 uint64_t ElementBytes(TensorType type);
 // "F32", ...; kOther has no name of its own.
 const char* TensorTypeName(TensorType type);
+// "[33, 4]".
+std::string ShapeText(absl::Span<const uint64_t> shape);
 
 struct TensorInfo {
   std::string name;
@@ -30,6 +33,7 @@ struct TensorInfo {
   uint64_t begin = 0;  // bytes from the start of the data, half open
   uint64_t end = 0;
 
+  // Of a parsed header exact for every type but kOther.
   uint64_t num_elements() const;
   uint64_t size_bytes() const { return end - begin; }
 };
@@ -48,6 +52,7 @@ struct SafetensorsLimits {
   static constexpr size_t kMaxEntries = 256;
   static constexpr size_t kMaxDepth = 4;
   static constexpr size_t kMaxDimensions = 8;
+  static constexpr size_t kMaxNameBytes = 256;
 };
 
 // The length that the first 8 bytes give. DATA_LOSS unless it is 2 to
@@ -55,11 +60,11 @@ struct SafetensorsLimits {
 absl::StatusOr<uint64_t> ParseHeaderLength(absl::string_view first_bytes,
                                            uint64_t file_bytes);
 
-// `json` is the header alone. DATA_LOSS unless: UTF-8 JSON that starts with '{'
+// `text` is the header alone. DATA_LOSS unless: UTF-8 JSON that starts with '{'
 // (spaces may follow it), no key twice, sizes written as plain integers,
 // metadata values strings, shape x type equal to the span of bytes, spans
 // covering the data from first to last byte.
-absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::string_view json,
+absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::string_view text,
                                                          uint64_t file_bytes);
 
 // The 8 length bytes and the JSON for `header`, padded with spaces so that the
