@@ -1,0 +1,51 @@
+#pragma once
+
+// Makes a snapshot of a checkpoint file: read, verify, pack, probe.
+//
+// It is the fence for memory that cannot be had: std::bad_alloc while loading is
+// a refused checkpoint, never the end of the daemon. A loader may be used by
+// several threads.
+
+#include <memory>
+#include <string>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/file_system.h"
+#include "checkpoint/checkpoint_directory.h"
+#include "scoring/scorer.h"
+#include "server/server_metrics.h"
+#include "server/snapshot.h"
+
+namespace neumf {
+
+// One try to load a file. `snapshot` is set when, and only when, result is kOk.
+struct LoadOutcome {
+  ReloadResult result = ReloadResult::kIoError;
+  std::string reason;  // why not, for logs and operators
+  std::string digest;  // of the header; empty when it could not be read
+  FileInfo file;       // as it was when it was opened
+  std::unique_ptr<Snapshot> snapshot;
+};
+
+class CheckpointLoader {
+ public:
+  struct Options {
+    Backend backend = Backend::kCpu;
+    ScorerOptions scorer;
+  };
+
+  // `files` and `metrics` must outlive this.
+  CheckpointLoader(FileSystem* files, const Options& options,
+                   ServerMetrics* metrics);
+
+  LoadOutcome Load(const CheckpointFile& file) const;
+
+ private:
+  FileSystem* const files_;
+  const Options options_;
+  ServerMetrics* const metrics_;
+};
+
+}  // namespace neumf

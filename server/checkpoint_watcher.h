@@ -1,0 +1,102 @@
+#pragma once
+
+// Looks into the checkpoint directory again and again, and serves the largest
+// valid version.
+//
+// Polling is the truth. A version above the served one is loaded on the
+// watcher's own low-priority thread and swapped in; what is served is never
+// disturbed by a file that is not fit to be served, by a directory that is empty
+// or gone, nor by a version that disappears.
+//
+// A refused file is not tried again until it changes (device, inode, size or
+// time), and is logged, counted and recorded once for each content. Since some
+// tools copy a file into place under its final name, a file that is refused while
+// it may still be growing is simply tried again after its next change. I/O errors
+// are tried again with a back-off from 1 s to 60 s.
+//
+//   CheckpointWatcher watcher(...);
+//   absl::Status status = watcher.LoadFirst();    // blocks; the daemon's start
+//   watcher.Start();
+//   watcher.Stop();
+
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/file_system.h"
+#include "base/mutex.h"
+#include "server/checkpoint_loader.h"
+#include "server/reaper.h"
+#include "server/server_metrics.h"
+#include "server/snapshot_holder.h"
+#include "server/version_history.h"
+
+namespace neumf {
+
+class CheckpointWatcher {
+ public:
+  struct Options {
+    std::string directory;
+    // Time between two looks. Shorter finds new versions sooner and costs a
+    // directory listing each time. Default: 2 s.
+    absl::Duration poll_interval = absl::Seconds(2);
+  };
+
+  // What it works with; all must outlive it.
+  struct Parts {
+    FileSystem* files = nullptr;
+    const Clock* clock = nullptr;
+    const CheckpointLoader* loader = nullptr;
+    SnapshotHolder* holder = nullptr;
+    Reaper* reaper = nullptr;
+    VersionHistory* history = nullptr;
+    ServerMetrics* metrics = nullptr;
+  };
+
+  CheckpointWatcher(const Options& options, const Parts& parts);
+  // Stop()s.
+  ~CheckpointWatcher();
+
+  // Serves the largest version that is valid, trying downwards. NOT_FOUND says
+  // where it looked, what it found and why it was refused.
+  absl::Status LoadFirst();
+
+  // Begins to poll on a thread of its own. Call it once.
+  void Start();
+  // Returns when the thread has ended, which a load in progress delays.
+  void Stop();
+
+  // One look, by the calling thread: for tests. REQUIRES: not started.
+  void PollOnce();
+
+ private:
+  // What the last attempt at a version met, so that it is not repeated.
+  struct Refusal {
+    FileInfo file;
+    ReloadResult result = ReloadResult::kCorrupt;
+    absl::Duration retry_at = absl::InfiniteDuration();  // monotonic
+    absl::Duration backoff = absl::ZeroDuration();
+  };
+
+  void Run();
+  bool ShouldTry(const CheckpointFile& file);
+  bool TryLoad(const CheckpointFile& file);
+  void RecordRefusal(const CheckpointFile& file, const LoadOutcome& outcome);
+
+  const Options options_;
+  const Parts parts_;
+
+  // Of whichever one thread polls.
+  std::map<uint64_t, Refusal> refusals_;
+
+  Mutex mutex_;
+  CondVar wake_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+}  // namespace neumf

@@ -1,0 +1,46 @@
+#pragma once
+
+// The errors that callers see, as absl::Status with google.rpc details in the
+// payloads (type URL "type.googleapis.com/google.rpc.X"). grpc_status.h turns
+// them into what goes over the wire. Texts say what the caller can change, and
+// never name a path or an address.
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "google/rpc/status.pb.h"
+
+namespace neumf {
+
+// A field that is wrong: its path ("requests[3].user_id") and what is wrong.
+struct FieldViolation {
+  std::string field;
+  std::string description;
+};
+
+// Callers that find more need not go on: no more of them are reported.
+constexpr size_t kMaxFieldViolations = 16;
+
+// INVALID_ARGUMENT with BadRequest. REQUIRES: at least one violation.
+absl::Status InvalidRequest(const std::vector<FieldViolation>& violations);
+
+// NOT_FOUND with ErrorInfo UNKNOWN_USER.
+absl::Status UnknownUser();
+
+// UNAVAILABLE with RetryInfo and ErrorInfo: `reason` is QUEUE_FULL, DRAINING,
+// NO_MODEL or SCORER_FAILED.
+absl::Status Unavailable(absl::string_view reason, absl::string_view message,
+                         absl::Duration retry_after);
+
+// The RetryInfo of an error; zero when it has none.
+absl::Duration RetryDelay(const absl::Status& status);
+
+// Code, message and details: what BatchRecommend puts into a result, and what
+// travels in grpc-status-details-bin.
+google::rpc::Status ToRpcStatus(const absl::Status& status);
+
+}  // namespace neumf

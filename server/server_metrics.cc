@@ -1,0 +1,397 @@
+#include "server/server_metrics.h"
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "base/mutex.h"
+#include "prometheus/counter.h"
+#include "prometheus/gauge.h"
+#include "prometheus/histogram.h"
+#include "prometheus/registry.h"
+#include "server/latency_histogram.h"
+#include "server/process_metrics.h"
+
+namespace neumf {
+namespace {
+
+using prometheus::Counter;
+using prometheus::Family;
+using prometheus::Gauge;
+using prometheus::Histogram;
+using prometheus::Labels;
+
+struct MethodName {
+  const char* type;
+  const char* service;
+  const char* method;
+};
+
+// In the order of RpcMethod.
+constexpr std::array<MethodName, 5> kMethods = {{
+    {"unary", "neumf.v1.RecommendationService", "Recommend"},
+    {"unary", "neumf.v1.RecommendationService", "BatchRecommend"},
+    {"unary", "neumf.v1.ModelService", "ListModelVersions"},
+    {"unary", "grpc.health.v1.Health", "Check"},
+    {"server_stream", "grpc.health.v1.Health", "Watch"},
+}};
+
+// By number, spelled as in Go, which is what dashboards expect.
+constexpr std::array<const char*, 17> kCodes = {"OK",
+                                                "Canceled",
+                                                "Unknown",
+                                                "InvalidArgument",
+                                                "DeadlineExceeded",
+                                                "NotFound",
+                                                "AlreadyExists",
+                                                "PermissionDenied",
+                                                "ResourceExhausted",
+                                                "FailedPrecondition",
+                                                "Aborted",
+                                                "OutOfRange",
+                                                "Unimplemented",
+                                                "Internal",
+                                                "Unavailable",
+                                                "DataLoss",
+                                                "Unauthenticated"};
+constexpr int kUnknownCode = 2;
+
+// In the order of Stage.
+constexpr std::array<const char*, 5> kStages = {"admission", "queue", "gather",
+                                                "score", "encode"};
+// In the order of ShedReason.
+constexpr std::array<const char*, 3> kShedReasons = {"queue_full", "draining",
+                                                     "no_model"};
+// In the order of ReloadResult.
+constexpr std::array<const char*, 6> kReloadResults = {
+    "ok", "corrupt", "incompatible", "probe_failed", "no_memory", "io_error"};
+
+constexpr std::array<absl::string_view, 7> kModelKinds = {
+    "mf", "gmf", "mlp", "neumf", "bilinear-triplet", "deep-triplet", "fm"};
+
+// The kind stands in a file, and a label never holds a text from outside.
+std::string KindLabel(absl::string_view kind) {
+  const bool known = std::find(kModelKinds.begin(), kModelKinds.end(), kind) !=
+                     kModelKinds.end();
+  return known ? std::string(kind) : "other";
+}
+
+// "cpu" of "cpu (AVX2)".
+std::string DeviceLabel(absl::string_view scorer_name) {
+  return std::string(scorer_name.substr(0, scorer_name.find(' ')));
+}
+
+template <typename Enum>
+size_t IndexOf(Enum value) {
+  return static_cast<size_t>(value);
+}
+
+bool IsRecommendation(RpcMethod method) {
+  return method == RpcMethod::kRecommend ||
+         method == RpcMethod::kBatchRecommend;
+}
+
+// Seconds since the Unix epoch; 0 for a time that is not known.
+double UnixSeconds(absl::Time time) {
+  return time == absl::InfinitePast()
+             ? 0
+             : absl::ToDoubleSeconds(time - absl::UnixEpoch());
+}
+
+const Histogram::BucketBoundaries& BatchBuckets() {
+  static const auto& buckets = *new Histogram::BucketBoundaries{
+      1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096};
+  return buckets;
+}
+
+const Histogram::BucketBoundaries& ReloadBuckets() {
+  static const auto& buckets = *new Histogram::BucketBoundaries{
+      0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300};
+  return buckets;
+}
+
+}  // namespace
+
+const char* ReloadResultName(ReloadResult result) {
+  return kReloadResults[IndexOf(result)];
+}
+
+// All series. Registering throws only for names that are not legal, and ours
+// are constants; so nothing is caught here.
+struct ServerMetrics::Series : public prometheus::Collectable {
+  Series();
+
+  std::vector<prometheus::MetricFamily> Collect() const override;
+
+  Family<Counter>& CounterFamily(const char* name, const char* help) {
+    return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
+  }
+  Family<Gauge>& GaugeFamily(const char* name, const char* help) {
+    return prometheus::BuildGauge().Name(name).Help(help).Register(registry);
+  }
+  Counter& AddCounter(const char* name, const char* help) {
+    return CounterFamily(name, help).Add({});
+  }
+  Gauge& AddGauge(const char* name, const char* help) {
+    return GaugeFamily(name, help).Add({});
+  }
+  Histogram& AddHistogram(const char* name, const char* help,
+                          const Histogram::BucketBoundaries& buckets) {
+    return prometheus::BuildHistogram()
+        .Name(name)
+        .Help(help)
+        .Register(registry)
+        .Add({}, buckets);
+  }
+  // A counter for each value of one label.
+  template <size_t kCount>
+  std::array<Counter*, kCount> AddCounters(
+      const char* name, const char* help, const char* label,
+      const std::array<const char*, kCount>& values) {
+    Family<Counter>& family = CounterFamily(name, help);
+    std::array<Counter*, kCount> counters{};
+    for (size_t i = 0; i < kCount; ++i) {
+      counters[i] = &family.Add({{label, values[i]}});
+    }
+    return counters;
+  }
+  void AddMethods();
+  void AddBuild();
+
+  // Of one method.
+  struct Method {
+    Counter* started = nullptr;
+    std::array<Counter*, kCodes.size()> handled{};
+    Counter* received = nullptr;
+    Counter* sent = nullptr;
+    LatencyHistogram* handling = nullptr;
+  };
+
+  prometheus::Registry registry;
+  ProcessMetrics process;
+
+  LatencyFamily handling{"grpc_server_handling_seconds",
+                         "Time from the arrival of a call to its end."};
+  LatencyFamily stage_family{
+      "neumf_stage_duration_seconds",
+      "Time that a request spent in one stage; the stages add up."};
+
+  std::array<Method, kMethods.size()> methods;
+  std::array<LatencyHistogram*, kStages.size()> stages{};
+
+  Histogram& batch_users = AddHistogram(
+      "neumf_batch_users", "Users scored with one pass over the catalog.",
+      BatchBuckets());
+  Gauge& queue_users =
+      AddGauge("neumf_queue_users", "Users that wait for the scorer.");
+  Gauge& inflight =
+      AddGauge("neumf_inflight_requests",
+               "Recommendation calls that have begun and not ended.");
+  std::array<Counter*, kShedReasons.size()> shed =
+      AddCounters("neumf_requests_shed_total",
+                  "Calls refused before scoring to protect the server.",
+                  "reason", kShedReasons);
+  std::array<Counter*, kStages.size()> expired = AddCounters(
+      "neumf_requests_expired_total",
+      "Calls dropped because their deadline had passed, by the stage they were "
+      "in.",
+      "stage", kStages);
+  std::array<Counter*, kStages.size()> cancelled = AddCounters(
+      "neumf_requests_cancelled_total",
+      "Calls whose caller left before the answer, by the stage they were in.",
+      "stage", kStages);
+  Counter& unknown_user =
+      AddCounter("neumf_unknown_user_total",
+                 "Requests for users that the model does not know.");
+  std::array<Counter*, 1> shortfall = AddCounters(
+      "neumf_shortfall_total", "Answers with fewer items than asked for.",
+      "reason", std::array<const char*, 1>{"eligible_items"});
+
+  Family<Gauge>& model_info =
+      GaugeFamily("neumf_model_info", "The model that is served; always 1.");
+  Gauge& load_progress = AddGauge(
+      "neumf_load_progress_ratio",
+      "Share of the item tables that the latest load has packed; 1 when done.");
+  Gauge& loaded_time =
+      AddGauge("neumf_model_loaded_timestamp_seconds",
+               "When the served model was swapped in; 0 before the first.");
+  Gauge& trained_time = AddGauge(
+      "neumf_model_trained_timestamp_seconds",
+      "When the served model was trained, as its checkpoint says; 0 when it "
+      "does not.");
+  Family<Gauge>& model_bytes =
+      GaugeFamily("neumf_model_bytes", "Size of the served model.");
+  Gauge& file_bytes = model_bytes.Add({{"kind", "file"}});
+  Gauge& resident_bytes = model_bytes.Add({{"kind", "resident"}});
+  Gauge& catalog_items =
+      AddGauge("neumf_catalog_items", "Items of the served model.");
+  Gauge& known_users =
+      AddGauge("neumf_known_users", "Users of the served model.");
+  std::array<Counter*, kReloadResults.size()> reloads =
+      AddCounters("neumf_reload_total",
+                  "Attempts to load a checkpoint, by what became of them.",
+                  "result", kReloadResults);
+  Histogram& reload_duration = AddHistogram(
+      "neumf_reload_duration_seconds",
+      "Time that an attempt to load a checkpoint took.", ReloadBuckets());
+
+  Gauge& connections =
+      AddGauge("neumf_connections", "Open connections to the data port.");
+  Counter& accept_errors = AddCounter(
+      "neumf_accept_errors_total", "Connections that could not be accepted.");
+
+  Mutex mutex;
+  Gauge* served_info ABSL_GUARDED_BY(mutex) = nullptr;  // of model_info
+};
+
+ServerMetrics::Series::Series() {
+  AddMethods();
+  AddBuild();
+  for (size_t i = 0; i < kStages.size(); ++i) {
+    stages[i] = stage_family.Add({{"stage", kStages[i]}});
+  }
+}
+
+void ServerMetrics::Series::AddMethods() {
+  Family<Counter>& started =
+      CounterFamily("grpc_server_started_total", "Calls that have begun.");
+  Family<Counter>& handled = CounterFamily(
+      "grpc_server_handled_total", "Calls that have ended, by status code.");
+  Family<Counter>& received = CounterFamily("grpc_server_msg_received_total",
+                                            "Messages that callers sent.");
+  Family<Counter>& sent =
+      CounterFamily("grpc_server_msg_sent_total", "Messages sent to callers.");
+  for (size_t i = 0; i < kMethods.size(); ++i) {
+    const Labels labels = {{"grpc_type", kMethods[i].type},
+                           {"grpc_service", kMethods[i].service},
+                           {"grpc_method", kMethods[i].method}};
+    Method& method = methods[i];
+    method.started = &started.Add(labels);
+    method.received = &received.Add(labels);
+    method.sent = &sent.Add(labels);
+    method.handling = handling.Add(labels);
+    for (size_t code = 0; code < kCodes.size(); ++code) {
+      Labels with_code = labels;
+      with_code["grpc_code"] = kCodes[code];
+      method.handled[code] = &handled.Add(with_code);
+    }
+  }
+}
+
+void ServerMetrics::Series::AddBuild() {
+  GaugeFamily("neumf_build_info", "What this program was built from; always 1.")
+      .Add({{"version", NEUMF_VERSION}, {"compiler", __VERSION__}})
+      .Set(1);
+}
+
+std::vector<prometheus::MetricFamily> ServerMetrics::Series::Collect() const {
+  std::vector<prometheus::MetricFamily> all;
+  const std::array<const prometheus::Collectable*, 4> sources = {
+      &registry, &handling, &stage_family, &process};
+  for (const prometheus::Collectable* source : sources) {
+    std::vector<prometheus::MetricFamily> families = source->Collect();
+    std::move(families.begin(), families.end(), std::back_inserter(all));
+  }
+  return all;
+}
+
+ServerMetrics::ServerMetrics() : series_(std::make_shared<Series>()) {}
+
+ServerMetrics::~ServerMetrics() = default;
+
+std::shared_ptr<prometheus::Collectable> ServerMetrics::registry() const {
+  return series_;
+}
+
+void ServerMetrics::CallStarted(RpcMethod method) {
+  series_->methods[IndexOf(method)].started->Increment();
+  if (IsRecommendation(method)) series_->inflight.Increment();
+}
+
+void ServerMetrics::CallHandled(RpcMethod method, int code,
+                                absl::Duration handling) {
+  const Series::Method& series = series_->methods[IndexOf(method)];
+  const bool is_code = code >= 0 && code < static_cast<int>(kCodes.size());
+  series.handled[is_code ? code : kUnknownCode]->Increment();
+  series.handling->Observe(handling);
+  if (IsRecommendation(method)) series_->inflight.Decrement();
+}
+
+void ServerMetrics::MessageReceived(RpcMethod method) {
+  series_->methods[IndexOf(method)].received->Increment();
+}
+
+void ServerMetrics::MessageSent(RpcMethod method) {
+  series_->methods[IndexOf(method)].sent->Increment();
+}
+
+void ServerMetrics::StageTook(Stage stage, absl::Duration duration) {
+  series_->stages[IndexOf(stage)]->Observe(duration);
+}
+
+void ServerMetrics::BatchScored(size_t num_users) {
+  series_->batch_users.Observe(static_cast<double>(num_users));
+}
+
+void ServerMetrics::SetQueueUsers(size_t num_users) {
+  series_->queue_users.Set(static_cast<double>(num_users));
+}
+
+void ServerMetrics::RequestShed(ShedReason reason) {
+  series_->shed[IndexOf(reason)]->Increment();
+}
+
+void ServerMetrics::RequestExpired(Stage stage) {
+  series_->expired[IndexOf(stage)]->Increment();
+}
+
+void ServerMetrics::RequestCancelled(Stage stage) {
+  series_->cancelled[IndexOf(stage)]->Increment();
+}
+
+void ServerMetrics::UnknownUser() { series_->unknown_user.Increment(); }
+
+void ServerMetrics::Shortfall() { series_->shortfall[0]->Increment(); }
+
+void ServerMetrics::ModelServed(const Snapshot& snapshot, absl::Time now) {
+  const ModelShape& shape = snapshot.shape();
+  series_->loaded_time.Set(UnixSeconds(now));
+  series_->trained_time.Set(UnixSeconds(snapshot.trained_time));
+  series_->file_bytes.Set(static_cast<double>(snapshot.file_bytes));
+  series_->resident_bytes.Set(static_cast<double>(snapshot.resident_bytes));
+  series_->catalog_items.Set(static_cast<double>(shape.num_items));
+  series_->known_users.Set(static_cast<double>(shape.num_users));
+
+  MutexLock lock(&series_->mutex);
+  if (series_->served_info != nullptr) {
+    series_->model_info.Remove(series_->served_info);
+  }
+  series_->served_info = &series_->model_info.Add(
+      {{"version", snapshot.version_text},
+       {"digest", snapshot.digest},
+       {"kind", KindLabel(snapshot.kind)},
+       {"device", DeviceLabel(snapshot.scorer->name())},
+       {"precision", "float32"}});
+  series_->served_info->Set(1);
+}
+
+void ServerMetrics::ReloadFinished(ReloadResult result, absl::Duration took) {
+  series_->reloads[IndexOf(result)]->Increment();
+  series_->reload_duration.Observe(absl::ToDoubleSeconds(took));
+}
+
+void ServerMetrics::SetLoadProgress(double ratio) {
+  series_->load_progress.Set(ratio);
+}
+
+void ServerMetrics::SetConnections(size_t open) {
+  series_->connections.Set(static_cast<double>(open));
+}
+
+void ServerMetrics::AcceptFailed() { series_->accept_errors.Increment(); }
+
+}  // namespace neumf

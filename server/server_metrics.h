@@ -1,0 +1,87 @@
+#pragma once
+
+// Every number that the daemon exports, by the names of docs/metrics.md.
+//
+// The one place that knows prometheus-cpp's counters; callers say what
+// happened. References to all series are taken once, at the start, so a call
+// costs a few atomic operations and never allocates; series exist from the
+// start at 0. No label ever holds text from outside. Any thread may call any
+// method.
+
+#include <cstddef>
+#include <memory>
+
+#include "absl/time/time.h"
+#include "server/snapshot.h"
+
+namespace prometheus {
+class Collectable;
+}
+
+namespace neumf {
+
+// The parts of a request's time; together they are the whole.
+enum class Stage { kAdmission, kQueue, kGather, kScore, kEncode };
+
+// The methods that are counted.
+enum class RpcMethod {
+  kRecommend,
+  kBatchRecommend,
+  kListModelVersions,
+  kHealthCheck,
+  kHealthWatch,
+};
+
+// Why a call was refused before scoring.
+enum class ShedReason { kQueueFull, kDraining, kNoModel };
+
+// What became of an attempt to load a checkpoint.
+enum class ReloadResult {
+  kOk,
+  kCorrupt,
+  kIncompatible,
+  kProbeFailed,
+  kNoMemory,
+  kIoError,
+};
+const char* ReloadResultName(ReloadResult result);  // "ok", "corrupt", ...
+
+class ServerMetrics {
+ public:
+  ServerMetrics();
+  ~ServerMetrics();
+
+  // What the metrics endpoint serves; it keeps a weak pointer only.
+  std::shared_ptr<prometheus::Collectable> registry() const;
+
+  // Calls. `code` is the number of a gRPC status code.
+  void CallStarted(RpcMethod method);
+  void CallHandled(RpcMethod method, int code, absl::Duration handling);
+  void MessageReceived(RpcMethod method);
+  void MessageSent(RpcMethod method);
+
+  // Requests.
+  void StageTook(Stage stage, absl::Duration duration);
+  void BatchScored(size_t num_users);
+  void SetQueueUsers(size_t num_users);
+  void RequestShed(ShedReason reason);
+  void RequestExpired(Stage stage);
+  void RequestCancelled(Stage stage);
+  void UnknownUser();
+  void Shortfall();  // an answer that held every eligible item
+
+  // Models.
+  void ModelServed(const Snapshot& snapshot, absl::Time now);
+  void ReloadFinished(ReloadResult result, absl::Duration took);
+  void SetLoadProgress(double ratio);  // 0 to 1; of the load in progress
+
+  // Connections.
+  void SetConnections(size_t open);
+  void AcceptFailed();
+
+ private:
+  struct Series;
+  const std::shared_ptr<Series> series_;
+};
+
+}  // namespace neumf

@@ -1,0 +1,45 @@
+#pragma once
+
+// One loaded checkpoint, ready to answer: what is served at a moment.
+//
+// Its parts are shared separately, so that a new version can reuse those that
+// did not change. A snapshot and its parts are immutable and may be read by any
+// number of threads. One answer uses one snapshot, from the lookup of the user's
+// row to the names of the items: rows mean nothing in another.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "model/serving_model.h"
+#include "scoring/scorer.h"
+
+namespace neumf {
+
+// Items by popularity, for users that the model does not know.
+struct PopularityRanking {
+  std::vector<ScoredRow> items;  // [I] all items, best first
+};
+
+struct Snapshot {
+  uint64_t version = 0;
+  std::string version_text;  // the decimal text of `version`
+  std::string digest;        // SHA-256 of the checkpoint's header, hex
+  std::string kind;          // the manifest's model_kind
+  absl::Time trained_time = absl::InfinitePast();  // the manifest's created_at
+  uint64_t file_bytes = 0;
+  uint64_t resident_bytes = 0;  // of all parts
+
+  std::shared_ptr<const Scorer> scorer;  // item tables and network
+  std::shared_ptr<const UserTables> users;
+  std::shared_ptr<const IdTable> user_ids;
+  std::shared_ptr<const IdTable> item_ids;
+  std::shared_ptr<const SeenSets> seen;
+  std::shared_ptr<const PopularityRanking> popularity;  // null: no fallback
+
+  const ModelShape& shape() const { return scorer->shape(); }
+};
+
+}  // namespace neumf
