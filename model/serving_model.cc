@@ -78,23 +78,6 @@ absl::Status CheckLayer(absl::string_view name, const DenseLayer& layer,
   return CheckVector(absl::StrCat(name, ".bias"), layer.bias, out);
 }
 
-absl::Status CheckNetwork(const ModelShape& shape,
-                          const ScoreNetwork& network) {
-  const std::vector<uint32_t>& widths = shape.tower_widths;
-  const size_t num_layers = shape.has_tower() ? widths.size() - 1 : 0;
-  NEUMF_RETURN_IF_ERROR(
-      CheckSize("the tower above layer 1", network.layers.size(), num_layers));
-  for (size_t i = 0; i < num_layers; ++i) {
-    NEUMF_RETURN_IF_ERROR(CheckLayer(absl::StrCat("tower.", i + 2),
-                                     network.layers[i], widths[i],
-                                     widths[i + 1]));
-  }
-  NEUMF_RETURN_IF_ERROR(CheckVector("head.weight", network.head_weight,
-                                    shape.has_tower() ? widths.back() : 0));
-  return CheckFinite("head.bias", absl::MakeConstSpan(&network.head_bias, 1),
-                     1);
-}
-
 absl::Status CheckSeen(const ModelShape& shape, const SeenSets& seen) {
   if (seen.empty()) return absl::OkStatus();
   NEUMF_RETURN_IF_ERROR(
@@ -227,10 +210,26 @@ absl::Status CheckFinite(absl::string_view name, absl::Span<const float> values,
       name, ": value ", at % width, " of row ", at / width, " is not finite"));
 }
 
+absl::Status Validate(const ModelShape& shape, const ScoreNetwork& network) {
+  const std::vector<uint32_t>& widths = shape.tower_widths;
+  const size_t num_layers = shape.has_tower() ? widths.size() - 1 : 0;
+  NEUMF_RETURN_IF_ERROR(
+      CheckSize("the tower above layer 1", network.layers.size(), num_layers));
+  for (size_t i = 0; i < num_layers; ++i) {
+    NEUMF_RETURN_IF_ERROR(CheckLayer(absl::StrCat("tower.", i + 2),
+                                     network.layers[i], widths[i],
+                                     widths[i + 1]));
+  }
+  NEUMF_RETURN_IF_ERROR(CheckVector("head.weight", network.head_weight,
+                                    shape.has_tower() ? widths.back() : 0));
+  return CheckFinite("head.bias", absl::MakeConstSpan(&network.head_bias, 1),
+                     1);
+}
+
 absl::Status Validate(const ServingModel& model) {
   const ModelShape& shape = model.shape;
   NEUMF_RETURN_IF_ERROR(ValidateShape(shape));
-  NEUMF_RETURN_IF_ERROR(CheckNetwork(shape, model.network));
+  NEUMF_RETURN_IF_ERROR(Validate(shape, model.network));
   NEUMF_RETURN_IF_ERROR(CheckMatrix("user.gmf", model.users.gmf,
                                     shape.num_users, shape.gmf_width));
   NEUMF_RETURN_IF_ERROR(CheckMatrix("user.tower", model.users.tower,

@@ -134,6 +134,7 @@ absl::Status CheckFinite(absl::string_view name, absl::Span<const float> values,
 // that are those of the ids, finite values. The first misfit is
 // INVALID_ARGUMENT and named.
 absl::Status Validate(const ServingModel& model);
+absl::Status Validate(const ModelShape& shape, const ScoreNetwork& network);
 absl::Status Validate(const ModelShape& shape, const ItemTables& items);
 
 }  // namespace neumf

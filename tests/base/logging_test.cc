@@ -1,0 +1,89 @@
+#include "base/logging.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+
+namespace neumf {
+namespace {
+
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::Not;
+
+// What one event with `value` prints.
+std::string Logged(absl::string_view value) {
+  testing::internal::CaptureStderr();
+  LogEvent("probe").With("text", value);
+  return testing::internal::GetCapturedStderr();
+}
+
+TEST(LoggingTest, LeavesPlainWordsBare) {
+  EXPECT_THAT(Logged("7.safetensors"),
+              EndsWith(" event=probe text=7.safetensors\n"));
+}
+
+TEST(LoggingTest, QuotesWhatIsNoPlainWord) {
+  EXPECT_THAT(Logged("two words"), EndsWith(" text=\"two words\"\n"));
+  EXPECT_THAT(Logged("a=b"), EndsWith(" text=\"a=b\"\n"));
+  EXPECT_THAT(Logged(""), EndsWith(" text=\"\"\n"));
+}
+
+TEST(LoggingTest, EscapesQuotesAndBackslashes) {
+  EXPECT_THAT(Logged("say \"hi\""), EndsWith(" text=\"say \\\"hi\\\"\"\n"));
+  EXPECT_THAT(Logged("a\\b"), EndsWith(" text=\"a\\\\b\"\n"));
+}
+
+TEST(LoggingTest, KeepsForgedLinesInsideTheirValue) {
+  const std::string line = Logged("x\nevent=forged");
+  EXPECT_EQ(line.find('\n'), line.size() - 1);
+  EXPECT_THAT(line, EndsWith(" text=\"x\\nevent=forged\"\n"));
+}
+
+TEST(LoggingTest, EscapesControlCharacters) {
+  EXPECT_THAT(Logged(absl::string_view("a\0b", 3)), HasSubstr("a\\000b"));
+  EXPECT_THAT(Logged("\x1B[31m"), Not(HasSubstr("\x1B")));
+}
+
+TEST(LoggingTest, KeepsUtf8AndEscapesOtherBytes) {
+  EXPECT_THAT(Logged("caf\xC3\xA9"), EndsWith(" text=\"caf\xC3\xA9\"\n"));
+  EXPECT_THAT(Logged("caf\xE9"), EndsWith(" text=\"caf\\351\"\n"));
+}
+
+TEST(LoggingTest, StartsWithTheTimeInUtc) {
+  const absl::Time before = absl::Now();
+  const std::string line = Logged("x");
+  const std::string stamp = line.substr(0, line.find(' '));
+  absl::Time time;
+  std::string error;
+  ASSERT_TRUE(absl::ParseTime(absl::RFC3339_full, stamp, &time, &error))
+      << error;
+  EXPECT_EQ(stamp.size(), std::string("2026-01-31T12:00:00.123Z").size());
+  EXPECT_THAT(stamp, EndsWith("Z"));
+  EXPECT_GE(time, before - absl::Milliseconds(1));
+  EXPECT_LE(time, absl::Now());
+}
+
+TEST(LoggingTest, PrintsNumbersBesideTexts) {
+  testing::internal::CaptureStderr();
+  LogEvent("probe")
+      .WithNumber("version", 7)
+      .WithNumber("ratio", 0.5)
+      .With("state", "SERVING");
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              EndsWith(" event=probe version=7 ratio=0.5 state=SERVING\n"));
+}
+
+TEST(CheckDeathTest, NamesTheBrokenConditionAndDies) {
+  EXPECT_DEATH(NEUMF_CHECK(1 + 1 == 3),
+               "event=check_failed at=.*logging_test.cc:.*1 \\+ 1 == 3");
+}
+
+TEST(CheckTest, LetsTrueConditionsPass) { NEUMF_CHECK(1 + 1 == 2); }
+
+}  // namespace
+}  // namespace neumf

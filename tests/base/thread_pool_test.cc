@@ -1,0 +1,115 @@
+#include "base/thread_pool.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <pthread.h>
+
+#include <atomic>
+#include <string>
+#include <thread>
+#include <tuple>
+#include <vector>
+
+#include "base/mutex.h"
+
+namespace neumf {
+namespace {
+
+using testing::Each;
+using testing::Eq;
+
+// How often each index below `count` is called.
+std::vector<int> CountCalls(ThreadPool& pool, size_t count) {
+  std::vector<std::atomic<int>> calls(count);
+  pool.ParallelFor(count, [&](size_t index, size_t thread) {
+    EXPECT_LT(thread, pool.num_threads());
+    ++calls[index];
+  });
+  return std::vector<int>(calls.begin(), calls.end());
+}
+
+class ThreadPoolSizes
+    : public testing::TestWithParam<std::tuple<size_t, size_t>> {};
+
+TEST_P(ThreadPoolSizes, CallsEachIndexOnce) {
+  const auto [num_threads, count] = GetParam();
+  ThreadPool pool(num_threads, "test");
+  EXPECT_EQ(pool.num_threads(), num_threads);
+  for (int repeat = 0; repeat < 20; ++repeat) {
+    const std::vector<int> calls = CountCalls(pool, count);
+    EXPECT_EQ(calls.size(), count);
+    EXPECT_THAT(calls, Each(Eq(1)));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Sweep, ThreadPoolSizes,
+                         testing::Combine(testing::Values(1, 2, 3, 8),
+                                          testing::Values(0, 1, 2, 7, 1000)));
+
+TEST(ThreadPoolTest, EndsUnused) { const ThreadPool pool(4, "test"); }
+
+TEST(ThreadPoolTest, RunsOnTheCallerWhenItHasOneThread) {
+  ThreadPool pool(1, "test");
+  const std::thread::id caller = std::this_thread::get_id();
+  pool.ParallelFor(3, [&](size_t /*index*/, size_t thread) {
+    EXPECT_EQ(std::this_thread::get_id(), caller);
+    EXPECT_EQ(thread, 0U);
+  });
+}
+
+TEST(ThreadPoolTest, RunsAsManyBodiesAtOnceAsItHasThreads) {
+  ThreadPool pool(3, "test");
+  Mutex mutex;
+  CondVar arrived;
+  size_t present = 0;
+  std::vector<int> seen(3);
+  pool.ParallelFor(3, [&](size_t /*index*/, size_t thread) {
+    MutexLock lock(&mutex);
+    ++seen[thread];
+    ++present;
+    arrived.SignalAll();
+    while (present < 3) arrived.Wait(&mutex);
+  });
+  EXPECT_THAT(seen, Each(Eq(1)));
+}
+
+TEST(ThreadPoolTest, LetsSeveralCallersTakeTurns) {
+  ThreadPool pool(3, "test");
+  std::atomic<int> inside{0};
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 4; ++caller) {
+    callers.emplace_back([&] {
+      for (int repeat = 0; repeat < 50; ++repeat) {
+        EXPECT_THAT(CountCalls(pool, 17), Each(Eq(1)));
+      }
+      pool.ParallelFor(1, [&](size_t /*index*/, size_t /*thread*/) {
+        EXPECT_EQ(++inside, 1);
+        --inside;
+      });
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+}
+
+TEST(ThreadPoolTest, NamesItsThreads) {
+  ThreadPool pool(2, "scorer-with-a-long-name");
+  Mutex mutex;
+  CondVar arrived;
+  size_t present = 0;
+  std::string name;
+  pool.ParallelFor(2, [&](size_t /*index*/, size_t thread) {
+    MutexLock lock(&mutex);
+    if (thread == 1) {
+      char buffer[16] = {};
+      pthread_getname_np(pthread_self(), buffer, sizeof(buffer));
+      name = buffer;
+    }
+    ++present;
+    arrived.SignalAll();
+    while (present < 2) arrived.Wait(&mutex);
+  });
+  EXPECT_EQ(name, "scorer-with-a-l");
+}
+
+}  // namespace
+}  // namespace neumf
