@@ -45,6 +45,7 @@
 namespace neumf {
 
 // One user's question. It owns nothing: what it points to must outlive Rank().
+// REQUIRES: all rows are below I.
 struct RankQuery {
   const float* user_gmf = nullptr;      // [G]
   const float* user_tower = nullptr;    // [H]
@@ -113,7 +114,12 @@ class ScorerBuilder {
   virtual absl::StatusOr<std::unique_ptr<Scorer>> Build() = 0;
 };
 
-enum class Backend { kReference, kCpu };
+enum class Backend {
+  kReference,
+  // Gives the reference on a machine without fused multiply-adds, which cannot
+  // have the same bits any faster; name() tells.
+  kCpu,
+};
 
 struct ScorerOptions {
   // Threads that one Rank() call may use, the caller included. More shorten a

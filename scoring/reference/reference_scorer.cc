@@ -74,13 +74,16 @@ class ReferenceScorer : public Scorer {
  private:
   void RankOne(const RankQuery& query, Ranking& ranking) const {
     ranking.items.clear();
-    for (uint64_t row = 0; row < shape_.num_items; ++row) {
+    ranking.eligible_count = 0;
+    for (uint32_t row = 0; row < shape_.num_items; ++row) {
       ranking.cancelled = IsCancelled(query);
       if (ranking.cancelled) return;
       if (!IsEligible(query, row)) continue;
-      ranking.items.push_back({Score(query, row), static_cast<uint32_t>(row)});
+      ++ranking.eligible_count;
+      const float score = Score(query, row);
+      // A NaN has no place in an order. No model that was checked gives one.
+      if (!std::isnan(score)) ranking.items.push_back({score, row});
     }
-    ranking.eligible_count = ranking.items.size();
     std::sort(ranking.items.begin(), ranking.items.end());
     if (query.k < ranking.items.size()) ranking.items.resize(query.k);
   }

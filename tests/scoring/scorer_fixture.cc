@@ -1,0 +1,123 @@
+#include "tests/scoring/scorer_fixture.h"
+
+#include <cstring>
+#include <numeric>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "hwy/highway.h"
+#include "scoring/cpu/block_kernel.h"
+
+namespace neumf {
+
+std::vector<BackendCase> AllBackends() {
+  std::vector<BackendCase> cases = {BackendCase{}};
+  int64_t targets = hwy::SupportedTargets() & CompiledKernelTargets();
+  for (; targets != 0; targets &= targets - 1) {
+    for (size_t num_threads = 1; num_threads <= 3; ++num_threads) {
+      cases.push_back({Backend::kCpu, num_threads, targets & -targets});
+    }
+  }
+  return cases;
+}
+
+std::string BackendCaseName(const testing::TestParamInfo<BackendCase>& info) {
+  const BackendCase& backend = info.param;
+  if (backend.backend == Backend::kReference) return "reference";
+  return absl::StrCat("cpu_", hwy::TargetName(backend.target), "_threads",
+                      backend.num_threads);
+}
+
+std::unique_ptr<Scorer> MakeScorer(const BackendCase& backend,
+                                   const TinyModel& tiny) {
+  ScorerOptions options;
+  options.num_threads = backend.num_threads;
+  auto builder = MakeScorerBuilder(backend.backend, tiny.model.shape,
+                                   tiny.model.network, options);
+  EXPECT_THAT(builder, IsOk());
+  NEUMF_EXPECT_OK(StreamItemTables(
+      tiny.items, [&](const ItemRows& rows) { return (*builder)->Add(rows); }));
+  auto scorer = (*builder)->Build();
+  EXPECT_THAT(scorer, IsOk());
+  return *std::move(scorer);
+}
+
+std::vector<std::pair<uint32_t, uint32_t>> RowsAndScoreBits(
+    const Ranking& ranking) {
+  std::vector<std::pair<uint32_t, uint32_t>> result;
+  for (const ScoredRow& item : ranking.items) {
+    uint32_t bits = 0;
+    std::memcpy(&bits, &item.score, sizeof(bits));
+    result.emplace_back(item.row, bits);
+  }
+  return result;
+}
+
+std::vector<uint32_t> RowsOf(const Ranking& ranking) {
+  std::vector<uint32_t> rows;
+  for (const ScoredRow& item : ranking.items) rows.push_back(item.row);
+  return rows;
+}
+
+std::vector<uint32_t> RowsBelow(uint32_t end) {
+  std::vector<uint32_t> rows(end);
+  std::iota(rows.begin(), rows.end(), 0);
+  return rows;
+}
+
+void ScorerTest::SetUp() {
+  // 0, for the reference, means every target.
+  hwy::SetSupportedTargetsForTest(GetParam().target);
+}
+
+void ScorerTest::TearDown() { hwy::SetSupportedTargetsForTest(0); }
+
+void ScorerTest::Use(TinyModel tiny) {
+  tiny_ = std::move(tiny);
+  scorer_ = MakeScorer(GetParam(), tiny_);
+  reference_ = MakeScorer(BackendCase{}, tiny_);
+}
+
+RankQuery ScorerTest::QueryOf(uint32_t user, uint32_t k) const {
+  RankQuery query;
+  const UserTables& users = tiny_.model.users;
+  if (!users.gmf.empty()) query.user_gmf = users.gmf.row(user).data();
+  if (!users.tower.empty()) query.user_tower = users.tower.row(user).data();
+  query.seen = tiny_.model.seen.row(user);
+  query.k = k;
+  return query;
+}
+
+std::vector<RankQuery> ScorerTest::QueriesOfAll(uint32_t k) const {
+  std::vector<RankQuery> queries;
+  for (uint32_t user = 0; user < tiny_.model.shape.num_users; ++user) {
+    queries.push_back(QueryOf(user, k));
+  }
+  return queries;
+}
+
+Ranking ScorerTest::Rank(const RankQuery& query) const {
+  return RankBatch({query}).front();
+}
+
+std::vector<Ranking> ScorerTest::RankBatch(
+    const std::vector<RankQuery>& queries) const {
+  std::vector<Ranking> rankings(queries.size());
+  NEUMF_EXPECT_OK(scorer_->Rank(queries, absl::MakeSpan(rankings)));
+  return rankings;
+}
+
+void ScorerTest::ExpectSameAsReference(
+    const std::vector<RankQuery>& queries) const {
+  std::vector<Ranking> expected(queries.size());
+  NEUMF_ASSERT_OK(reference_->Rank(queries, absl::MakeSpan(expected)));
+  const std::vector<Ranking> rankings = RankBatch(queries);
+  for (size_t b = 0; b < queries.size(); ++b) {
+    SCOPED_TRACE(absl::StrCat("query ", b, ", k ", queries[b].k));
+    ASSERT_EQ(RowsAndScoreBits(rankings[b]), RowsAndScoreBits(expected[b]));
+    ASSERT_EQ(rankings[b].eligible_count, expected[b].eligible_count);
+    ASSERT_FALSE(rankings[b].cancelled);
+  }
+}
+
+}  // namespace neumf

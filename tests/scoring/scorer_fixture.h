@@ -1,0 +1,63 @@
+#pragma once
+
+// What the scorer tests share: every backend that this machine can run, and a
+// fixture that builds one of them beside the reference over a random model.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "scoring/scorer.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/tiny_model.h"
+
+namespace neumf {
+
+struct BackendCase {
+  Backend backend = Backend::kReference;
+  size_t num_threads = 1;
+  int64_t target = 0;  // one Highway target for the CPU backend
+};
+
+// The reference, and the CPU backend with each instruction set and 1 to 3
+// threads.
+std::vector<BackendCase> AllBackends();
+std::string BackendCaseName(const testing::TestParamInfo<BackendCase>& info);
+
+std::unique_ptr<Scorer> MakeScorer(const BackendCase& backend,
+                                   const TinyModel& tiny);
+
+// Bits, so that -0.0 and NaN cannot pass for something else.
+std::vector<std::pair<uint32_t, uint32_t>> RowsAndScoreBits(
+    const Ranking& ranking);
+std::vector<uint32_t> RowsOf(const Ranking& ranking);
+
+// All rows below `end`.
+std::vector<uint32_t> RowsBelow(uint32_t end);
+
+// Tests of one backend against the reference over one model at a time.
+class ScorerTest : public testing::TestWithParam<BackendCase> {
+ protected:
+  void SetUp() override;
+  void TearDown() override;
+
+  void Use(TinyModel tiny);
+  void Use(const TinyModelOptions& options) { Use(MakeTinyModel(options)); }
+
+  RankQuery QueryOf(uint32_t user, uint32_t k) const;
+  // All users of the model.
+  std::vector<RankQuery> QueriesOfAll(uint32_t k) const;
+
+  Ranking Rank(const RankQuery& query) const;
+  std::vector<Ranking> RankBatch(const std::vector<RankQuery>& queries) const;
+  void ExpectSameAsReference(const std::vector<RankQuery>& queries) const;
+
+  TinyModel tiny_;
+  std::unique_ptr<Scorer> scorer_;
+  std::unique_ptr<Scorer> reference_;
+};
+
+}  // namespace neumf
