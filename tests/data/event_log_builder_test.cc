@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "base/sha256.h"
 #include "tests/support/status_matchers.h"
 

@@ -105,7 +105,8 @@ class ParserTest(unittest.TestCase):
         self.assert_value(ints(2, -(2**31), 1, flags=13 | 1 << 9) + levels, ["high", None, "low"])
 
     def test_lists_with_names_become_dicts(self):
-        self.assert_value(named_list(user=ints(1, 2), rating=reals(4.5, 3)), {"user": [1, 2], "rating": [4.5, 3.0]})
+        frame = named_list(user=ints(1, 2), rating=reals(4.5, 3))
+        self.assert_value(frame, {"user": [1, 2], "rating": [4.5, 3.0]})
 
     def test_a_symbol_is_read_by_reference(self):
         first_symbol = struct.pack(">i", 255 | 1 << 8)
@@ -145,9 +146,10 @@ class EntryTest(unittest.TestCase):
 
     def test_refuses_damage(self):
         packed = zlib.compress(b"ratings")
-        for damaged in (b"", b"\0\0", entry(packed, 8), entry(packed[:-1], 7), entry(b"?" + packed, 7), entry(b"2?", 7), entry(b"Z?", 7)):
+        damaged = [entry(content, 7) for content in (packed[:-1], b"?" + packed, b"2?", b"Z?")]
+        for data in [b"", b"\0\0", entry(packed, 8), *damaged]:
             with self.assertRaises(ValueError):
-                r_lazyload.decompress_entry(damaged)
+                r_lazyload.decompress_entry(data)
 
 
 class PairTest(unittest.TestCase):
@@ -199,7 +201,8 @@ class MovieLensDataTest(unittest.TestCase):
             self.skipTest(f"apt cannot give the package: {first.stderr.strip()}")
         self.assertEqual((first.returncode, first.stderr), (0, ""))
         ratings, titles = self.rows("ratings.csv"), self.rows("titles.csv")
-        self.assertEqual(ratings[:2], [["userId", "movieId", "rating", "timestamp"], ["1", "31", "2.5", "1260759144"]])
+        self.assertEqual(ratings[0], ["userId", "movieId", "rating", "timestamp"])
+        self.assertEqual(ratings[1], ["1", "31", "2.5", "1260759144"])
         self.assertEqual(titles[:2], [["item_id", "title"], ["1", "Toy Story (1995)"]])
         self.assertIn(["11", "American President, The (1995)"], titles)
         self.assertIn(["51372", '"Great Performances" Cats (1998)'], titles)

@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "data/interactions.h"
 #include "data/readers.h"
 #include "data/split.h"
