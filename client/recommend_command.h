@@ -1,0 +1,10 @@
+#pragma once
+
+#include "client/command.h"
+
+namespace neumf {
+
+// neumfctl recommend.
+Command RecommendCommand();
+
+}  // namespace neumf

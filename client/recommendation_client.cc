@@ -1,0 +1,103 @@
+#include "client/recommendation_client.h"
+
+#include "absl/memory/memory.h"
+#include "absl/strings/str_format.h"
+#include "client/rpc.h"
+
+namespace neumf {
+namespace {
+
+// gRPC itself allows no more.
+constexpr int kMaxAttempts = 5;
+
+// Requests are kept until the last attempt; the largest that a server takes is
+// 1 MiB, and what passes gRPC's default of 256 KiB would not be tried again.
+constexpr int kRetryBufferBytes = 1 << 20;
+
+absl::Status CheckOptions(const RecommendationClient::Options& options) {
+  if (options.target.empty()) {
+    return absl::InvalidArgumentError("the target is empty");
+  }
+  if (options.timeout <= absl::ZeroDuration()) {
+    return absl::InvalidArgumentError("the timeout must be above 0");
+  }
+  if (options.max_attempts < 1 || options.max_attempts > kMaxAttempts) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("max_attempts is %d; it must be 1 to %d",
+                        options.max_attempts, kMaxAttempts));
+  }
+  if (options.initial_backoff < absl::Milliseconds(1) ||
+      options.max_backoff < options.initial_backoff) {
+    return absl::InvalidArgumentError(
+        "the back-off must be at least 1 ms and not above its maximum");
+  }
+  return absl::OkStatus();
+}
+
+// The retries are gRPC's own (gRFC A6), which brings jitter, push-back and
+// throttling with it; this asks for them.
+std::string RetryServiceConfig(const RecommendationClient::Options& options) {
+  return absl::StrFormat(
+      R"({"methodConfig": [{
+            "name": [{"service": "%s"}],
+            "retryPolicy": {
+              "maxAttempts": %d,
+              "initialBackoff": "%.3fs",
+              "maxBackoff": "%.3fs",
+              "backoffMultiplier": 2,
+              "retryableStatusCodes": ["UNAVAILABLE"]}}],
+          "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1}})",
+      v1::RecommendationService::service_full_name(), options.max_attempts,
+      absl::ToDoubleSeconds(options.initial_backoff),
+      absl::ToDoubleSeconds(options.max_backoff));
+}
+
+grpc::ChannelArguments RetryArguments(
+    const RecommendationClient::Options& options) {
+  grpc::ChannelArguments arguments;
+  if (options.max_attempts == 1) {
+    arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+    return arguments;
+  }
+  arguments.SetInt(GRPC_ARG_PER_RPC_RETRY_BUFFER_SIZE, kRetryBufferBytes);
+  arguments.SetServiceConfigJSON(RetryServiceConfig(options));
+  return arguments;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<RecommendationClient>>
+RecommendationClient::Create(const Options& options) {
+  const absl::Status status = CheckOptions(options);
+  if (!status.ok()) return status;
+  return absl::WrapUnique(new RecommendationClient(
+      options, MakeChannel(options.target, RetryArguments(options))));
+}
+
+RecommendationClient::RecommendationClient(
+    const Options& options, const std::shared_ptr<grpc::Channel>& channel)
+    : timeout_(options.timeout),
+      stub_(v1::RecommendationService::NewStub(channel)) {}
+
+absl::StatusOr<v1::RecommendResponse> RecommendationClient::Recommend(
+    const v1::RecommendRequest& request) const {
+  grpc::ClientContext context;
+  SetTimeout(timeout_, &context);
+  v1::RecommendResponse response;
+  const grpc::Status status = stub_->Recommend(&context, request, &response);
+  if (!status.ok()) return FromGrpcStatus(status);
+  return response;
+}
+
+absl::StatusOr<v1::BatchRecommendResponse> RecommendationClient::BatchRecommend(
+    const v1::BatchRecommendRequest& request) const {
+  grpc::ClientContext context;
+  SetTimeout(timeout_, &context);
+  v1::BatchRecommendResponse response;
+  const grpc::Status status =
+      stub_->BatchRecommend(&context, request, &response);
+  if (!status.ok()) return FromGrpcStatus(status);
+  return response;
+}
+
+}  // namespace neumf

@@ -1,0 +1,26 @@
+#pragma once
+
+// What every call of a neumf client has in common.
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "grpcpp/grpcpp.h"
+
+namespace neumf {
+
+// A plain-text channel that notices a dead peer within about a minute and a
+// half. It connects when the first call is made. Any thread may use it.
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target,
+                                           grpc::ChannelArguments arguments);
+
+// The same code and message; the google.rpc details become payloads under their
+// type URLs ("type.googleapis.com/google.rpc.BadRequest").
+absl::Status FromGrpcStatus(const grpc::Status& status);
+
+// Gives the call at most `timeout` from now, all attempts together.
+void SetTimeout(absl::Duration timeout, grpc::ClientContext* context);
+
+}  // namespace neumf

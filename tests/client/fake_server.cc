@@ -1,0 +1,112 @@
+#include "tests/client/fake_server.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/logging.h"
+
+namespace neumf {
+
+FakeServer::FakeServer() {
+  int port = 0;
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(),
+                           &port);
+  builder.RegisterService(
+      static_cast<v1::RecommendationService::Service*>(this));
+  builder.RegisterService(static_cast<v1::ModelService::Service*>(this));
+  builder.RegisterService(
+      static_cast<grpc::health::v1::Health::Service*>(this));
+  server_ = builder.BuildAndStart();
+  NEUMF_CHECK(server_ != nullptr);
+  address_ = absl::StrCat("127.0.0.1:", port);
+}
+
+FakeServer::~FakeServer() {
+  {
+    const MutexLock lock(&mutex_);
+    ending_ = true;
+  }
+  ending_changed_.SignalAll();
+  server_->Shutdown();
+}
+
+void FakeServer::ReplyWith(std::vector<Reply> replies) {
+  const MutexLock lock(&mutex_);
+  replies_ = std::move(replies);
+}
+
+void FakeServer::SetHealth(
+    grpc::health::v1::HealthCheckResponse::ServingStatus status) {
+  const MutexLock lock(&mutex_);
+  health_ = status;
+}
+
+void FakeServer::SetVersions(const v1::ListModelVersionsResponse& versions) {
+  const MutexLock lock(&mutex_);
+  versions_ = versions;
+}
+
+std::vector<FakeServer::Call> FakeServer::calls() const {
+  const MutexLock lock(&mutex_);
+  return calls_;
+}
+
+FakeServer::Reply FakeServer::NextReply(const v1::RecommendRequest& request,
+                                        const grpc::ServerContext& context) {
+  const MutexLock lock(&mutex_);
+  calls_.push_back(
+      {request, absl::Now(), absl::FromChrono(context.deadline())});
+  if (replies_.empty()) {
+    Reply reply;
+    reply.response.add_items()->set_item_id(request.user_id());
+    return reply;
+  }
+  const Reply reply = replies_[std::min(calls_.size(), replies_.size()) - 1];
+  while (reply.hang && !ending_) ending_changed_.Wait(&mutex_);
+  return reply;
+}
+
+grpc::Status FakeServer::Recommend(grpc::ServerContext* context,
+                                   const v1::RecommendRequest* request,
+                                   v1::RecommendResponse* response) {
+  const Reply reply = NextReply(*request, *context);
+  if (!reply.pushback.empty()) {
+    context->AddTrailingMetadata("grpc-retry-pushback-ms", reply.pushback);
+  }
+  *response = reply.response;
+  return reply.status;
+}
+
+grpc::Status FakeServer::BatchRecommend(
+    grpc::ServerContext* context, const v1::BatchRecommendRequest* request,
+    v1::BatchRecommendResponse* response) {
+  const Reply reply = NextReply(request->requests(0), *context);
+  *response->add_results()->mutable_response() = reply.response;
+  return reply.status;
+}
+
+grpc::Status FakeServer::ListModelVersions(
+    grpc::ServerContext* /*context*/,
+    const v1::ListModelVersionsRequest* /*request*/,
+    v1::ListModelVersionsResponse* response) {
+  const MutexLock lock(&mutex_);
+  *response = versions_;
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeServer::Check(
+    grpc::ServerContext* /*context*/,
+    const grpc::health::v1::HealthCheckRequest* request,
+    grpc::health::v1::HealthCheckResponse* response) {
+  if (!request->service().empty() &&
+      request->service() != v1::RecommendationService::service_full_name()) {
+    return grpc::Status(grpc::StatusCode::NOT_FOUND, "unknown service");
+  }
+  const MutexLock lock(&mutex_);
+  response->set_status(health_);
+  return grpc::Status::OK;
+}
+
+}  // namespace neumf

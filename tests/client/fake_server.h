@@ -1,0 +1,80 @@
+#pragma once
+
+// A neumf server in the process of the test, on a port of its own, that says
+// what the test tells it to say.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "base/mutex.h"
+#include "grpc/health/v1/health.grpc.pb.h"
+#include "grpcpp/grpcpp.h"
+#include "neumf/v1/model_service.grpc.pb.h"
+#include "neumf/v1/recommendation_service.grpc.pb.h"
+
+namespace neumf {
+
+class FakeServer final : public v1::RecommendationService::Service,
+                         public v1::ModelService::Service,
+                         public grpc::health::v1::Health::Service {
+ public:
+  // What one call of Recommend or BatchRecommend gets.
+  struct Reply {
+    grpc::Status status;
+    std::string pushback;  // of grpc-retry-pushback-ms; empty: none
+    v1::RecommendResponse response;
+    bool hang = false;  // no answer before the server ends
+  };
+
+  FakeServer();
+  ~FakeServer() override;
+
+  // "127.0.0.1:port".
+  const std::string& address() const { return address_; }
+
+  // Replies come in this order, the last one again and again. Without any, the
+  // answer is one item, named after the user.
+  void ReplyWith(std::vector<Reply> replies);
+  void SetHealth(grpc::health::v1::HealthCheckResponse::ServingStatus status);
+  void SetVersions(const v1::ListModelVersionsResponse& versions);
+
+  // A call of Recommend or BatchRecommend, as it arrived.
+  struct Call {
+    v1::RecommendRequest request;  // the first one of a batch
+    absl::Time arrival;
+    absl::Time deadline;
+  };
+  std::vector<Call> calls() const;
+
+  grpc::Status Recommend(grpc::ServerContext* context,
+                         const v1::RecommendRequest* request,
+                         v1::RecommendResponse* response) override;
+  grpc::Status BatchRecommend(grpc::ServerContext* context,
+                              const v1::BatchRecommendRequest* request,
+                              v1::BatchRecommendResponse* response) override;
+  grpc::Status ListModelVersions(
+      grpc::ServerContext* context, const v1::ListModelVersionsRequest* request,
+      v1::ListModelVersionsResponse* response) override;
+  grpc::Status Check(grpc::ServerContext* context,
+                     const grpc::health::v1::HealthCheckRequest* request,
+                     grpc::health::v1::HealthCheckResponse* response) override;
+
+ private:
+  Reply NextReply(const v1::RecommendRequest& request,
+                  const grpc::ServerContext& context);
+
+  std::string address_;
+  mutable Mutex mutex_;
+  CondVar ending_changed_;
+  bool ending_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<Reply> replies_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Call> calls_ ABSL_GUARDED_BY(mutex_);
+  v1::ListModelVersionsResponse versions_ ABSL_GUARDED_BY(mutex_);
+  grpc::health::v1::HealthCheckResponse::ServingStatus health_
+      ABSL_GUARDED_BY(mutex_) = grpc::health::v1::HealthCheckResponse::SERVING;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace neumf

@@ -1,0 +1,244 @@
+#include "client/recommendation_client.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+#include "tests/client/fake_server.h"
+#include "tests/support/status_matchers.h"
+
+namespace neumf {
+namespace {
+
+using ::testing::SizeIs;
+
+FakeServer::Reply Ok() {
+  FakeServer::Reply reply;
+  reply.response.set_model_version("7");
+  return reply;
+}
+
+FakeServer::Reply Failing(grpc::StatusCode code) {
+  FakeServer::Reply reply;
+  reply.status = grpc::Status(code, "not now");
+  return reply;
+}
+
+FakeServer::Reply Unavailable(const std::string& pushback = "") {
+  FakeServer::Reply reply = Failing(grpc::StatusCode::UNAVAILABLE);
+  reply.pushback = pushback;
+  return reply;
+}
+
+FakeServer::Reply Hanging() {
+  FakeServer::Reply reply;
+  reply.hang = true;
+  return reply;
+}
+
+class RecommendationClientTest : public testing::Test {
+ protected:
+  RecommendationClientTest() {
+    options_.target = server_.address();
+    // Long enough for the slowest machine; tests of time set their own.
+    options_.timeout = absl::Seconds(60);
+    options_.initial_backoff = absl::Milliseconds(1);
+    options_.max_backoff = absl::Milliseconds(2);
+  }
+
+  absl::StatusOr<v1::RecommendResponse> Recommend() {
+    const auto client = RecommendationClient::Create(options_);
+    if (!client.ok()) return client.status();
+    v1::RecommendRequest request;
+    request.set_user_id("42");
+    return (*client)->Recommend(request);
+  }
+
+  FakeServer server_;
+  RecommendationClient::Options options_;
+};
+
+TEST_F(RecommendationClientTest, GivesTheServersAnswer) {
+  server_.ReplyWith({Ok()});
+
+  const auto response = Recommend();
+
+  ASSERT_THAT(response, IsOk());
+  EXPECT_EQ(response->model_version(), "7");
+  ASSERT_THAT(server_.calls(), SizeIs(1));
+  EXPECT_EQ(server_.calls()[0].request.user_id(), "42");
+}
+
+TEST_F(RecommendationClientTest, SendsBatches) {
+  server_.ReplyWith({Ok()});
+  const auto client = RecommendationClient::Create(options_);
+  ASSERT_THAT(client, IsOk());
+  v1::BatchRecommendRequest request;
+  request.add_requests()->set_user_id("42");
+
+  const auto response = (*client)->BatchRecommend(request);
+
+  ASSERT_THAT(response, IsOk());
+  ASSERT_EQ(response->results_size(), 1);
+  EXPECT_EQ(response->results(0).response().model_version(), "7");
+}
+
+TEST_F(RecommendationClientTest, TellsTheServerItsDeadline) {
+  options_.timeout = absl::Seconds(30);
+  const absl::Time before = absl::Now();
+
+  ASSERT_THAT(Recommend(), IsOk());
+
+  // The wire carries the time that is left, rounded up.
+  const absl::Duration given = server_.calls()[0].deadline - before;
+  EXPECT_GT(given, absl::Seconds(29));
+  EXPECT_LT(given, absl::Seconds(32));
+}
+
+TEST_F(RecommendationClientTest, FailsWhenTheDeadlinePasses) {
+  options_.timeout = absl::Milliseconds(50);
+  server_.ReplyWith({Hanging()});
+
+  EXPECT_THAT(Recommend(), StatusIs(absl::StatusCode::kDeadlineExceeded));
+}
+
+TEST_F(RecommendationClientTest, RetriesUnavailable) {
+  server_.ReplyWith({Unavailable(), Unavailable(), Ok()});
+
+  EXPECT_THAT(Recommend(), IsOk());
+  EXPECT_THAT(server_.calls(), SizeIs(3));
+}
+
+TEST_F(RecommendationClientTest, GivesUpAfterTheLastAttempt) {
+  server_.ReplyWith({Unavailable()});
+
+  EXPECT_THAT(Recommend(), StatusIs(absl::StatusCode::kUnavailable, "not now"));
+  EXPECT_THAT(server_.calls(), SizeIs(options_.max_attempts));
+}
+
+TEST_F(RecommendationClientTest, NeverRetriesWithOneAttempt) {
+  options_.max_attempts = 1;
+  server_.ReplyWith({Unavailable(), Ok()});
+
+  EXPECT_THAT(Recommend(), StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_THAT(server_.calls(), SizeIs(1));
+}
+
+TEST_F(RecommendationClientTest, WaitsAsLongAsTheServerSays) {
+  server_.ReplyWith({Unavailable("150"), Ok()});
+
+  ASSERT_THAT(Recommend(), IsOk());
+
+  const auto calls = server_.calls();
+  ASSERT_THAT(calls, SizeIs(2));
+  // gRPC's timers count whole milliseconds.
+  EXPECT_GE(calls[1].arrival - calls[0].arrival, absl::Milliseconds(148));
+}
+
+TEST_F(RecommendationClientTest, NegativePushbackForbidsARetry) {
+  server_.ReplyWith({Unavailable("-1"), Ok()});
+
+  EXPECT_THAT(Recommend(), StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_THAT(server_.calls(), SizeIs(1));
+}
+
+TEST_F(RecommendationClientTest, PushbackThatIsNoNumberForbidsARetry) {
+  server_.ReplyWith({Unavailable("soon"), Ok()});
+
+  EXPECT_THAT(Recommend(), StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_THAT(server_.calls(), SizeIs(1));
+}
+
+TEST_F(RecommendationClientTest, SaysUnavailableWhenNobodyListens) {
+  options_.target = "unix:/nonexistent/socket";
+
+  EXPECT_THAT(Recommend(), StatusIs(absl::StatusCode::kUnavailable));
+}
+
+TEST_F(RecommendationClientTest, KeepsTheDetails) {
+  google::rpc::BadRequest bad_request;
+  bad_request.add_field_violations()->set_field("k");
+  google::rpc::Status details;
+  details.add_details()->PackFrom(bad_request);
+  FakeServer::Reply reply;
+  reply.status = grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "bad k",
+                              details.SerializeAsString());
+  server_.ReplyWith({reply});
+
+  const absl::Status status = Recommend().status();
+
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument, "bad k"));
+  const auto payload =
+      status.GetPayload("type.googleapis.com/google.rpc.BadRequest");
+  ASSERT_TRUE(payload.has_value());
+  google::rpc::BadRequest received;
+  ASSERT_TRUE(received.ParseFromString(std::string(*payload)));
+  EXPECT_EQ(received.field_violations(0).field(), "k");
+}
+
+TEST_F(RecommendationClientTest, ThreadsShareIt) {
+  const auto client = RecommendationClient::Create(options_);
+  ASSERT_THAT(client, IsOk());
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&client, t] {
+      v1::RecommendRequest request;
+      for (int i = 0; i < 50; ++i) {
+        request.set_user_id(absl::StrCat(t, "/", i));
+        const auto response = (*client)->Recommend(request);
+        ASSERT_THAT(response, IsOk());
+        EXPECT_EQ(response->items(0).item_id(), request.user_id());
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_THAT(server_.calls(), SizeIs(200));
+}
+
+TEST_F(RecommendationClientTest, RefusesOptionsOutOfRange) {
+  const auto refuses = [this](auto change) {
+    RecommendationClient::Options options = options_;
+    change(options);
+    return RecommendationClient::Create(options).status().code() ==
+           absl::StatusCode::kInvalidArgument;
+  };
+  using Options = RecommendationClient::Options;
+
+  EXPECT_TRUE(refuses([](Options& o) { o.target = ""; }));
+  EXPECT_TRUE(refuses([](Options& o) { o.timeout = absl::ZeroDuration(); }));
+  EXPECT_TRUE(refuses([](Options& o) { o.max_attempts = 0; }));
+  EXPECT_TRUE(refuses([](Options& o) { o.max_attempts = 6; }));
+  EXPECT_TRUE(
+      refuses([](Options& o) { o.initial_backoff = absl::ZeroDuration(); }));
+  EXPECT_TRUE(
+      refuses([](Options& o) { o.max_backoff = absl::Microseconds(500); }));
+}
+
+class ErrorCodeTest : public RecommendationClientTest,
+                      public testing::WithParamInterface<grpc::StatusCode> {};
+
+TEST_P(ErrorCodeTest, IsPassedOnWithoutARetry) {
+  server_.ReplyWith({Failing(GetParam()), Ok()});
+
+  EXPECT_THAT(Recommend(),
+              StatusIs(static_cast<absl::StatusCode>(GetParam()), "not now"));
+  EXPECT_THAT(server_.calls(), SizeIs(1));
+}
+
+INSTANTIATE_TEST_SUITE_P(AllButUnavailable, ErrorCodeTest,
+                         testing::Values(grpc::StatusCode::INVALID_ARGUMENT,
+                                         grpc::StatusCode::NOT_FOUND,
+                                         grpc::StatusCode::RESOURCE_EXHAUSTED,
+                                         grpc::StatusCode::INTERNAL,
+                                         grpc::StatusCode::ABORTED));
+
+}  // namespace
+}  // namespace neumf
