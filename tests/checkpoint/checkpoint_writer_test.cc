@@ -1,0 +1,261 @@
+#include "checkpoint/checkpoint_writer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "checkpoint/checkpoint_directory.h"
+#include "checkpoint/checkpoint_reader.h"
+#include "tests/support/faulty_file_system.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/temp_directory.h"
+#include "tests/support/tiny_model.h"
+
+namespace neumf {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+using testing::UnorderedElementsAre;
+
+constexpr absl::StatusCode kInvalid = absl::StatusCode::kInvalidArgument;
+
+class CheckpointWriterTest : public testing::Test {
+ protected:
+  absl::Status Write(absl::string_view name) {
+    return WriteCheckpointFile(*files_, directory_.Path(name), tiny_.model,
+                               tiny_.items, manifest_);
+  }
+  std::string Content(absl::string_view name) {
+    absl::StatusOr<std::string> bytes =
+        ReadWholeFile(*files_, directory_.Path(name), 1 << 24);
+    NEUMF_EXPECT_OK(bytes);
+    return bytes.ok() ? *bytes : "";
+  }
+  // Writes, reads and writes again: the same bytes mean that nothing was lost.
+  void ExpectRoundTrip() {
+    NEUMF_ASSERT_OK(Write("first"));
+    NEUMF_ASSERT_OK_AND_ASSIGN(
+        const LoadedCheckpoint loaded,
+        LoadCheckpoint(*files_, directory_.Path("first")));
+    NEUMF_ASSERT_OK(WriteCheckpointFile(*files_, directory_.Path("second"),
+                                        loaded.model, loaded.items,
+                                        loaded.info.manifest));
+    EXPECT_EQ(Content("first"), Content("second"));
+  }
+
+  const TempDirectory directory_;
+  const std::unique_ptr<FileSystem> files_ = MakePosixFileSystem();
+  TinyModel tiny_ = MakeTinyModel({});
+  Manifest manifest_;
+};
+
+TEST_F(CheckpointWriterTest, LosesNothing) {
+  manifest_.model_kind = "neumf";
+  manifest_.created_at = "2020-02-02T02:02:02Z";
+  manifest_.training = {{"seed", 7}, {"losses", {0.5, 0.25}}};
+  manifest_.metrics = {{"hit@10", 0.7}};
+  manifest_.probes = {{"u1", {{"i3", 1.5}, {"i\"\\\n", -0.1}}}};
+  ExpectRoundTrip();
+}
+
+TEST_F(CheckpointWriterTest, LosesNothingOfEveryKindOfModel) {
+  for (const uint32_t gmf_width : {0, 1, 5}) {
+    for (const std::vector<uint32_t>& tower :
+         {std::vector<uint32_t>{}, {6}, {6, 5, 4, 3}}) {
+      if (gmf_width == 0 && tower.empty()) continue;
+      TinyModelOptions options;
+      options.gmf_width = gmf_width;
+      options.tower_widths = tower;
+      options.activation = Activation::kSigmoid;
+      options.item_bias = gmf_width == 1;
+      options.popularity = gmf_width == 5;
+      options.seen_per_user = gmf_width;
+      tiny_ = MakeTinyModel(options);
+      ExpectRoundTrip();
+      NEUMF_ASSERT_OK(files_->Remove(directory_.Path("first")));
+      NEUMF_ASSERT_OK(files_->Remove(directory_.Path("second")));
+    }
+  }
+}
+
+TEST_F(CheckpointWriterTest, KeepsEveryBitOfAFloat) {
+  tiny_.items.bias[0] = -0.0f;
+  tiny_.items.bias[1] = std::numeric_limits<float>::denorm_min();
+  tiny_.items.bias[2] = std::nextafter(1.0f, 2.0f);
+  NEUMF_ASSERT_OK(Write("7"));
+  NEUMF_ASSERT_OK_AND_ASSIGN(const LoadedCheckpoint loaded,
+                             LoadCheckpoint(*files_, directory_.Path("7")));
+  EXPECT_EQ(0, std::memcmp(loaded.items.bias.data(), tiny_.items.bias.data(),
+                           tiny_.items.bias.size() * sizeof(float)));
+}
+
+TEST_F(CheckpointWriterTest, KeepsUserRowsInTheOrderOfTheirHashes) {
+  std::vector<std::string> ids = {"anna", "ben",  "cleo", "dan",
+                                  "eve",  "finn", "gus"};
+  std::sort(ids.begin(), ids.end(),
+            [](const auto& a, const auto& b) { return IdHash(a) < IdHash(b); });
+  NEUMF_ASSERT_OK_AND_ASSIGN(tiny_.model.user_ids, IdTable::FromIds(ids));
+  for (const std::string& id : ids) {
+    tiny_.model.user_hashes.push_back(IdHash(id));
+  }
+  ExpectRoundTrip();
+}
+
+TEST_F(CheckpointWriterTest, BeginsTheDataAtAMultipleOf64) {
+  NEUMF_ASSERT_OK(Write("7"));
+  NEUMF_ASSERT_OK_AND_ASSIGN(
+      const auto reader,
+      CheckpointReader::Open(*files_, directory_.Path("7"), {}));
+  const SafetensorsHeader& header = reader->header();
+  EXPECT_EQ(header.data_begin % 64, 0u);
+  for (const TensorInfo& tensor : header.tensors) {
+    EXPECT_EQ(tensor.begin % ElementBytes(tensor.type), 0u) << tensor.name;
+  }
+}
+
+TEST_F(CheckpointWriterTest, RefusesWhatTheReaderWouldRefuse) {
+  tiny_.items.bias[3] = std::nanf("");
+  EXPECT_THAT(Write("nan"), StatusIs(kInvalid, HasSubstr("item.bias")));
+  tiny_ = MakeTinyModel({});
+  tiny_.model.users.gmf.row(0)[0] = 3e38f;
+  tiny_.items.gmf.row(0)[0] = 3e38f;
+  EXPECT_THAT(Write("overflow"), StatusIs(kInvalid, HasSubstr("scores")));
+  tiny_ = MakeTinyModel({});
+  manifest_.required_features = {"history"};
+  EXPECT_THAT(Write("feature"), StatusIs(kInvalid, HasSubstr("history")));
+}
+
+TEST_F(CheckpointWriterTest, RefusesAManifestThatIsTooLarge) {
+  manifest_.training = std::string(1 << 20, 'x');
+  EXPECT_THAT(Write("7"), StatusIs(kInvalid, HasSubstr("header needs")));
+}
+
+TEST_F(CheckpointWriterTest, NeverWritesOverAFile) {
+  NEUMF_ASSERT_OK(Write("7"));
+  EXPECT_THAT(Write("7"), StatusIs(absl::StatusCode::kAlreadyExists));
+}
+
+class PublishTest : public CheckpointWriterTest {
+ protected:
+  absl::StatusOr<PublishedCheckpoint> Publish(FileSystem& files) {
+    return PublishCheckpoint(files, Folder(), tiny_.model, tiny_.items,
+                             manifest_);
+  }
+  std::string Folder() const { return directory_.Path("models/ml"); }
+  std::vector<std::string> Names() const {
+    return files_->ListDirectory(Folder()).value();
+  }
+  // Every version there is whole; returns their numbers.
+  std::vector<uint64_t> ValidVersions() const {
+    std::vector<uint64_t> versions;
+    const auto checkpoints = ListCheckpoints(*files_, Folder());
+    if (!checkpoints.ok()) return versions;
+    for (const CheckpointFile& checkpoint : *checkpoints) {
+      NEUMF_EXPECT_OK(LoadCheckpoint(*files_, checkpoint.path));
+      versions.push_back(checkpoint.version);
+    }
+    return versions;
+  }
+};
+
+TEST_F(PublishTest, CountsVersionsUp) {
+  NEUMF_ASSERT_OK_AND_ASSIGN(const PublishedCheckpoint first, Publish(*files_));
+  EXPECT_EQ(first.version, 1u);
+  EXPECT_EQ(first.path, JoinPath(Folder(), "1.safetensors"));
+  NEUMF_ASSERT_OK(Publish(*files_));
+  EXPECT_THAT(Names(), UnorderedElementsAre("1.safetensors", "2.safetensors"));
+  EXPECT_THAT(ValidVersions(), ElementsAre(1u, 2u));
+}
+
+TEST_F(PublishTest, FollowsTheLargestVersion) {
+  NEUMF_ASSERT_OK(files_->CreateDirectories(Folder()));
+  NEUMF_ASSERT_OK(
+      files_->CreateNew(JoinPath(Folder(), "99.safetensors")).status());
+  NEUMF_ASSERT_OK_AND_ASSIGN(const PublishedCheckpoint published,
+                             Publish(*files_));
+  EXPECT_EQ(published.version, 100u);
+}
+
+TEST_F(PublishTest, SaysWhenTheNumbersHaveRunOut) {
+  NEUMF_ASSERT_OK(files_->CreateDirectories(Folder()));
+  const std::string last = VersionFileName(999'999'999'999'999'999);
+  NEUMF_ASSERT_OK(files_->CreateNew(JoinPath(Folder(), last)).status());
+  EXPECT_THAT(Publish(*files_),
+              StatusIs(absl::StatusCode::kResourceExhausted,
+                       HasSubstr("no version number is left")));
+  EXPECT_THAT(Names(), ElementsAre(last));
+}
+
+TEST_F(PublishTest, SaysWhereItCouldNotWrite) {
+  manifest_.required_features = {"history"};
+  EXPECT_THAT(Publish(*files_),
+              StatusIs(kInvalid, HasSubstr("cannot write checkpoint into " +
+                                           Folder() + ": ")));
+}
+
+TEST_F(PublishTest, LeavesNothingBehindWhenAnyOneCallFails) {
+  NEUMF_ASSERT_OK(Publish(*files_));
+  const std::string before = Content("models/ml/1.safetensors");
+  FaultyFileSystem faulty(files_.get());
+  for (int nth = 1;; ++nth) {
+    faulty.FailCall(nth, absl::ResourceExhaustedError("disk full"));
+    const auto published = Publish(faulty);
+    // With the last failure, that of the folder's sync, the version is there
+    // and whole, only not known to outlive the machine.
+    for (const std::string& name : Names()) {
+      EXPECT_THAT(name, Not(HasSubstr("tmp"))) << "call " << nth;
+    }
+    EXPECT_THAT(ValidVersions(), Not(testing::IsEmpty()));
+    if (published.ok()) break;
+    EXPECT_THAT(published, StatusIs(absl::StatusCode::kResourceExhausted,
+                                    HasSubstr("disk full")));
+  }
+  EXPECT_EQ(Content("models/ml/1.safetensors"), before);
+}
+
+TEST_F(PublishTest, LeavesAtMostADotFileWhenItDies) {
+  NEUMF_ASSERT_OK(Publish(*files_));
+  const std::string before = Content("models/ml/1.safetensors");
+  FaultyFileSystem faulty(files_.get());
+  for (int nth = 1;; ++nth) {
+    faulty.FailFrom(nth, absl::UnavailableError("died"));
+    const bool published = Publish(faulty).ok();
+    for (const std::string& name : Names()) {
+      EXPECT_TRUE(name[0] == '.' || ParseVersionFileName(name).has_value())
+          << name;
+    }
+    EXPECT_EQ(ValidVersions().front(), 1u);
+    if (published) break;
+  }
+  EXPECT_EQ(Content("models/ml/1.safetensors"), before);
+}
+
+TEST_F(PublishTest, GivesRacingPublishersNumbersOfTheirOwn) {
+  constexpr int kPublishers = 8;
+  std::vector<std::thread> threads;
+  std::vector<absl::StatusOr<PublishedCheckpoint>> published(kPublishers);
+  for (int i = 0; i < kPublishers; ++i) {
+    threads.emplace_back([&, i] { published[i] = Publish(*files_); });
+  }
+  for (std::thread& thread : threads) thread.join();
+  std::vector<uint64_t> versions;
+  for (const auto& result : published) {
+    NEUMF_ASSERT_OK(result);
+    versions.push_back(result->version);
+  }
+  EXPECT_THAT(versions, UnorderedElementsAre(1, 2, 3, 4, 5, 6, 7, 8));
+  EXPECT_THAT(ValidVersions(), ElementsAre(1, 2, 3, 4, 5, 6, 7, 8));
+}
+
+}  // namespace
+}  // namespace neumf

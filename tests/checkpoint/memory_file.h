@@ -1,0 +1,43 @@
+#pragma once
+
+// A FileSystem with one readable file, in memory: for tests that read thousands
+// of damaged checkpoints, and to cut a file while it is read.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/file_system.h"
+
+namespace neumf {
+
+// Every path opens the file; everything but OpenForRead is UNIMPLEMENTED.
+// Must outlive the files that it opens.
+class MemoryFile : public FileSystem {
+ public:
+  explicit MemoryFile(std::string bytes);
+
+  // The file says its full size, but reading finds only the first `num_bytes`.
+  void CutTo(size_t num_bytes);
+
+  absl::StatusOr<std::unique_ptr<ReadableFile>> OpenForRead(
+      absl::string_view path) override;
+  absl::StatusOr<std::unique_ptr<WritableFile>> CreateNew(
+      absl::string_view path) override;
+  absl::Status RenameNoReplace(absl::string_view from,
+                               absl::string_view to) override;
+  absl::Status Rename(absl::string_view from, absl::string_view to) override;
+  absl::Status Remove(absl::string_view path) override;
+  absl::Status SyncDirectory(absl::string_view directory) override;
+  absl::StatusOr<std::vector<std::string>> ListDirectory(
+      absl::string_view directory) override;
+  absl::StatusOr<FileInfo> Stat(absl::string_view path) override;
+  absl::Status CreateDirectories(absl::string_view directory) override;
+
+ private:
+  FileInfo info_;
+  std::string bytes_;
+};
+
+}  // namespace neumf
