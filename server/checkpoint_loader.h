@@ -1,19 +1,20 @@
 #pragma once
 
-// Makes a snapshot of a checkpoint file: read, verify, pack, probe.
+// Makes a snapshot of a checkpoint file: read, verify, pack, probe, warm up.
 //
-// It is the fence for memory that cannot be had: std::bad_alloc while loading is
-// a refused checkpoint, never the end of the daemon. A loader may be used by
-// several threads.
+// It is the fence for what is thrown meanwhile: memory that cannot be had is a
+// refused checkpoint, never the end of the daemon. Reading and packing, which
+// take nearly all of the time, are done by a thread of low priority, so that
+// requests come first. A loader may be used by several threads.
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
-#include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "base/file_system.h"
 #include "checkpoint/checkpoint_directory.h"
+#include "checkpoint/checkpoint_reader.h"
 #include "scoring/scorer.h"
 #include "server/server_metrics.h"
 #include "server/snapshot.h"
@@ -43,6 +44,10 @@ class CheckpointLoader {
   LoadOutcome Load(const CheckpointFile& file) const;
 
  private:
+  void LoadInto(const CheckpointFile& file, LoadOutcome* outcome) const;
+  absl::StatusOr<std::unique_ptr<Snapshot>> BuildSnapshot(
+      uint64_t version, CheckpointReader& reader) const;
+
   FileSystem* const files_;
   const Options options_;
   ServerMetrics* const metrics_;

@@ -4,25 +4,28 @@
 // valid version.
 //
 // Polling is the truth. A version above the served one is loaded on the
-// watcher's own low-priority thread and swapped in; what is served is never
-// disturbed by a file that is not fit to be served, by a directory that is empty
-// or gone, nor by a version that disappears.
+// watcher's own thread and swapped in; what is served is never
+// disturbed by a file that is not fit to be served, by a directory that is
+// empty or gone, nor by a version that disappears.
 //
 // A refused file is not tried again until it changes (device, inode, size or
 // time), and is logged, counted and recorded once for each content. Since some
-// tools copy a file into place under its final name, a file that is refused while
-// it may still be growing is simply tried again after its next change. I/O errors
-// are tried again with a back-off from 1 s to 60 s.
+// tools copy a file into place under its final name, a file that changes in
+// place is tried again when it was the same in two polls, so that a long copy
+// is not read over and over. I/O errors are tried again with a back-off from 1
+// s to 60 s.
 //
 //   CheckpointWatcher watcher(...);
 //   absl::Status status = watcher.LoadFirst();    // blocks; the daemon's start
 //   watcher.Start();
 //   watcher.Stop();
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -77,21 +80,41 @@ class CheckpointWatcher {
   // What the last attempt at a version met, so that it is not repeated.
   struct Refusal {
     FileInfo file;
+    FileInfo last_look;  // the file in the last poll
     ReloadResult result = ReloadResult::kCorrupt;
-    absl::Duration retry_at = absl::InfiniteDuration();  // monotonic
+    std::string reason;
+    // For I/O errors: monotonic time of the next try, and the wait before it.
+    absl::Duration retry_at = absl::InfiniteDuration();
     absl::Duration backoff = absl::ZeroDuration();
   };
 
+  enum class Attempt {
+    kNone,   // nothing new about the file
+    kFirst,  // of this content
+    kAgain,  // of a content that could not be read
+  };
+
   void Run();
-  bool ShouldTry(const CheckpointFile& file);
+  // Tries the versions above the served one, the largest first.
+  absl::Status ServeLargest();
+  void ForgetMissing(const std::vector<CheckpointFile>& found);
+  Attempt NextAttempt(const CheckpointFile& file, const FileInfo& info);
+  // True when `file` is served now.
   bool TryLoad(const CheckpointFile& file);
-  void RecordRefusal(const CheckpointFile& file, const LoadOutcome& outcome);
+  uint64_t Announce(const CheckpointFile& file, const FileInfo& info);
+  void Serve(uint64_t attempt, std::unique_ptr<Snapshot> snapshot,
+             absl::Duration took);
+  void Refuse(const CheckpointFile& file, uint64_t attempt,
+              const LoadOutcome& outcome, absl::Duration took);
+  void Remember(const CheckpointFile& file, const LoadOutcome& outcome);
+  std::string RefusalsText() const;
 
   const Options options_;
   const Parts parts_;
 
   // Of whichever one thread polls.
   std::map<uint64_t, Refusal> refusals_;
+  bool directory_readable_ = true;  // so that a missing one logs one line
 
   Mutex mutex_;
   CondVar wake_;

@@ -1,0 +1,237 @@
+#include "server/checkpoint_loader.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <exception>
+#include <future>
+#include <new>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+#include "base/status_macros.h"
+#include "base/thread_pool.h"
+#include "server/admission.h"
+#include "server/probe_check.h"
+
+namespace neumf {
+namespace {
+
+constexpr uint64_t kWarmUpUsers = 8;
+constexpr uint32_t kWarmUpK = 10;
+constexpr int kLoaderNice = 10;
+
+ReloadResult ResultOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kDataLoss:
+    case absl::StatusCode::kInvalidArgument:
+      return ReloadResult::kCorrupt;
+    case absl::StatusCode::kFailedPrecondition:
+      return ReloadResult::kIncompatible;
+    case absl::StatusCode::kResourceExhausted:
+      return ReloadResult::kNoMemory;
+    default:
+      return ReloadResult::kIoError;
+  }
+}
+
+void Refuse(ReloadResult result, absl::string_view reason,
+            LoadOutcome* outcome) {
+  outcome->result = result;
+  outcome->reason = std::string(reason);
+}
+
+void Refuse(const absl::Status& status, LoadOutcome* outcome) {
+  Refuse(ResultOf(status), status.message(), outcome);
+}
+
+// Values in a row of `table`.
+uint64_t RowWidth(const ModelShape& shape, ItemTable table) {
+  switch (table) {
+    case ItemTable::kTower:
+      return shape.tower_width();
+    case ItemTable::kGmf:
+      return shape.gmf_width;
+    case ItemTable::kBias:
+      return 1;
+  }
+  return 0;
+}
+
+// Tells the metrics how much of the item tables has passed by.
+class Progress {
+ public:
+  Progress(const ModelShape& shape, ServerMetrics* metrics)
+      : shape_(shape), metrics_(metrics) {
+    const uint64_t row_values =
+        shape.tower_width() + shape.gmf_width + (shape.has_item_bias ? 1 : 0);
+    total_ = static_cast<double>(shape.num_items * row_values);
+    metrics_->SetLoadProgress(0);
+  }
+
+  void Passed(const ItemRows& rows) {
+    passed_ +=
+        static_cast<double>(rows.num_rows * RowWidth(shape_, rows.table));
+    metrics_->SetLoadProgress(passed_ / total_);
+  }
+
+ private:
+  const ModelShape& shape_;
+  ServerMetrics* const metrics_;
+  double total_ = 0;
+  double passed_ = 0;
+};
+
+std::shared_ptr<const PopularityRanking> OrderByPopularity(
+    const std::vector<float>& popularity) {
+  if (popularity.empty()) return nullptr;
+  auto ranking = std::make_shared<PopularityRanking>();
+  ranking->items.reserve(popularity.size());
+  for (size_t row = 0; row < popularity.size(); ++row) {
+    // Adding 0 makes +0.0 of -0.0, as in all scores.
+    ranking->items.push_back(
+        {popularity[row] + 0.0f, static_cast<uint32_t>(row)});
+  }
+  std::sort(ranking->items.begin(), ranking->items.end());
+  return ranking;
+}
+
+absl::Time ParseTrainedTime(const std::string& created_at) {
+  absl::Time time;
+  std::string error;
+  return absl::ParseTime(absl::RFC3339_full, created_at, &time, &error)
+             ? time
+             : absl::InfinitePast();
+}
+
+uint64_t ResidentBytes(const Snapshot& snapshot) {
+  uint64_t bytes = snapshot.scorer->resident_bytes();
+  bytes += (snapshot.users->gmf.size() + snapshot.users->tower.size()) *
+           sizeof(float);
+  bytes += snapshot.user_ids->resident_bytes();
+  bytes += snapshot.item_ids->resident_bytes();
+  bytes += snapshot.seen->resident_bytes();
+  if (snapshot.popularity != nullptr) {
+    bytes += snapshot.popularity->items.size() * sizeof(ScoredRow);
+  }
+  return bytes;
+}
+
+// All but the item tables, which go to `builder`. On a thread of its own, since
+// a thread's priority, once lowered, cannot be raised again, and is inherited:
+// the scorer's threads must not be started by it.
+absl::StatusOr<ServingModel> ReadAtLowPriority(CheckpointReader& reader,
+                                               ScorerBuilder& builder,
+                                               ServerMetrics* metrics) {
+  const auto read = [&] {
+    SetThreadName("ckpt-loader");
+    setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kLoaderNice);
+    Progress progress(reader.info().shape, metrics);
+    return reader.Read([&](const ItemRows& rows) {
+      progress.Passed(rows);
+      return builder.Add(rows);
+    });
+  };
+  // get() throws what `read` threw.
+  return std::async(std::launch::async, read).get();
+}
+
+// A first batch on the loader's time: it touches the tables and makes whatever
+// the backend makes when it is first used.
+absl::Status WarmUp(const Snapshot& snapshot) {
+  const uint64_t num_users = snapshot.shape().num_users;
+  const uint64_t count = std::min(kWarmUpUsers, num_users);
+  std::vector<ResolvedQuery> resolved(count);
+  std::vector<RankQuery> queries;
+  for (uint64_t i = 0; i < count; ++i) {
+    resolved[i].k = kWarmUpK;
+    resolved[i].user_row = static_cast<uint32_t>(i * num_users / count);
+    queries.push_back(MakeRankQuery(resolved[i], snapshot));
+  }
+  std::vector<Ranking> rankings(count);
+  return snapshot.scorer->Rank(queries, absl::MakeSpan(rankings));
+}
+
+}  // namespace
+
+CheckpointLoader::CheckpointLoader(FileSystem* files, const Options& options,
+                                   ServerMetrics* metrics)
+    : files_(files), options_(options), metrics_(metrics) {}
+
+LoadOutcome CheckpointLoader::Load(const CheckpointFile& file) const {
+  LoadOutcome outcome;
+  // A file that changes between this and being opened will look changed, and be
+  // tried again.
+  const absl::StatusOr<FileInfo> info = files_->Stat(file.path);
+  if (info.ok()) outcome.file = *info;
+  try {
+    LoadInto(file, &outcome);
+  } catch (const std::bad_alloc&) {
+    Refuse(ReloadResult::kNoMemory,
+           absl::StrCat(file.path, ": not enough memory to load it"), &outcome);
+  } catch (const std::system_error& error) {
+    // No thread could be started; that passes.
+    Refuse(ReloadResult::kIoError, error.what(), &outcome);
+  } catch (const std::exception& error) {
+    Refuse(ReloadResult::kCorrupt, absl::StrCat(file.path, ": ", error.what()),
+           &outcome);
+  }
+  return outcome;
+}
+
+void CheckpointLoader::LoadInto(const CheckpointFile& file,
+                                LoadOutcome* outcome) const {
+  auto reader = CheckpointReader::Open(*files_, file.path, {});
+  if (!reader.ok()) return Refuse(reader.status(), outcome);
+  const CheckpointInfo& info = (*reader)->info();
+  outcome->digest = info.digest;
+  outcome->file = info.file;
+
+  auto snapshot = BuildSnapshot(file.version, **reader);
+  if (!snapshot.ok()) return Refuse(snapshot.status(), outcome);
+  const absl::Status probed = CheckProbes(info.manifest.probes, **snapshot);
+  if (absl::IsFailedPrecondition(probed)) {
+    return Refuse(ReloadResult::kProbeFailed, probed.message(), outcome);
+  }
+  if (!probed.ok()) return Refuse(probed, outcome);
+  const absl::Status warm = WarmUp(**snapshot);
+  if (!warm.ok()) return Refuse(warm, outcome);
+
+  metrics_->SetLoadProgress(1);
+  outcome->result = ReloadResult::kOk;
+  outcome->snapshot = *std::move(snapshot);
+}
+
+absl::StatusOr<std::unique_ptr<Snapshot>> CheckpointLoader::BuildSnapshot(
+    uint64_t version, CheckpointReader& reader) const {
+  const CheckpointInfo& info = reader.info();
+  NEUMF_ASSIGN_OR_RETURN(std::unique_ptr<ScorerBuilder> builder,
+                         MakeScorerBuilder(options_.backend, info.shape,
+                                           reader.network(), options_.scorer));
+  NEUMF_ASSIGN_OR_RETURN(ServingModel model,
+                         ReadAtLowPriority(reader, *builder, metrics_));
+  NEUMF_ASSIGN_OR_RETURN(std::unique_ptr<Scorer> scorer, builder->Build());
+
+  auto snapshot = std::make_unique<Snapshot>();
+  snapshot->version = version;
+  snapshot->version_text = absl::StrCat(version);
+  snapshot->digest = info.digest;
+  snapshot->kind = info.manifest.model_kind;
+  snapshot->trained_time = ParseTrainedTime(info.manifest.created_at);
+  snapshot->file_bytes = info.file.size_bytes;
+  snapshot->scorer = std::move(scorer);
+  snapshot->users = std::make_shared<UserTables>(std::move(model.users));
+  snapshot->user_ids = std::make_shared<IdTable>(std::move(model.user_ids));
+  snapshot->item_ids = std::make_shared<IdTable>(std::move(model.item_ids));
+  snapshot->seen = std::make_shared<SeenSets>(std::move(model.seen));
+  snapshot->popularity = OrderByPopularity(model.popularity);
+  snapshot->resident_bytes = ResidentBytes(*snapshot);
+  return snapshot;
+}
+
+}  // namespace neumf

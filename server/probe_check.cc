@@ -1,0 +1,128 @@
+#include "server/probe_check.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "base/status_macros.h"
+#include "server/admission.h"
+
+namespace neumf {
+namespace {
+
+constexpr double kRelativeTolerance = 1e-4;
+// For scores that are nearly zero, where float32 terms have cancelled.
+constexpr double kAbsoluteTolerance = 1e-6;
+
+absl::Status Miss(const Probe& probe, absl::string_view what) {
+  return absl::FailedPreconditionError(
+      absl::StrCat("probe of user \"", probe.user_id, "\": ", what));
+}
+
+// How far two scores of `probe` may lie apart.
+double Tolerance(const Probe& probe) {
+  double largest = 0;
+  for (const Probe::Item& item : probe.items) {
+    largest = std::max(largest, std::abs(item.score));
+  }
+  return kRelativeTolerance * largest + kAbsoluteTolerance;
+}
+
+// Rows of the probe's items, in its order.
+absl::StatusOr<std::vector<uint32_t>> FindRows(const Probe& probe,
+                                               const IdTable& item_ids) {
+  std::vector<uint32_t> rows;
+  for (const Probe::Item& item : probe.items) {
+    const std::optional<uint32_t> row = item_ids.Find(item.item_id);
+    if (!row.has_value()) {
+      return Miss(probe, absl::StrCat("item \"", item.item_id,
+                                      "\" is not in the catalog"));
+    }
+    rows.push_back(*row);
+  }
+  return rows;
+}
+
+// The score of `row` in `items`; nothing when it is not there.
+std::optional<float> ScoreOf(uint32_t row,
+                             const std::vector<ScoredRow>& items) {
+  const auto it =
+      std::find_if(items.begin(), items.end(),
+                   [&](const ScoredRow& item) { return item.row == row; });
+  if (it == items.end()) return std::nullopt;
+  return it->score;
+}
+
+// Two comparisons that together allow no more than swaps of close scores: each
+// of the probe's items has the probe's score, and each place of our ranking has
+// the score of the probe's same place. `of_items` ranks the probe's items
+// alone.
+absl::Status Compare(const Probe& probe, const std::vector<uint32_t>& rows,
+                     const Ranking& best, const Ranking& of_items) {
+  const double tolerance = Tolerance(probe);
+  if (best.items.size() != probe.items.size()) {
+    return Miss(probe,
+                absl::StrCat("only ", best.items.size(),
+                             " items are eligible, not ", probe.items.size()));
+  }
+  for (size_t place = 0; place < rows.size(); ++place) {
+    const Probe::Item& expected = probe.items[place];
+    const std::optional<float> score = ScoreOf(rows[place], of_items.items);
+    if (!score.has_value()) {
+      return Miss(probe, absl::StrCat("item \"", expected.item_id,
+                                      "\" is not eligible"));
+    }
+    if (!(std::abs(*score - expected.score) <= tolerance)) {
+      return Miss(probe,
+                  absl::StrCat("item \"", expected.item_id, "\" has the score ",
+                               *score, ", not ", expected.score));
+    }
+    if (!(std::abs(best.items[place].score - expected.score) <= tolerance)) {
+      return Miss(probe, absl::StrCat("item \"", expected.item_id,
+                                      "\" is not at place ", place + 1));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckProbe(const Probe& probe, const Snapshot& snapshot) {
+  ResolvedQuery query;  // without the seen items, by default
+  const std::optional<uint32_t> user_row =
+      snapshot.user_ids->Find(probe.user_id);
+  if (!user_row.has_value()) return Miss(probe, "there is no such user");
+  query.user_row = *user_row;
+  query.k = static_cast<uint32_t>(probe.items.size());
+  NEUMF_ASSIGN_OR_RETURN(const std::vector<uint32_t> rows,
+                         FindRows(probe, *snapshot.item_ids));
+  std::vector<uint32_t> ascending = rows;
+  std::sort(ascending.begin(), ascending.end());
+  if (std::adjacent_find(ascending.begin(), ascending.end()) !=
+      ascending.end()) {
+    return Miss(probe, "an item is there twice");
+  }
+  std::array<RankQuery, 2> queries = {MakeRankQuery(query, snapshot),
+                                      MakeRankQuery(query, snapshot)};
+  queries[1].allow_rows = ascending;
+  std::array<Ranking, 2> rankings;
+  NEUMF_RETURN_IF_ERROR(
+      snapshot.scorer->Rank(queries, absl::MakeSpan(rankings)));
+  return Compare(probe, rows, rankings[0], rankings[1]);
+}
+
+}  // namespace
+
+absl::Status CheckProbes(absl::Span<const Probe> probes,
+                         const Snapshot& snapshot) {
+  for (const Probe& probe : probes) {
+    NEUMF_RETURN_IF_ERROR(CheckProbe(probe, snapshot));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace neumf
