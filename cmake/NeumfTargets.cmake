@@ -58,3 +58,29 @@ function(neumf_python_test)
   set_tests_properties(${ARG_NAME} PROPERTIES LABELS "python;${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
     SKIP_RETURN_CODE 77 ENVIRONMENT "${NEUMF_TEST_ENVIRONMENT}")
 endfunction()
+
+# neumf_fuzzer(NAME x_fuzz CORPUS folder SRCS ... DEPS ...) with SRCS that define
+# LLVMFuzzerTestOneInput. With clang and NEUMF_SANITIZE libFuzzer looks for new
+# inputs from tests/fuzz/corpus/<folder>; elsewhere, and under ThreadSanitizer,
+# a small main runs that folder alone.
+function(neumf_fuzzer)
+  cmake_parse_arguments(ARG "" "NAME;CORPUS" "SRCS;DEPS" ${ARGN})
+  set(corpus ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${ARG_CORPUS})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND NEUMF_SANITIZE MATCHES "address")
+    add_executable(${ARG_NAME} ${ARG_SRCS})
+    target_link_options(${ARG_NAME} PRIVATE -fsanitize=fuzzer)
+    set(found ${CMAKE_CURRENT_BINARY_DIR}/${ARG_NAME}.found)
+    file(MAKE_DIRECTORY ${found})
+    # What is found stays in the build tree, so that the next run goes on there.
+    set(arguments -max_total_time=10 -rss_limit_mb=512 -timeout=10 ${found} ${corpus})
+  else()
+    add_executable(${ARG_NAME} ${ARG_SRCS} ${PROJECT_SOURCE_DIR}/tests/fuzz/corpus_main.cc)
+    set(arguments ${corpus})
+  endif()
+  target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS})
+  set_target_properties(${ARG_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  _neumf_common(${ARG_NAME})
+  add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME} ${arguments})
+  set_tests_properties(${ARG_NAME} PROPERTIES LABELS "fuzz" TIMEOUT 120
+    ENVIRONMENT "${NEUMF_TEST_ENVIRONMENT}")
+endfunction()

@@ -29,13 +29,9 @@ constexpr absl::StatusCode kDataLoss = absl::StatusCode::kDataLoss;
 
 std::string FileBytes(const ServingModel& model, const ItemTables& items,
                       const Manifest& manifest) {
-  const TempDirectory directory;
-  const std::unique_ptr<FileSystem> files = MakePosixFileSystem();
-  const std::string path = directory.Path("written");
-  NEUMF_EXPECT_OK(WriteCheckpointFile(*files, path, model, items, manifest));
-  absl::StatusOr<std::string> bytes = ReadWholeFile(*files, path, 1 << 24);
-  NEUMF_EXPECT_OK(bytes);
-  return bytes.ok() ? *bytes : "";
+  MemoryFile file;
+  NEUMF_EXPECT_OK(WriteCheckpointFile(file, "new", model, items, manifest));
+  return file.bytes();
 }
 
 std::string TinyFile(const TinyModelOptions& options) {

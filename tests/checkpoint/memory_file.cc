@@ -1,8 +1,5 @@
 #include "tests/checkpoint/memory_file.h"
 
-#include <algorithm>
-#include <utility>
-
 namespace neumf {
 namespace {
 
@@ -24,52 +21,71 @@ class OpenMemoryFile : public ReadableFile {
   const std::string* const bytes_;
 };
 
-absl::Status ReadOnly() {
-  return absl::UnimplementedError("a memory file is only read");
+class NewMemoryFile : public WritableFile {
+ public:
+  explicit NewMemoryFile(std::string* bytes) : bytes_(bytes) {}
+
+  absl::Status Append(absl::string_view bytes) override {
+    bytes_->append(bytes.data(), bytes.size());
+    return absl::OkStatus();
+  }
+  absl::Status Sync() override { return absl::OkStatus(); }
+  absl::Status Close() override { return absl::OkStatus(); }
+
+ private:
+  std::string* const bytes_;
+};
+
+absl::Status NoDirectory() {
+  return absl::UnimplementedError("a memory file is in no directory");
 }
 
 }  // namespace
 
-MemoryFile::MemoryFile(std::string bytes) : bytes_(std::move(bytes)) {
-  info_.size_bytes = bytes_.size();
-  info_.is_regular = true;
+void MemoryFile::CutTo(size_t num_bytes) {
+  bytes_cut_ = bytes_.size() - num_bytes;
+  bytes_.resize(num_bytes);
 }
-
-void MemoryFile::CutTo(size_t num_bytes) { bytes_.resize(num_bytes); }
 
 absl::StatusOr<std::unique_ptr<ReadableFile>> MemoryFile::OpenForRead(
     absl::string_view) {
-  return std::make_unique<OpenMemoryFile>(info_, &bytes_);
+  FileInfo info;
+  info.size_bytes = bytes_.size() + bytes_cut_;
+  info.is_regular = true;
+  return std::make_unique<OpenMemoryFile>(info, &bytes_);
 }
 
 absl::StatusOr<std::unique_ptr<WritableFile>> MemoryFile::CreateNew(
-    absl::string_view) {
-  return ReadOnly();
+    absl::string_view path) {
+  if (!bytes_.empty()) return absl::AlreadyExistsError(path);
+  return std::make_unique<NewMemoryFile>(&bytes_);
 }
 
 absl::Status MemoryFile::RenameNoReplace(absl::string_view, absl::string_view) {
-  return ReadOnly();
+  return NoDirectory();
 }
 
 absl::Status MemoryFile::Rename(absl::string_view, absl::string_view) {
-  return ReadOnly();
+  return NoDirectory();
 }
 
-absl::Status MemoryFile::Remove(absl::string_view) { return ReadOnly(); }
+absl::Status MemoryFile::Remove(absl::string_view) { return NoDirectory(); }
 
-absl::Status MemoryFile::SyncDirectory(absl::string_view) { return ReadOnly(); }
+absl::Status MemoryFile::SyncDirectory(absl::string_view) {
+  return NoDirectory();
+}
 
 absl::StatusOr<std::vector<std::string>> MemoryFile::ListDirectory(
     absl::string_view) {
-  return ReadOnly();
+  return NoDirectory();
 }
 
 absl::StatusOr<FileInfo> MemoryFile::Stat(absl::string_view) {
-  return ReadOnly();
+  return NoDirectory();
 }
 
 absl::Status MemoryFile::CreateDirectories(absl::string_view) {
-  return ReadOnly();
+  return NoDirectory();
 }
 
 }  // namespace neumf

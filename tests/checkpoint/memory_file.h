@@ -1,22 +1,26 @@
 #pragma once
 
-// A FileSystem with one readable file, in memory: for tests that read thousands
-// of damaged checkpoints, and to cut a file while it is read.
+// A FileSystem with one file, in memory: for tests that read thousands of
+// damaged checkpoints, and to cut a file while it is read.
 
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/file_system.h"
 
 namespace neumf {
 
-// Every path opens the file; everything but OpenForRead is UNIMPLEMENTED.
-// Must outlive the files that it opens.
+// Every path is that of the file. It can be opened and, while it is empty,
+// made; all else is UNIMPLEMENTED. Must outlive the files that it opens.
 class MemoryFile : public FileSystem {
  public:
-  explicit MemoryFile(std::string bytes);
+  MemoryFile() = default;
+  explicit MemoryFile(std::string bytes) : bytes_(std::move(bytes)) {}
+
+  const std::string& bytes() const { return bytes_; }
 
   // The file says its full size, but reading finds only the first `num_bytes`.
   void CutTo(size_t num_bytes);
@@ -36,8 +40,8 @@ class MemoryFile : public FileSystem {
   absl::Status CreateDirectories(absl::string_view directory) override;
 
  private:
-  FileInfo info_;
   std::string bytes_;
+  uint64_t bytes_cut_ = 0;
 };
 
 }  // namespace neumf

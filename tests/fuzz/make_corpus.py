@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""Makes the first inputs of the checkpoint fuzzers: small, and each different.
+
+    tests/fuzz/make_corpus.py
+"""
+
+import json
+import pathlib
+import sys
+
+import numpy as np
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "support" / "python"))
+
+import neumf_checkpoint as nc  # noqa: E402
+
+
+def floats(*shape):
+    values = np.arange(int(np.prod(shape)), dtype="<f4") % 7 - 3
+    return (values / 4).reshape(shape)
+
+
+def ids(users, items):
+    return {**nc.pack_ids(users, "user"), **nc.pack_ids(items, "item")}
+
+
+def dot_product():
+    return {
+        "user.gmf": floats(1, 1),
+        "item.gmf": floats(2, 1),
+        **ids(["u"], ["a", "b"]),
+    }
+
+
+def tower():
+    return {
+        "user.tower": floats(2, 2),
+        "item.tower": floats(2, 2),
+        "tower.2.weight": floats(1, 2),
+        "tower.2.bias": floats(1),
+        "head.weight": floats(1),
+        **ids(["u", "ü"], ["a", "b"]),
+    }
+
+
+def everything():
+    users = sorted(["u", "v"], key=nc.id_hash)
+    return {
+        **dot_product(),
+        "user.gmf": floats(2, 1),
+        **tower(),
+        "head.bias": floats(1),
+        "item.bias": floats(2),
+        "item.popularity": floats(2),
+        "user.id.hash": np.array([nc.id_hash(u) for u in users], dtype="<u8"),
+        "history.gmf": floats(2, 1),
+        **ids(users, ["a", "b"]),
+        **nc.pack_seen([[0], [0, 1]]),
+    }
+
+
+PROBES = [{"user_id": "u", "items": [{"item_id": "a", "score": 0.5}]}]
+INPUTS = {
+    "dot_product": (dot_product(), {}),
+    "tower": (tower(), {"activation": "tanh"}),
+    "everything": (
+        everything(),
+        {"chunk_bytes": 4, "probes": PROBES, "model_kind": "neumf",
+         "training": {"losses": [1, 0.5]}, "required_features": []},
+    ),
+}
+
+
+# Changes as checkpoint_tensors_fuzz.cc reads them: tensor, place, new value.
+CHANGES = {
+    "none": [],
+    "one": [(0, 0, 9, 1)],
+    "some": [(tensor, tensor // 3, tensor, 255 - tensor) for tensor in range(17)],
+}
+
+
+def main():
+    for folder in ("checkpoint", "checkpoint_tensors", "manifest"):
+        (HERE / "corpus" / folder).mkdir(parents=True, exist_ok=True)
+    for name, changes in CHANGES.items():
+        content = b"".join(bytes(change) for change in changes)
+        (HERE / "corpus/checkpoint_tensors" / name).write_bytes(content)
+    for name, (tensors, extra) in INPUTS.items():
+        content = nc.checkpoint_bytes(tensors, **extra)
+        length = int.from_bytes(content[:8], "little")
+        header = json.loads(content[8 : 8 + length])
+        (HERE / "corpus/checkpoint" / name).write_bytes(content)
+        (HERE / "corpus/manifest" / name).write_text(
+            header["__metadata__"]["neumf.manifest"])
+
+
+if __name__ == "__main__":
+    main()
