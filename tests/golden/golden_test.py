@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """The golden files are what their script makes, and the answers are right."""
 
+import contextlib
 import json
+import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,6 +18,37 @@ sys.path.insert(0, str(HERE.parent / "support" / "python"))
 
 import neumf_checkpoint as nc  # noqa: E402
 import oracle  # noqa: E402
+
+
+@contextlib.contextmanager
+def working_folder():
+    """A temporary folder that is the current one."""
+    before = os.getcwd()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        try:
+            yield pathlib.Path(folder)
+        finally:
+            os.chdir(before)
+
+
+class DocumentationTest(unittest.TestCase):
+    def test_example_writes_a_checkpoint(self):
+        page = HERE.parent.parent / "docs" / "checkpoint_format.md"
+        (code,) = re.findall("```python\n(.*?)```", page.read_text("utf-8"), re.S)
+        names = {
+            "user_vectors": np.ones((2, 3)),
+            "item_vectors": np.arange(12).reshape(4, 3),
+            "user_ids": ["ana", "zoë"],
+            "item_ids": ["1", "2", "3", "4"],
+        }
+        with working_folder() as folder:
+            (folder / "models").mkdir()
+            exec(code, names)
+            checkpoint = nc.read_checkpoint(folder / "models/1.safetensors")
+        self.assertEqual(checkpoint.user_ids, ["ana", "zoë"])
+        answer = oracle.expected_top_k(checkpoint, 0, 2)
+        self.assertEqual(answer, [("4", 30.0), ("3", 21.0)])
 
 
 class GoldenTest(unittest.TestCase):
