@@ -52,7 +52,8 @@ TEST_F(KernelTargetsTest, TestsRunTheBestTargetOfThisMachine) {
   const int64_t not_run = CompiledKernelTargets() & ~tested;
   std::cout << "tested: " << absl::StrJoin(NamesOf(tested), " ")
             << "; compiled, but this machine cannot run: "
-            << absl::StrJoin(NamesOf(not_run), " ") << std::endl;
+            << (not_run == 0 ? "none" : absl::StrJoin(NamesOf(not_run), " "))
+            << std::endl;
   const int64_t best = BestTargetOfThisMachine();
   EXPECT_EQ(tested & best, best) << hwy::TargetName(best) << " was not tested";
 }

@@ -59,7 +59,7 @@ TEST_F(TopKTest, SelectsWhatSortingSelects) {
 
 TEST_F(TopKTest, KeepsTheSmallerRowsOfATieWhateverComesFirst) {
   Select(2, 10);
-  for (uint32_t row : {9, 7, 8, 2, 1, 5, 3}) {
+  for (uint32_t row : {9, 7, 8, 5, 4, 6, 2, 1, 3}) {
     top_.SeekTo(row);
     top_.Push({1.0f, row});
   }
@@ -84,6 +84,19 @@ TEST_F(TopKTest, DoesNotCountSeenItemsForTheThreshold) {
   EXPECT_EQ(top_.threshold(), -INFINITY);
   top_.Push({1, 6});
   EXPECT_THAT(Best(), ElementsAre(ScoredRow{1, 6}));
+}
+
+TEST_F(TopKTest, FindsSeenItemsAfterSeekingBack) {
+  const std::vector<uint32_t> seen = {2, 8};
+  query_.seen = seen;
+  Select(10, 10);
+  for (uint32_t first : {5, 0}) {
+    top_.SeekTo(first);
+    for (uint32_t row = first; row < first + 5; ++row) top_.Push({1, row});
+  }
+  std::vector<uint32_t> rows;
+  for (const ScoredRow& item : Best()) rows.push_back(item.row);
+  EXPECT_THAT(rows, ElementsAre(0, 1, 3, 4, 5, 6, 7, 9));
 }
 
 TEST_F(TopKTest, NeverKeepsANumberThatIsNone) {
