@@ -232,7 +232,7 @@ class PosixFileSystem : public FileSystem {
       end = std::min(directory.find('/', end + 1), directory.size());
       const std::string part(directory.substr(0, end));
       if (mkdir(part.c_str(), 0755) == 0) continue;
-      const absl::Status failure = LastError("make", part);
+      absl::Status failure = LastError("make", part);
       struct stat status;
       if (stat(part.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) {
         return failure;

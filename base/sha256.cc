@@ -18,7 +18,7 @@ struct Sha256::Context {
 
   // A null algorithm keeps the one before: finding it anew costs more than the
   // digest of an id.
-  void Start(const EVP_MD* algorithm) {
+  void Start(const EVP_MD* algorithm) const {
     NEUMF_CHECK(EVP_DigestInit_ex(evp, algorithm, nullptr) == 1);
   }
 

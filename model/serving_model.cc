@@ -202,9 +202,9 @@ void StoreItemRows(const ItemRows& rows, ItemTables& items) {
 absl::Status CheckFinite(absl::string_view name, absl::Span<const float> values,
                          uint64_t width) {
   if (!HasNonFinite(values.data(), values.size())) return absl::OkStatus();
-  const auto bad = std::find_if(values.begin(), values.end(), [](float value) {
-    return !std::isfinite(value);
-  });
+  const float* const bad =
+      std::find_if(values.begin(), values.end(),
+                   [](float value) { return !std::isfinite(value); });
   const auto at = static_cast<uint64_t>(bad - values.begin());
   return absl::InvalidArgumentError(absl::StrCat(
       name, ": value ", at % width, " of row ", at / width, " is not finite"));

@@ -57,9 +57,10 @@ TEST(AlignedBufferTest, LeavesNothingBehindWhenMoved) {
 }
 
 TEST(AlignedBufferTest, ThrowsWhenThereIsNoSuchMemory) {
-  EXPECT_THROW(AlignedBuffer(size_t{1} << 58), std::bad_alloc);
-  EXPECT_THROW(AlignedBuffer(std::numeric_limits<size_t>::max()),
-               std::bad_alloc);
+  for (const size_t size :
+       {size_t{1} << 58, std::numeric_limits<size_t>::max()}) {
+    EXPECT_THROW(AlignedBuffer buffer(size), std::bad_alloc) << size;
+  }
 }
 
 TEST(AlignedMatrixTest, LaysRowsOneBehindTheOther) {

@@ -77,7 +77,9 @@ TEST(ThreadPoolTest, LetsSeveralCallersTakeTurns) {
   ThreadPool pool(3, "test");
   std::atomic<int> inside{0};
   std::vector<std::thread> callers;
-  for (int caller = 0; caller < 4; ++caller) {
+  constexpr int kCallers = 4;
+  callers.reserve(kCallers);
+  for (int caller = 0; caller < kCallers; ++caller) {
     callers.emplace_back([&] {
       for (int repeat = 0; repeat < 50; ++repeat) {
         EXPECT_THAT(CountCalls(pool, 17), Each(Eq(1)));

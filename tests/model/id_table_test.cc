@@ -50,8 +50,10 @@ TEST(IdTableTest, FindsNothingWhenEmpty) {
 }
 
 TEST(IdTableTest, HoldsManyIds) {
+  constexpr int kNumIds = 100'000;
   std::vector<std::string> ids;
-  for (int row = 0; row < 100'000; ++row) ids.push_back(absl::StrCat(row));
+  ids.reserve(kNumIds);
+  for (int row = 0; row < kNumIds; ++row) ids.push_back(absl::StrCat(row));
   NEUMF_ASSERT_OK_AND_ASSIGN(const IdTable table, Table(ids));
   for (uint32_t row = 0; row < ids.size(); ++row) {
     ASSERT_THAT(table.Find(ids[row]), Optional(row));

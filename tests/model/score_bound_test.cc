@@ -101,7 +101,7 @@ void SetAllUsersAndItems(TinyModel& tiny, float value) {
 
 class ScoreBoundTest : public testing::TestWithParam<Activation> {
  protected:
-  TinyModel Make(uint64_t seed, std::vector<uint32_t> tower_widths) const {
+  static TinyModel Make(uint64_t seed, std::vector<uint32_t> tower_widths) {
     TinyModelOptions options;
     options.activation = GetParam();
     options.seed = seed;

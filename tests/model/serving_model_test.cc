@@ -153,7 +153,7 @@ TEST_F(ServingModelTest, RefusesValuesThatAreNotFiniteWhereverTheyAre) {
   };
   const Place places[] = {
       {&model_.users.gmf.row(6)[3], "user.gmf: value 3 of row 6"},
-      {&model_.users.tower.row(1)[0], "user.tower: value 0 of row 1"},
+      {&model_.users.tower.row(1)[2], "user.tower: value 2 of row 1"},
       {&model_.network.layers[0].weight[9], "tower.2.weight: value 1 of row 1"},
       {&model_.network.layers[0].bias[3], "tower.2.bias: value 0 of row 3"},
       {&model_.network.head_weight[2], "head.weight: value 0 of row 2"},

@@ -34,7 +34,7 @@ class FaultyWritableFile : public WritableFile {
       : files_(files), base_(std::move(base)) {}
 
   absl::Status Append(absl::string_view bytes) override {
-    const absl::Status fault = files_->NextCall();
+    absl::Status fault = files_->NextCall();
     if (fault.ok()) return base_->Append(bytes);
     base_->Append(bytes.substr(0, bytes.size() / 2)).IgnoreError();
     return fault;

@@ -1,8 +1,8 @@
 #include "tests/support/temp_directory.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>  // mkdtemp() is POSIX, not in <cstdlib>
 
+#include <cstdlib>
 #include <filesystem>
 #include <system_error>
 

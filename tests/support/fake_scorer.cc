@@ -1,0 +1,72 @@
+#include "tests/support/fake_scorer.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace neumf {
+
+FakeScorer::~FakeScorer() {
+  if (on_destruction) on_destruction();
+}
+
+absl::Status FakeScorer::Rank(absl::Span<const RankQuery> queries,
+                              absl::Span<Ranking> rankings) const {
+  MutexLock lock(&mutex_);
+  batch_sizes_.push_back(queries.size());
+  ++num_held_;
+  changed_.SignalAll();
+  while (blocked_) changed_.Wait(&mutex_);
+  --num_held_;
+  if (throws_) throw std::runtime_error("the fake scorer throws");
+  for (size_t b = 0; b < queries.size(); ++b) {
+    const RankQuery& query = queries[b];
+    if (query.user_gmf[0] != stamp_) ++num_foreign_queries_;
+    Ranking& ranking = rankings[b];
+    ranking.items.clear();
+    ranking.eligible_count = shape_.num_items;
+    ranking.cancelled = query.cancelled != nullptr && *query.cancelled;
+    const uint64_t count = std::min<uint64_t>(query.k, shape_.num_items);
+    for (uint32_t row = 0; row < count; ++row) {
+      ranking.items.push_back({stamp_, row});
+    }
+  }
+  return failure_;
+}
+
+void FakeScorer::Block() {
+  MutexLock lock(&mutex_);
+  blocked_ = true;
+}
+
+void FakeScorer::Unblock() {
+  MutexLock lock(&mutex_);
+  blocked_ = false;
+  changed_.SignalAll();
+}
+
+void FakeScorer::WaitUntilHeld() const {
+  MutexLock lock(&mutex_);
+  while (!blocked_ || num_held_ == 0) changed_.Wait(&mutex_);
+}
+
+void FakeScorer::FailWith(const absl::Status& status) {
+  MutexLock lock(&mutex_);
+  failure_ = status;
+}
+
+void FakeScorer::Throw() {
+  MutexLock lock(&mutex_);
+  throws_ = true;
+}
+
+std::vector<size_t> FakeScorer::batch_sizes() const {
+  MutexLock lock(&mutex_);
+  return batch_sizes_;
+}
+
+int FakeScorer::num_foreign_queries() const {
+  MutexLock lock(&mutex_);
+  return num_foreign_queries_;
+}
+
+}  // namespace neumf
