@@ -1,0 +1,95 @@
+#pragma once
+
+// Accepts connections for gRPC servers, on one thread for all of them.
+//
+// gRPC 1.51 stops listening for ever once accept() meets a full descriptor
+// table (CVE-2023-4785), and limits connections nowhere. So we accept ourselves
+// and hand connections over. gRPC does not say when a connection ends: a
+// duplicate of its descriptor waits in our epoll for the hang-up, which makes
+// two descriptors a connection.
+//
+//   ConnectionAcceptor acceptor(&metrics);
+//   acceptor.Listen(std::move(socket), max_connections, &builder);
+//   ... builder.BuildAndStart() ...
+//   acceptor.Start();
+//   acceptor.StopAccepting();  // before grpc::Server::Shutdown()
+//   ... Shutdown ...
+//   // and this dies after the grpc::Server.
+//
+// A connection that is handed over after Shutdown would hang for as long as the
+// duplicate lives, hence the order. Belongs to one thread.
+
+#include <atomic>
+#include <memory>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "base/mutex.h"
+#include "grpcpp/server_builder.h"
+#include "server/listen_address.h"
+#include "server/server_metrics.h"
+#include "server/unique_fd.h"
+
+namespace neumf {
+
+// How many connections leave room for everything else, when the process may
+// have `max_descriptors` open: at most 4096, at least 1.
+size_t DefaultMaxConnections(size_t max_descriptors);
+// The same for the limit that the process runs under.
+size_t DefaultMaxConnections();
+
+class ConnectionAcceptor {
+ public:
+  // `metrics` must outlive this.
+  explicit ConnectionAcceptor(ServerMetrics* metrics);
+  ~ConnectionAcceptor();
+
+  // Connections above `max_connections` on `socket` are closed at once.
+  // REQUIRES: not started; `builder` has not built yet.
+  void Listen(ListenSocket socket, size_t max_connections,
+              grpc::ServerBuilder* builder);
+
+  // Begins to accept. REQUIRES: the servers run.
+  void Start();
+
+  // Closes the listening sockets; no connection is handed over once it returns.
+  // Connections that are there are watched until this dies. Idempotent.
+  void StopAccepting();
+
+ private:
+  struct Listener;
+  struct Connection {
+    UniqueFd duplicate;
+    Listener* listener = nullptr;
+  };
+
+  void Run();
+  void HandleEvent(int fd);
+  void AcceptFrom(Listener* listener);
+  void HandOver(Listener* listener, UniqueFd connection);
+  void WaitForDescriptors();
+  void CloseListeners();
+  void ForgetConnection(int duplicate);
+
+  ServerMetrics* const metrics_;
+  const UniqueFd epoll_;
+  const UniqueFd wake_;  // eventfd: `stage_` has changed
+
+  // The thread's alone while it runs.
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  std::unordered_map<int, Connection>
+      connections_;  // by the duplicate's number
+
+  enum class Stage { kAccepting, kWatching, kStopped };
+  void EnterStage(Stage stage);
+  std::atomic<Stage> stage_{Stage::kAccepting};
+
+  Mutex mutex_;
+  CondVar closed_;
+  bool listeners_closed_ ABSL_GUARDED_BY(mutex_) = false;
+
+  std::thread thread_;
+};
+
+}  // namespace neumf

@@ -1,0 +1,79 @@
+#include "server/grpc_server.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "grpcpp/ext/proto_server_reflection_plugin.h"
+#include "grpcpp/impl/server_builder_option.h"
+#include "grpcpp/impl/server_builder_plugin.h"
+
+namespace neumf {
+namespace {
+
+constexpr int kMaxRequestBytes = 1 << 20;
+constexpr int kMaxMetadataBytes = 8 << 10;
+constexpr int kMaxStreamsPerConnection = 256;
+
+constexpr int Millis(int seconds) { return seconds * 1000; }
+
+// The plugin is there for every server of a process that links it.
+class WithoutReflection : public grpc::ServerBuilderOption {
+ public:
+  void UpdateArguments(grpc::ChannelArguments*) override {}
+  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>*
+                         plugins) override {
+    plugins->erase(std::remove_if(plugins->begin(), plugins->end(),
+                                  [](const auto& plugin) {
+                                    return plugin->name() ==
+                                           "proto_server_reflection";
+                                  }),
+                   plugins->end());
+  }
+};
+
+void LimitConnections(grpc::ServerBuilder* builder) {
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
+                              kMaxStreamsPerConnection);
+  builder->AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
+  // Against clients that connect and stay silent.
+  builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, Millis(10));
+  // So that load spreads over new servers.
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, Millis(30 * 60));
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, Millis(60));
+}
+
+// Finds peers that vanished without a word, and bears clients that do the same.
+void KeepAlive(grpc::ServerBuilder* builder) {
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, Millis(60));
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Millis(20));
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder->AddChannelArgument(
+      GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, Millis(30));
+  builder->AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 2);
+}
+
+// Neither ours nor, against bombs, our callers'.
+void ForbidCompression(grpc::ServerBuilder* builder) {
+  builder->SetDefaultCompressionAlgorithm(GRPC_COMPRESS_NONE);
+  builder->SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
+  builder->SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
+}
+
+}  // namespace
+
+void ConfigureServer(bool reflection, grpc::ServerBuilder* builder) {
+  builder->SetMaxReceiveMessageSize(kMaxRequestBytes);
+  LimitConnections(builder);
+  KeepAlive(builder);
+  ForbidCompression(builder);
+  // Does nothing twice; names the library, which the linker would drop.
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  if (!reflection) builder->SetOption(std::make_unique<WithoutReflection>());
+}
+
+void ShutDownWithin(absl::Duration grace, grpc::Server* server) {
+  server->Shutdown(std::chrono::system_clock::now() +
+                   absl::ToChronoMilliseconds(grace));
+}
+
+}  // namespace neumf

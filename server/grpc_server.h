@@ -1,0 +1,23 @@
+#pragma once
+
+// How every gRPC server of the daemon is set up, and how one ends.
+
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "grpcpp/server.h"
+#include "grpcpp/server_builder.h"
+
+namespace neumf {
+
+// Limits and time-outs of connections and messages; no compression. Reflection
+// is taken out unless `reflection`.
+void ConfigureServer(bool reflection, grpc::ServerBuilder* builder);
+
+// Shuts `server` down: no new calls, those that run have `grace` to end, then
+// they are cancelled. Returns when all reactors are finished.
+void ShutDownWithin(absl::Duration grace, grpc::Server* server);
+
+}  // namespace neumf

@@ -1,0 +1,21 @@
+#pragma once
+
+// The one door from absl::Status to gRPC.
+
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "grpcpp/support/status.h"
+
+namespace neumf {
+
+// Code, message and google.rpc details.
+grpc::Status ToGrpcStatus(const absl::Status& status);
+
+// The trailer that tells a client's retry policy when to come back, and its
+// value for `status` in milliseconds; none where `status` holds no RetryInfo.
+constexpr char kRetryPushbackTrailer[] = "grpc-retry-pushback-ms";
+std::optional<std::string> RetryPushback(const absl::Status& status);
+
+}  // namespace neumf

@@ -1,0 +1,79 @@
+#include "server/health_service.h"
+
+#include <utility>
+
+#include "server/unary_call.h"
+
+namespace neumf {
+namespace {
+
+using grpc::health::v1::HealthCheckRequest;
+using grpc::health::v1::HealthCheckResponse;
+
+absl::Status GoingAway() {
+  return absl::UnavailableError("the server is going away");
+}
+
+}  // namespace
+
+HealthService::HealthService(const CallParts& calls, std::string service,
+                             std::function<bool()> is_serving)
+    : calls_(calls),
+      service_(std::move(service)),
+      is_serving_(std::move(is_serving)) {}
+
+void HealthService::Update() { watches_.ShowAll(CurrentStatus()); }
+
+void HealthService::EndWatches() {
+  watches_.FinishAll(GoingAway());
+  unknown_watches_.FinishAll(GoingAway());
+}
+
+grpc::ServerUnaryReactor* HealthService::Check(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+    grpc::ByteBuffer* response) {
+  const auto call =
+      StartCall<UnaryCall>(calls_, RpcMethod::kHealthCheck, context, response);
+  HealthCheckRequest parsed;
+  absl::Status status = ParseBuffer(*request, &parsed);
+  if (status.ok() && !Knows(parsed.service())) {
+    status = absl::NotFoundError("there is no such service");
+  }
+  if (status.ok()) {
+    HealthCheckResponse answer;
+    answer.set_status(CurrentStatus());
+    call->FinishWithAnswer(answer);
+  } else {
+    call->FinishWithError(status);
+  }
+  return call.get();
+}
+
+grpc::ServerWriteReactor<grpc::ByteBuffer>* HealthService::Watch(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
+  HealthCheckRequest parsed;
+  const absl::Status status = ParseBuffer(*request, &parsed);
+  const bool known = Knows(parsed.service());
+  WatchList* const list = known ? &watches_ : &unknown_watches_;
+  const auto watch = StartCall<WatchCall>(calls_, context, list);
+  if (!status.ok()) {
+    watch->FinishWithError(status);
+    return watch.get();
+  }
+  list->Add(watch);
+  // The protocol leaves the stream of an unknown service open: it may come.
+  watch->Show(known ? CurrentStatus() : HealthCheckResponse::SERVICE_UNKNOWN);
+  if (calls_.registry->draining()) watch->FinishWithError(GoingAway());
+  return watch.get();
+}
+
+bool HealthService::Knows(const std::string& service) const {
+  return service.empty() || service == service_;
+}
+
+WatchList::ServingStatus HealthService::CurrentStatus() const {
+  return is_serving_() ? HealthCheckResponse::SERVING
+                       : HealthCheckResponse::NOT_SERVING;
+}
+
+}  // namespace neumf

@@ -1,0 +1,80 @@
+#pragma once
+
+// Addresses to listen on: `HOST:PORT`, `[IPV6]:PORT` or `unix:PATH`, and the
+// sockets behind them.
+//
+// The daemon binds its own sockets. gRPC would bind with SO_REUSEPORT, so that
+// two daemons share one port in silence; and only the owner of a socket can
+// survive running out of descriptors (connection_acceptor.h).
+
+#include <sys/socket.h>
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "server/unique_fd.h"
+
+namespace neumf {
+
+// Where to listen, resolved to an address of the system.
+class ListenAddress {
+ public:
+  // INVALID_ARGUMENT for a text of another form, or a host that has no address.
+  static absl::StatusOr<ListenAddress> Parse(absl::string_view text);
+
+  bool is_unix() const { return storage_.ss_family == AF_UNIX; }
+  // Only programs of this machine can reach it.
+  bool is_local() const;
+  // Numeric: "127.0.0.1:50051", "[::1]:0", "unix:/run/neumf.sock".
+  std::string ToString() const;
+  // REQUIRES: is_unix().
+  std::string path() const;
+  // REQUIRES: !is_unix().
+  int port() const;
+  void set_port(int port);
+
+ private:
+  friend class ListenSocket;
+  static absl::StatusOr<ListenAddress> ParseUnix(absl::string_view path);
+
+  const sockaddr* address() const;
+
+  sockaddr_storage storage_ = {};
+  socklen_t length_ = 0;
+};
+
+// INVALID_ARGUMENT for an address that other machines can reach, unless that
+// was allowed: nothing is encrypted there.
+absl::Status CheckReach(const ListenAddress& address, bool allow_insecure);
+
+// A listening, non-blocking socket. The path of a unix socket is removed with
+// it. Belongs to one thread.
+class ListenSocket {
+ public:
+  // Port 0 takes a free port. A unix socket that nobody listens on any more is
+  // replaced; the new one is for owner and group alone. ALREADY_EXISTS when the
+  // address is in use.
+  static absl::StatusOr<ListenSocket> Open(const ListenAddress& address);
+
+  ~ListenSocket();
+  ListenSocket(ListenSocket&&) = default;
+  ListenSocket& operator=(ListenSocket&&) = delete;
+
+  int fd() const { return fd_.get(); }
+  // With the port that was taken.
+  const ListenAddress& address() const { return address_; }
+
+ private:
+  ListenSocket(UniqueFd fd, const ListenAddress& address)
+      : fd_(std::move(fd)), address_(address) {}
+
+  // Makes room for a unix socket. ALREADY_EXISTS when what is there is alive,
+  // or no socket.
+  static absl::Status RemoveOrphan(const ListenAddress& address);
+
+  UniqueFd fd_;
+  ListenAddress address_;
+};
+
+}  // namespace neumf

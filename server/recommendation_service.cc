@@ -1,0 +1,136 @@
+#include "server/recommendation_service.h"
+
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "model/id_table.h"
+#include "server/errors.h"
+
+namespace neumf {
+namespace {
+
+constexpr absl::Duration kRetryWhileDraining = absl::Milliseconds(50);
+constexpr absl::Duration kRetryWithoutModel = absl::Seconds(1);
+
+// Upper bounds of what takes place on the wire: an item, and a result beside
+// its items, which may be an error with all of its details.
+constexpr int64_t kItemBytes = IdTable::kMaxIdBytes + 12;
+constexpr int64_t kResultBytes = 1280;
+
+}  // namespace
+
+RecommendationService::RecommendationService(const RequestLimits& limits,
+                                             const Parts& parts)
+    : limits_(limits), parts_(parts) {}
+
+grpc::ServerUnaryReactor* RecommendationService::Recommend(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+    grpc::ByteBuffer* response) {
+  return Handle<RecommendCall>(RpcMethod::kRecommend, context, *request,
+                               response);
+}
+
+grpc::ServerUnaryReactor* RecommendationService::BatchRecommend(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+    grpc::ByteBuffer* response) {
+  return Handle<BatchCall>(RpcMethod::kBatchRecommend, context, *request,
+                           response);
+}
+
+template <typename Call>
+grpc::ServerUnaryReactor* RecommendationService::Handle(
+    RpcMethod method, grpc::CallbackServerContext* context,
+    const grpc::ByteBuffer& request, grpc::ByteBuffer* response) {
+  const auto call = StartCall<Call>(parts_.calls, method, context, response);
+  absl::Status status = Welcome(call->record());
+  if (status.ok()) status = Admit(request, call.get());
+  if (status.ok()) {
+    call->Proceed(parts_.batcher);
+  } else {
+    call->FinishWithError(status);
+  }
+  return call.get();
+}
+
+absl::Status RecommendationService::Welcome(const CallRecord& record) const {
+  ServerMetrics* const metrics = parts_.calls.metrics;
+  if (parts_.calls.registry->draining()) {
+    metrics->RequestShed(ShedReason::kDraining);
+    return Unavailable("DRAINING", "the server is shutting down",
+                       kRetryWhileDraining);
+  }
+  if (record.deadline() <= record.started()) {
+    metrics->RequestExpired(Stage::kAdmission);
+    return absl::DeadlineExceededError("the deadline had passed on arrival");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RecommendationService::Admit(const grpc::ByteBuffer& bytes,
+                                          RecommendCall* call) const {
+  v1::RecommendRequest request;
+  NEUMF_RETURN_IF_ERROR(ParseBuffer(bytes, &request));
+  NEUMF_RETURN_IF_ERROR(CheckRequest(request, limits_));
+  NEUMF_RETURN_IF_ERROR(PinSnapshot(call));
+  NEUMF_ASSIGN_OR_RETURN(ResolvedQuery query,
+                         ResolveIn(request, call->snapshot()));
+  call->Admit(std::move(query));
+  return absl::OkStatus();
+}
+
+absl::Status RecommendationService::Admit(const grpc::ByteBuffer& bytes,
+                                          BatchCall* call) const {
+  v1::BatchRecommendRequest batch;
+  NEUMF_RETURN_IF_ERROR(ParseBuffer(bytes, &batch));
+  NEUMF_RETURN_IF_ERROR(CheckBatch(batch, limits_));
+  NEUMF_RETURN_IF_ERROR(CheckAnswerSize(batch));
+  NEUMF_RETURN_IF_ERROR(PinSnapshot(call));
+  for (int i = 0; i < batch.requests_size(); ++i) {
+    const v1::RecommendRequest& request = batch.requests(i);
+    const absl::Status checked =
+        CheckRequest(request, limits_, absl::StrCat("requests[", i, "]."));
+    if (checked.ok()) {
+      call->Admit(ResolveIn(request, call->snapshot()));
+    } else {
+      call->Admit(checked);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RecommendationService::PinSnapshot(ScoringCall* call) const {
+  std::shared_ptr<const Snapshot> snapshot = parts_.snapshots->Get();
+  if (snapshot == nullptr) {
+    parts_.calls.metrics->RequestShed(ShedReason::kNoModel);
+    return Unavailable("NO_MODEL", "no model is loaded yet",
+                       kRetryWithoutModel);
+  }
+  call->set_snapshot(std::move(snapshot));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ResolvedQuery> RecommendationService::ResolveIn(
+    const v1::RecommendRequest& request, const Snapshot& snapshot) const {
+  absl::StatusOr<ResolvedQuery> query = Resolve(request, limits_, snapshot);
+  if (absl::IsNotFound(query.status())) parts_.calls.metrics->UnknownUser();
+  return query;
+}
+
+absl::Status RecommendationService::CheckAnswerSize(
+    const v1::BatchRecommendRequest& batch) const {
+  int64_t bytes = 0;
+  for (const v1::RecommendRequest& request : batch.requests()) {
+    // One that is out of its range fails alone, and early.
+    const bool in_range = request.k() > 0 && request.k() <= limits_.max_k;
+    const int64_t k = in_range ? request.k() : limits_.default_k;
+    bytes += kResultBytes + k * kItemBytes;
+  }
+  if (bytes <= kMaxAnswerBytes) return absl::OkStatus();
+  return InvalidRequest(
+      {{"requests",
+        "the answer could exceed 4 MiB: ask for fewer items in all"}});
+}
+
+}  // namespace neumf

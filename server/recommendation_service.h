@@ -1,0 +1,70 @@
+#pragma once
+
+// neumf.v1.RecommendationService over gRPC's callback API.
+//
+// A handler checks, finds rows and hands the call to the batcher; it never
+// blocks and never scores. Requests come as bytes and are parsed here, so that
+// whatever a caller sends gets the documented error: gRPC's own parsing makes
+// UNIMPLEMENTED or INTERNAL of it.
+
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "neumf/v1/recommendation_service.grpc.pb.h"
+#include "server/admission.h"
+#include "server/call_record.h"
+#include "server/request_batcher.h"
+#include "server/scoring_call.h"
+#include "server/snapshot_holder.h"
+
+namespace neumf {
+
+class RecommendationService
+    : public v1::RecommendationService::WithRawCallbackMethod_Recommend<
+          v1::RecommendationService::WithRawCallbackMethod_BatchRecommend<
+              v1::RecommendationService::Service>> {
+ public:
+  // Largest answer that we make, estimated before any work: clients of gRPC
+  // refuse more unless they are told otherwise.
+  static constexpr int64_t kMaxAnswerBytes = 4 << 20;
+
+  // What it works with; all must outlive the server that this is registered
+  // with.
+  struct Parts {
+    CallParts calls;
+    const SnapshotHolder* snapshots = nullptr;
+    RequestBatcher* batcher = nullptr;
+  };
+
+  RecommendationService(const RequestLimits& limits, const Parts& parts);
+
+  grpc::ServerUnaryReactor* Recommend(grpc::CallbackServerContext* context,
+                                      const grpc::ByteBuffer* request,
+                                      grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* BatchRecommend(grpc::CallbackServerContext* context,
+                                           const grpc::ByteBuffer* request,
+                                           grpc::ByteBuffer* response) override;
+
+ private:
+  // What is refused whatever it asks for: DEADLINE_EXCEEDED, UNAVAILABLE.
+  absl::Status Welcome(const CallRecord& record) const;
+  // Parses and checks. What is not OK is the end of the call.
+  absl::Status Admit(const grpc::ByteBuffer& bytes, RecommendCall* call) const;
+  absl::Status Admit(const grpc::ByteBuffer& bytes, BatchCall* call) const;
+  absl::Status PinSnapshot(ScoringCall* call) const;
+  absl::StatusOr<ResolvedQuery> ResolveIn(const v1::RecommendRequest& request,
+                                          const Snapshot& snapshot) const;
+  absl::Status CheckAnswerSize(const v1::BatchRecommendRequest& batch) const;
+
+  template <typename Call>
+  grpc::ServerUnaryReactor* Handle(RpcMethod method,
+                                   grpc::CallbackServerContext* context,
+                                   const grpc::ByteBuffer& request,
+                                   grpc::ByteBuffer* response);
+
+  const RequestLimits limits_;
+  const Parts parts_;
+};
+
+}  // namespace neumf

@@ -1,0 +1,68 @@
+#include "server/scoring_call.h"
+
+#include <utility>
+
+#include "server/errors.h"
+
+namespace neumf {
+
+void ScoringCall::Proceed(RequestBatcher* batcher) {
+  record().parts().metrics->StageTook(Stage::kAdmission, record().Elapsed());
+  if (pending_.queries.empty()) return Answer({});
+
+  pending_.deadline = record().deadline();
+  pending_.done = [this](const absl::Status& status,
+                         absl::Span<const Ranking> rankings) {
+    if (!status.ok()) return FinishWithError(status);
+    Answer(rankings);
+    const CallParts& parts = record().parts();
+    parts.metrics->StageTook(Stage::kEncode,
+                             parts.clock->MonotonicNow() - pending_.scored);
+  };
+  const absl::Status submitted = batcher->Submit(
+      std::shared_ptr<PendingCall>(shared_from_this(), &pending_));
+  if (!submitted.ok()) FinishWithError(submitted);
+}
+
+void ScoringCall::Fill(const ResolvedQuery& query, const Ranking& ranking,
+                       v1::RecommendResponse* response) {
+  FillResponse(query, ranking, snapshot(), response);
+  if (ranking.items.size() < query.k) record().parts().metrics->Shortfall();
+}
+
+void RecommendCall::Admit(ResolvedQuery query) {
+  if (query.served_from == v1::SERVED_FROM_POPULAR) {
+    Fill(query, RankByPopularity(query, snapshot()), &response_);
+  } else {
+    AddQuery(std::move(query));
+  }
+}
+
+void RecommendCall::Answer(absl::Span<const Ranking> rankings) {
+  if (!rankings.empty()) Fill(query(0), rankings[0], &response_);
+  FinishWithAnswer(response_);
+}
+
+void BatchCall::Admit(absl::StatusOr<ResolvedQuery> query) {
+  const int index = response_.results_size();
+  v1::RecommendResult* result = response_.add_results();
+  if (!query.ok()) {
+    *result->mutable_error() = ToRpcStatus(query.status());
+  } else if (query->served_from == v1::SERVED_FROM_POPULAR) {
+    Fill(*query, RankByPopularity(*query, snapshot()),
+         result->mutable_response());
+  } else {
+    AddQuery(*std::move(query));
+    scored_results_.push_back(index);
+  }
+}
+
+void BatchCall::Answer(absl::Span<const Ranking> rankings) {
+  for (size_t i = 0; i < rankings.size(); ++i) {
+    Fill(query(i), rankings[i],
+         response_.mutable_results(scored_results_[i])->mutable_response());
+  }
+  FinishWithAnswer(response_);
+}
+
+}  // namespace neumf

@@ -1,0 +1,201 @@
+#include "server/server.h"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/logging.h"
+#include "base/status_macros.h"
+#include "neumf/v1/model_service.grpc.pb.h"
+#include "neumf/v1/recommendation_service.grpc.pb.h"
+#include "server/errors.h"
+#include "server/grpc_server.h"
+
+namespace neumf {
+namespace {
+
+// A batcher that was silent for so long is stuck in its scorer.
+constexpr absl::Duration kHeartbeatLimit = absl::Seconds(5);
+constexpr absl::Duration kHealthInterval = absl::Milliseconds(250);
+// How much later than gRPC the registry gives up on the last calls.
+constexpr absl::Duration kFinishDelay = absl::Milliseconds(100);
+constexpr size_t kMostAdminConnections = 16;
+
+// Of `flag`, resolved and allowed.
+absl::StatusOr<ListenAddress> AddressOf(absl::string_view flag,
+                                        absl::string_view text,
+                                        bool allow_insecure) {
+  absl::StatusOr<ListenAddress> address = ListenAddress::Parse(text);
+  if (!address.ok()) return Annotate(address.status(), flag);
+  NEUMF_RETURN_IF_ERROR(Annotate(CheckReach(*address, allow_insecure), flag));
+  return address;
+}
+
+absl::StatusOr<ListenSocket> OpenSocket(absl::string_view flag,
+                                        const ListenAddress& address) {
+  absl::StatusOr<ListenSocket> socket = ListenSocket::Open(address);
+  if (!socket.ok()) return Annotate(socket.status(), flag);
+  return socket;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options) {
+  auto server = std::unique_ptr<Server>(new Server(options));
+  NEUMF_RETURN_IF_ERROR(server->Listen());
+  return server;
+}
+
+Server::Server(const Options& options)
+    : options_(options),
+      files_(MakePosixFileSystem()),
+      clock_(MakeRealClock()),
+      loader_(files_.get(), options.loader, &counters_),
+      watcher_({options.checkpoint_dir, options.poll_interval},
+               {files_.get(), clock_.get(), &loader_, &snapshots_, &reaper_,
+                &history_, &counters_}),
+      batcher_(options.batcher, clock_.get(), &counters_),
+      recommendations_(
+          options.limits,
+          {{clock_.get(), &counters_, &calls_}, &snapshots_, &batcher_}),
+      models_({clock_.get(), &counters_, &calls_}, &history_),
+      data_health_({clock_.get(), &counters_, &calls_},
+                   v1::RecommendationService::service_full_name(),
+                   [this] { return IsServing(); }),
+      admin_health_({clock_.get(), &counters_, &calls_},
+                    v1::ModelService::service_full_name(),
+                    [this] { return IsServing(); }) {}
+
+Server::~Server() { Drain(); }
+
+absl::Status Server::Listen() {
+  const bool insecure = options_.allow_insecure_listen;
+  NEUMF_ASSIGN_OR_RETURN(
+      const ListenAddress scrape_address,
+      AddressOf("--metrics_listen", options_.metrics_listen, insecure));
+  NEUMF_ASSIGN_OR_RETURN(grpc_address_,
+                         AddressOf("--listen", options_.listen, insecure));
+  NEUMF_ASSIGN_OR_RETURN(
+      admin_address_,
+      AddressOf("--admin_listen", options_.admin_listen, insecure));
+  NEUMF_ASSIGN_OR_RETURN(ListenSocket data,
+                         OpenSocket("--listen", grpc_address_));
+  NEUMF_ASSIGN_OR_RETURN(ListenSocket admin,
+                         OpenSocket("--admin_listen", admin_address_));
+  grpc_address_ = data.address();
+  admin_address_ = admin.address();
+  auto metrics = MetricsEndpoint::Start(scrape_address, counters_.registry());
+  if (!metrics.ok()) return Annotate(metrics.status(), "--metrics_listen");
+  metrics_ = *std::move(metrics);
+
+  const size_t max_connections = options_.max_connections > 0
+                                     ? options_.max_connections
+                                     : DefaultMaxConnections();
+  acceptor_ = std::make_unique<ConnectionAcceptor>(&counters_);
+  NEUMF_ASSIGN_OR_RETURN(data_server_,
+                         StartGrpc(std::move(data), max_connections,
+                                   &recommendations_, &data_health_));
+  NEUMF_ASSIGN_OR_RETURN(admin_server_,
+                         StartGrpc(std::move(admin),
+                                   std::clamp<size_t>(max_connections / 4, 1,
+                                                      kMostAdminConnections),
+                                   &models_, &admin_health_));
+  acceptor_->Start();
+  health_updates_ = std::make_unique<PeriodicTask>(
+      "health", kHealthInterval, clock_.get(), [this] { UpdateHealth(); });
+  LogEvent("listening")
+      .With("grpc", grpc_address_.ToString())
+      .With("metrics", metrics_address().ToString())
+      .With("admin", admin_address_.ToString());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<grpc::Server>> Server::StartGrpc(
+    ListenSocket socket, size_t max_connections, grpc::Service* service,
+    grpc::Service* health) {
+  grpc::ServerBuilder builder;
+  ConfigureServer(options_.reflection, &builder);
+  builder.RegisterService(service);
+  builder.RegisterService(health);
+  const std::string address = socket.address().ToString();
+  acceptor_->Listen(std::move(socket), max_connections, &builder);
+  std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  if (server == nullptr) {
+    return absl::UnavailableError(
+        absl::StrCat("gRPC cannot serve on ", address));
+  }
+  return server;
+}
+
+absl::Status Server::ServeCheckpoints() {
+  const absl::Status loaded = watcher_.LoadFirst();
+  if (!loaded.ok() && !options_.wait_for_checkpoint) return loaded;
+  UpdateHealth();
+  watcher_.Start();
+  return WritePortFile();
+}
+
+absl::Status Server::WritePortFile() {
+  if (options_.port_file.empty()) return absl::OkStatus();
+  return Annotate(
+      WriteFileAtomically(
+          *files_, options_.port_file,
+          absl::StrCat("grpc=", grpc_address_.ToString(),
+                       "\nmetrics=", metrics_address().ToString(),
+                       "\nadmin=", admin_address_.ToString(), "\n")),
+      "--port_file");
+}
+
+bool Server::IsServing() const {
+  return snapshots_.Get() != nullptr && !leaving_ &&
+         clock_->MonotonicNow() - batcher_.last_heartbeat() < kHeartbeatLimit;
+}
+
+void Server::UpdateHealth() {
+  data_health_.Update();
+  admin_health_.Update();
+}
+
+void Server::Drain() {
+  if (health_updates_ == nullptr) return;  // never began, or done already
+  leaving_ = true;
+  LogEvent("drain_started");
+  UpdateHealth();
+  absl::SleepFor(options_.drain_delay);
+  if (acceptor_ != nullptr) acceptor_->StopAccepting();
+  DrainCalls();
+  health_updates_.reset();
+  batcher_.Stop();
+  watcher_.Stop();
+  data_server_.reset();
+  admin_server_.reset();
+  acceptor_.reset();
+  metrics_.reset();
+  LogEvent("drained");
+}
+
+// gRPC waits for every reactor, however long that takes; so those that are left
+// at the deadline are finished here.
+void Server::DrainCalls() {
+  calls_.StartDraining();
+  data_health_.EndWatches();
+  admin_health_.EndWatches();
+  const absl::Duration deadline =
+      clock_->MonotonicNow() + options_.drain_timeout + kFinishDelay;
+  std::vector<std::thread> shutdowns;
+  for (grpc::Server* server : {data_server_.get(), admin_server_.get()}) {
+    if (server == nullptr) continue;
+    shutdowns.emplace_back(
+        [this, server] { ShutDownWithin(options_.drain_timeout, server); });
+  }
+  if (!calls_.WaitUntilEmpty(*clock_, deadline)) {
+    calls_.FinishAll(Unavailable("DRAINING", "the server is shutting down",
+                                 absl::Milliseconds(50)));
+  }
+  for (std::thread& shutdown : shutdowns) shutdown.join();
+}
+
+}  // namespace neumf

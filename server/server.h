@@ -1,0 +1,141 @@
+#pragma once
+
+// The daemon: all of its parts, wired.
+//
+//   data listener    RecommendationService, Health, reflection
+//   admin listener   ModelService, Health, reflection
+//   metrics          /metrics over HTTP
+//
+// Metrics, health (NOT_SERVING) and the admin service answer as soon as Start()
+// returns, before there is a model.
+//
+//   NEUMF_ASSIGN_OR_RETURN(auto server, Server::Start(options));
+//   NEUMF_RETURN_IF_ERROR(server->ServeCheckpoints());
+//   ... wait for a signal ...
+//   server->Drain();
+//
+// Belongs to one thread.
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/file_system.h"
+#include "scoring/scorer.h"
+#include "server/admission.h"
+#include "server/call_registry.h"
+#include "server/checkpoint_loader.h"
+#include "server/checkpoint_watcher.h"
+#include "server/connection_acceptor.h"
+#include "server/health_service.h"
+#include "server/metrics_endpoint.h"
+#include "server/model_service.h"
+#include "server/periodic_task.h"
+#include "server/reaper.h"
+#include "server/recommendation_service.h"
+#include "server/request_batcher.h"
+#include "server/server_metrics.h"
+#include "server/snapshot_holder.h"
+#include "server/version_history.h"
+
+namespace neumf {
+
+class Server {
+ public:
+  // Each field is a flag of the program.
+  struct Options {
+    // Where checkpoints appear.
+    std::string checkpoint_dir;
+    // Addresses as ListenAddress::Parse() takes them; port 0 takes a free one.
+    std::string listen = "127.0.0.1:50051";
+    std::string metrics_listen = "127.0.0.1:9464";
+    std::string admin_listen = "127.0.0.1:0";
+    // Listen where other machines can connect, although nothing is encrypted.
+    bool allow_insecure_listen = false;
+    // File that is written when the server is ready; empty: none.
+    std::string port_file;
+    // Start without a servable checkpoint, and wait for one.
+    bool wait_for_checkpoint = false;
+    bool reflection = true;
+
+    CheckpointLoader::Options loader;
+    RequestLimits limits;
+    RequestBatcher::Options batcher;
+    // Time between two looks into checkpoint_dir.
+    absl::Duration poll_interval = absl::Seconds(2);
+
+    // Open connections of the data listener. 0: what the limit of descriptors
+    // allows, at most 4096.
+    size_t max_connections = 0;
+    // NOT_SERVING, but still serving, before the drain: time for load
+    // balancers.
+    absl::Duration drain_delay = absl::ZeroDuration();
+    // What running calls have to end during a drain.
+    absl::Duration drain_timeout = absl::Seconds(30);
+  };
+
+  // Binds every address, then serves. INVALID_ARGUMENT and ALREADY_EXISTS name
+  // the flag that has to change.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const Options& options);
+
+  // Drain()s.
+  ~Server();
+
+  // Loads the first checkpoint, which may take long, writes the port file, and
+  // watches for new versions from then on. NOT_FOUND says where it looked for a
+  // servable checkpoint.
+  absl::Status ServeCheckpoints();
+
+  // Refuses new calls, lets running ones end, and stops all parts. Idempotent.
+  void Drain();
+
+  const ListenAddress& grpc_address() const { return grpc_address_; }
+  const ListenAddress& admin_address() const { return admin_address_; }
+  const ListenAddress& metrics_address() const { return metrics_->address(); }
+  // What is served; tests put other scorers here.
+  SnapshotHolder& snapshots() { return snapshots_; }
+
+ private:
+  explicit Server(const Options& options);
+
+  absl::Status Listen();
+  absl::StatusOr<std::unique_ptr<grpc::Server>> StartGrpc(
+      ListenSocket socket, size_t max_connections, grpc::Service* service,
+      grpc::Service* health);
+  absl::Status WritePortFile();
+  bool IsServing() const;
+  void UpdateHealth();
+  void DrainCalls();
+
+  const Options options_;
+  const std::unique_ptr<FileSystem> files_;
+  const std::unique_ptr<Clock> clock_;
+
+  // In the order of dependence: each may use what stands above it.
+  ServerMetrics counters_;
+  Reaper reaper_;
+  SnapshotHolder snapshots_;
+  VersionHistory history_;
+  CheckpointLoader loader_;
+  CheckpointWatcher watcher_;
+  std::atomic<bool> leaving_{false};  // the drain has begun
+  CallRegistry calls_;
+  RequestBatcher batcher_;
+  RecommendationService recommendations_;
+  ModelService models_;
+  HealthService data_health_;
+  HealthService admin_health_;
+  std::unique_ptr<MetricsEndpoint> metrics_;
+  ListenAddress grpc_address_;
+  ListenAddress admin_address_;
+  std::unique_ptr<ConnectionAcceptor> acceptor_;
+  std::unique_ptr<grpc::Server> data_server_;
+  std::unique_ptr<grpc::Server> admin_server_;
+  std::unique_ptr<PeriodicTask> health_updates_;
+};
+
+}  // namespace neumf

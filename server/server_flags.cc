@@ -1,0 +1,141 @@
+#include "server/server_flags.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "server/flag_table.h"
+
+namespace neumf {
+namespace {
+
+constexpr char kUsage[] =
+    "neumf-server --checkpoint_dir DIR [flags]\n"
+    "Recommends items over gRPC from the newest checkpoint in DIR, and takes "
+    "new\n"
+    "ones while it serves.\n";
+// The largest k whose answer stays below the 4 MiB that clients accept.
+constexpr int32_t kLargestMaxK = 10'000;
+constexpr absl::Duration kLongest = absl::Hours(24);
+
+// What is not simply a field of the options.
+struct Choices {
+  std::string device = "auto";
+  size_t threads = 0;
+  bool help = false;
+  bool version = false;
+};
+
+void AddListening(Server::Options* o, FlagTable* flags) {
+  flags->Group("Listening (ADDRESS is HOST:PORT, [IPV6]:PORT or unix:PATH)");
+  flags->Add("listen", &o->listen,
+             "ADDRESS of the recommendation service. Port 0 takes a free one.");
+  flags->Add("metrics_listen", &o->metrics_listen,
+             "ADDRESS of /metrics for Prometheus; no unix socket.");
+  flags->Add("admin_listen", &o->admin_listen, "ADDRESS of the model service.");
+  flags->Add("allow_insecure_listen", &o->allow_insecure_listen,
+             "Listen where other machines can connect, although nothing is\n"
+             "encrypted and nobody is asked who they are.");
+  flags->Add("port_file", &o->port_file,
+             "File to write when ready: grpc=ADDRESS, metrics=ADDRESS and\n"
+             "admin=ADDRESS, a line each.");
+  flags->Add("max_connections", &o->max_connections, size_t{0}, size_t{100'000},
+             "Open connections of the recommendation service; more are closed\n"
+             "at once. 0: what the limit of descriptors allows, at most 4096.");
+  flags->Add("reflection", &o->reflection,
+             "Tell clients about services and messages (gRPC reflection).");
+}
+
+void AddModel(Server::Options* o, Choices* choices, FlagTable* flags) {
+  flags->Group("Checkpoints and scoring");
+  flags->Add("checkpoint_dir", &o->checkpoint_dir,
+             "Required. Directory of <version>.safetensors; the largest valid\n"
+             "version is served.");
+  flags->Add("poll_interval", &o->poll_interval, absl::Milliseconds(10),
+             kLongest, "Time between two looks for new versions.");
+  flags->Add("wait_for_checkpoint", &o->wait_for_checkpoint,
+             "Start without a servable checkpoint and wait for one.");
+  flags->Add("device", &choices->device, "Where to score: auto, cpu or cuda.");
+  flags->Add("threads", &choices->threads, size_t{0}, size_t{1024},
+             "Threads that score. 0: one for each core.");
+}
+
+void AddRequests(Server::Options* o, FlagTable* flags) {
+  flags->Group("Requests");
+  flags->Add("default_k", &o->limits.default_k, 1, kLargestMaxK,
+             "Items in an answer to a request with k = 0.");
+  flags->Add("max_k", &o->limits.max_k, 1, kLargestMaxK,
+             "Most items that a request may ask for.");
+  flags->Add("max_batch_users", &o->batcher.max_batch_users, size_t{1},
+             size_t{4096},
+             "Users scored with one pass over the catalog. More raise the\n"
+             "throughput, and the time that a call waits for its neighbours.");
+  flags->Add("max_queue_users", &o->batcher.max_queue_users, size_t{1},
+             size_t{1'000'000},
+             "Users that may wait. More ride out longer bursts, with late\n"
+             "answers instead of quick refusals.");
+  flags->Add("max_queue_delay", &o->batcher.max_queue_delay,
+             absl::ZeroDuration(), absl::Seconds(10),
+             "How long an idle scorer waits for a batch to fill up.");
+}
+
+void AddRest(Server::Options* o, Choices* choices, FlagTable* flags) {
+  flags->Group("Stopping (SIGTERM and SIGINT; a second one exits at once)");
+  flags->Add("drain_delay", &o->drain_delay, absl::ZeroDuration(), kLongest,
+             "Serve on for so long after health says NOT_SERVING.");
+  flags->Add("drain_timeout", &o->drain_timeout, absl::ZeroDuration(), kLongest,
+             "What running calls have to end, before they are cancelled.");
+  flags->Group(
+      "About (and --flagfile FILE reads flags from a file, one a line)");
+  flags->Add("help", &choices->help, "Print this.");
+  flags->Add("version", &choices->version, "Print the version.");
+}
+
+absl::Status Apply(const Choices& choices, Server::Options* options) {
+  if (options->checkpoint_dir.empty()) {
+    return absl::InvalidArgumentError(
+        "--checkpoint_dir: is required; --help explains all flags");
+  }
+  if (choices.device == "cuda") {
+    return absl::InvalidArgumentError(
+        "--device: this build has no CUDA scorer");
+  }
+  if (choices.device != "auto" && choices.device != "cpu") {
+    return absl::InvalidArgumentError("--device: must be auto, cpu or cuda");
+  }
+  if (options->limits.default_k > options->limits.max_k) {
+    return absl::InvalidArgumentError("--default_k: must not exceed --max_k");
+  }
+  options->loader.scorer.num_threads =
+      choices.threads > 0
+          ? choices.threads
+          : std::max<size_t>(1, std::thread::hardware_concurrency());
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Command> ParseCommand(absl::Span<const std::string> args,
+                                     FileSystem& files) {
+  Command command;
+  Choices choices;
+  FlagTable flags;
+  AddModel(&command.options, &choices, &flags);
+  AddListening(&command.options, &flags);
+  AddRequests(&command.options, &flags);
+  AddRest(&command.options, &choices, &flags);
+  const std::string help = absl::StrCat(kUsage, flags.Help());
+  NEUMF_RETURN_IF_ERROR(flags.Parse(args, files));
+  if (choices.help) {
+    command.text = help;
+  } else if (choices.version) {
+    command.text = "neumf-server " NEUMF_VERSION "\n";
+  } else {
+    NEUMF_RETURN_IF_ERROR(Apply(choices, &command.options));
+  }
+  return command;
+}
+
+}  // namespace neumf

@@ -1,0 +1,93 @@
+#include "server/stop_signal.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdint>
+
+#include "base/logging.h"
+#include "base/thread_pool.h"
+
+namespace neumf {
+namespace {
+
+constexpr int kExitDied = 3;
+
+int BlockAndOpen() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  NEUMF_CHECK(pthread_sigmask(SIG_BLOCK, &signals, nullptr) == 0);
+  return signalfd(-1, &signals, SFD_CLOEXEC);
+}
+
+}  // namespace
+
+StopSignal::StopSignal(absl::Duration grace)
+    : grace_(grace), signals_(BlockAndOpen()), end_(eventfd(0, EFD_CLOEXEC)) {
+  NEUMF_CHECK(signals_.valid() && end_.valid());
+  thread_ = std::thread([this] { Run(); });
+}
+
+StopSignal::~StopSignal() {
+  const uint64_t one = 1;
+  NEUMF_CHECK(write(end_.get(), &one, sizeof(one)) == sizeof(one));
+  thread_.join();
+}
+
+void StopSignal::Arm() {
+  MutexLock lock(&mutex_);
+  armed_ = true;
+}
+
+void StopSignal::Wait() {
+  MutexLock lock(&mutex_);
+  while (!stopping_) received_.Wait(&mutex_);
+}
+
+void StopSignal::Run() {
+  SetThreadName("signals");
+  if (AwaitSignal(absl::InfiniteDuration()) != Outcome::kSignal) return;
+  if (!TakeFirstSignal()) _exit(0);
+  switch (AwaitSignal(grace_)) {
+    case Outcome::kEnd:
+      return;
+    case Outcome::kSignal:
+      LogEvent("drain_abandoned").With("reason", "a second signal");
+      break;
+    case Outcome::kTimeout:
+      LogEvent("drain_abandoned").With("reason", "it took too long");
+      break;
+  }
+  _exit(kExitDied);
+}
+
+StopSignal::Outcome StopSignal::AwaitSignal(absl::Duration timeout) {
+  std::array<pollfd, 2> sources = {
+      {{end_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}}};
+  const int millis = timeout == absl::InfiniteDuration()
+                         ? -1
+                         : static_cast<int>(absl::ToInt64Milliseconds(timeout));
+  // No handler is installed, so nothing interrupts this.
+  if (poll(sources.data(), sources.size(), millis) == 0) {
+    return Outcome::kTimeout;
+  }
+  if (sources[0].revents != 0) return Outcome::kEnd;
+  signalfd_siginfo info;
+  NEUMF_CHECK(read(signals_.get(), &info, sizeof(info)) == sizeof(info));
+  return Outcome::kSignal;
+}
+
+bool StopSignal::TakeFirstSignal() {
+  MutexLock lock(&mutex_);
+  stopping_ = true;
+  received_.SignalAll();
+  return armed_;
+}
+
+}  // namespace neumf

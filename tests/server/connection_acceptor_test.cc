@@ -1,0 +1,84 @@
+#include "server/connection_acceptor.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <chrono>
+#include <cstring>
+#include <vector>
+
+#include "tests/server/metric_reader.h"
+#include "tests/server/running_server.h"
+
+namespace neumf {
+namespace {
+
+using testing::SizeIs;
+
+TEST(DefaultMaxConnectionsTest, LeavesDescriptorsForTheRest) {
+  EXPECT_EQ(DefaultMaxConnections(64), 16u);
+  EXPECT_EQ(DefaultMaxConnections(1024), 384u);
+  EXPECT_EQ(DefaultMaxConnections(1 << 20), 4096u);
+  EXPECT_EQ(DefaultMaxConnections(0), 1u);
+}
+
+// A server that takes two connections, on a unix socket.
+class ConnectionAcceptorTest : public testing::Test {
+ protected:
+  ConnectionAcceptorTest() {
+    server_.options.listen = "unix:" + server_.directory().Path("socket");
+    server_.options.max_connections = 2;
+    server_.options.wait_for_checkpoint = true;
+    server_.Start();
+  }
+
+  UniqueFd Connect() {
+    UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address = {};
+    address.sun_family = AF_UNIX;
+    const std::string path = server_.server().grpc_address().path();
+    std::memcpy(address.sun_path, path.data(), path.size());
+    EXPECT_EQ(connect(fd.get(), reinterpret_cast<const sockaddr*>(&address),
+                      sizeof(address)),
+              0);
+    return fd;
+  }
+
+  // gRPC greets with its settings; a connection above the cap just ends.
+  static bool IsGreeted(const UniqueFd& connection) {
+    char byte = 0;
+    return read(connection.get(), &byte, 1) == 1;
+  }
+
+  RunningServer server_;
+};
+
+TEST_F(ConnectionAcceptorTest, ClosesConnectionsAboveTheCap) {
+  const UniqueFd first = Connect();
+  const UniqueFd second = Connect();
+  EXPECT_TRUE(IsGreeted(first));
+  EXPECT_TRUE(IsGreeted(second));
+  EXPECT_FALSE(IsGreeted(Connect()));
+}
+
+TEST_F(ConnectionAcceptorTest, AnEndedConnectionMakesRoom) {
+  // Far more than there is room for; each must be seen to end.
+  for (int i = 0; i < 100; ++i) {
+    UniqueFd connection = Connect();
+    while (!IsGreeted(connection)) connection = Connect();
+  }
+}
+
+TEST_F(ConnectionAcceptorTest, OpenConnectionsEndWithTheDrain) {
+  const UniqueFd connection = Connect();
+  EXPECT_TRUE(IsGreeted(connection));
+  server_.Drain();
+  while (IsGreeted(connection)) {
+  }
+}
+
+}  // namespace
+}  // namespace neumf

@@ -1,0 +1,159 @@
+// Health, on both listeners, and what reflection shows.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "grpcpp/generic/generic_stub.h"
+#include "tests/server/running_server.h"
+#include "tests/server/test_snapshot.h"
+
+namespace neumf {
+namespace {
+
+using grpc::health::v1::Health;
+using grpc::health::v1::HealthCheckRequest;
+using grpc::health::v1::HealthCheckResponse;
+
+constexpr char kDataService[] = "neumf.v1.RecommendationService";
+constexpr char kAdminService[] = "neumf.v1.ModelService";
+
+HealthCheckRequest For(const std::string& service) {
+  HealthCheckRequest request;
+  request.set_service(service);
+  return request;
+}
+
+grpc::Status Check(Health::Stub* stub, const std::string& service,
+                   HealthCheckResponse* response) {
+  return stub->Check(PatientContext().get(), For(service), response);
+}
+
+HealthCheckResponse::ServingStatus StatusOf(Health::Stub* stub,
+                                            const std::string& service) {
+  HealthCheckResponse response;
+  EXPECT_TRUE(Check(stub, service, &response).ok());
+  return response.status();
+}
+
+// One Watch, read a message at a time.
+class Watch {
+ public:
+  Watch(Health::Stub* stub, const std::string& service)
+      : reader_(stub->Watch(context_.get(), For(service))) {}
+
+  // SERVICE_UNKNOWN and UNKNOWN are values too; the end of the stream is -1.
+  int Next() {
+    HealthCheckResponse response;
+    return reader_->Read(&response) ? response.status() : -1;
+  }
+  void Cancel() { context_->TryCancel(); }
+  grpc::Status Finish() { return reader_->Finish(); }
+
+ private:
+  const std::unique_ptr<grpc::ClientContext> context_ = PatientContext();
+  const std::unique_ptr<grpc::ClientReader<HealthCheckResponse>> reader_;
+};
+
+TEST(HealthRpcTest, IsNotServingBeforeThereIsAModel) {
+  RunningServer server;
+  server.options.wait_for_checkpoint = true;
+  server.Start();
+  EXPECT_EQ(StatusOf(server.health(), ""), HealthCheckResponse::NOT_SERVING);
+  EXPECT_EQ(StatusOf(server.health(), kDataService),
+            HealthCheckResponse::NOT_SERVING);
+}
+
+TEST(HealthRpcTest, ServesOnBothListenersWithAModel) {
+  RunningServer server;
+  server.Publish(MakeTinyModel({}));
+  server.Start();
+  for (const char* service : {"", kDataService}) {
+    EXPECT_EQ(StatusOf(server.health(), service), HealthCheckResponse::SERVING);
+  }
+  for (const char* service : {"", kAdminService}) {
+    EXPECT_EQ(StatusOf(server.admin_health(), service),
+              HealthCheckResponse::SERVING);
+  }
+}
+
+TEST(HealthRpcTest, DoesNotKnowTheServicesOfTheOtherListener) {
+  RunningServer server;
+  server.Publish(MakeTinyModel({}));
+  server.Start();
+  HealthCheckResponse response;
+  EXPECT_EQ(Check(server.health(), kAdminService, &response).error_code(),
+            grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(Check(server.admin_health(), kDataService, &response).error_code(),
+            grpc::StatusCode::NOT_FOUND);
+}
+
+TEST(HealthRpcTest, WatchTellsOfTheFirstModelAndOfTheDrain) {
+  RunningServer server;
+  server.options.wait_for_checkpoint = true;
+  server.Start();
+  Watch watch(server.health(), kDataService);
+  EXPECT_EQ(watch.Next(), HealthCheckResponse::NOT_SERVING);
+  server.Publish(MakeTinyModel({}));
+  EXPECT_EQ(watch.Next(), HealthCheckResponse::SERVING);
+  EXPECT_LT(server.Drain(), absl::Seconds(5));
+  EXPECT_EQ(watch.Next(), HealthCheckResponse::NOT_SERVING);
+  EXPECT_EQ(watch.Next(), -1);
+  EXPECT_EQ(watch.Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST(HealthRpcTest, WatchOfAnUnknownServiceStaysOpen) {
+  RunningServer server;
+  server.Publish(MakeTinyModel({}));
+  server.Start();
+  Watch watch(server.health(), "nobody.knows.This");
+  EXPECT_EQ(watch.Next(), HealthCheckResponse::SERVICE_UNKNOWN);
+  EXPECT_LT(server.Drain(), absl::Seconds(5));
+  EXPECT_EQ(watch.Next(), -1);
+}
+
+TEST(HealthRpcTest, AWatchMayBeCancelled) {
+  RunningServer server;
+  server.Publish(MakeTinyModel({}));
+  server.Start();
+  Watch watch(server.health(), "");
+  EXPECT_EQ(watch.Next(), HealthCheckResponse::SERVING);
+  watch.Cancel();
+  EXPECT_EQ(watch.Next(), -1);
+  EXPECT_EQ(watch.Finish().error_code(), grpc::StatusCode::CANCELLED);
+}
+
+// Whether the reflection service answers at all: it is a method like others.
+bool HasReflection(const RunningServer& server) {
+  grpc::GenericStub stub(server.NewChannel());
+  grpc::CompletionQueue queue;
+  const auto context = PatientContext();
+  const auto call = stub.PrepareCall(
+      context.get(),
+      "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &queue);
+  void* tag = nullptr;
+  bool ok = false;
+  call->StartCall(nullptr);
+  queue.Next(&tag, &ok);
+  call->WritesDone(nullptr);
+  queue.Next(&tag, &ok);
+  grpc::Status status;
+  call->Finish(&status, nullptr);
+  queue.Next(&tag, &ok);
+  return status.error_code() != grpc::StatusCode::UNIMPLEMENTED;
+}
+
+TEST(ReflectionTest, IsThereUnlessSwitchedOff) {
+  for (const bool reflection : {true, false}) {
+    RunningServer server;
+    server.options.reflection = reflection;
+    server.Publish(MakeTinyModel({}));
+    server.Start();
+    EXPECT_EQ(HasReflection(server), reflection);
+  }
+}
+
+}  // namespace
+}  // namespace neumf

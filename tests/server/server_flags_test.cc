@@ -1,0 +1,120 @@
+#include "server/server_flags.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "tests/support/status_matchers.h"
+#include "tests/support/temp_directory.h"
+
+namespace neumf {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+class ServerFlagsTest : public testing::Test {
+ protected:
+  absl::StatusOr<Command> Parse(std::vector<std::string> args) {
+    return ParseCommand(args, *files_);
+  }
+  // With the flag that is required.
+  absl::StatusOr<Command> ParseWithDirectory(std::vector<std::string> args) {
+    args.insert(args.begin(), "--checkpoint_dir=/d");
+    return Parse(args);
+  }
+
+  const std::unique_ptr<FileSystem> files_ = MakePosixFileSystem();
+};
+
+MATCHER_P2(IsBadFlag, name, reason, "") {
+  return testing::ExplainMatchResult(
+      StatusIs(absl::StatusCode::kInvalidArgument,
+               AllOf(HasSubstr(name), HasSubstr(reason), Not(HasSubstr("\n")))),
+      arg, result_listener);
+}
+
+TEST_F(ServerFlagsTest, DefaultsAreThoseOfTheOptions) {
+  NEUMF_ASSERT_OK_AND_ASSIGN(const Command command, ParseWithDirectory({}));
+  EXPECT_EQ(command.options.checkpoint_dir, "/d");
+  EXPECT_EQ(command.options.listen, "127.0.0.1:50051");
+  EXPECT_EQ(command.options.limits.max_k, 1000);
+  EXPECT_GE(command.options.loader.scorer.num_threads, 1u);
+  EXPECT_EQ(command.text, "");
+}
+
+TEST_F(ServerFlagsTest, TakesAllForms) {
+  NEUMF_ASSERT_OK_AND_ASSIGN(
+      const Command command,
+      ParseWithDirectory({"--listen=unix:/a", "--drain_delay", "10s",
+                          "--noreflection", "--wait_for_checkpoint",
+                          "--allow_insecure_listen=true", "-threads=3",
+                          "--max_queue_delay=1.5ms"}));
+  EXPECT_EQ(command.options.listen, "unix:/a");
+  EXPECT_EQ(command.options.drain_delay, absl::Seconds(10));
+  EXPECT_FALSE(command.options.reflection);
+  EXPECT_TRUE(command.options.wait_for_checkpoint);
+  EXPECT_TRUE(command.options.allow_insecure_listen);
+  EXPECT_EQ(command.options.loader.scorer.num_threads, 3u);
+  EXPECT_EQ(command.options.batcher.max_queue_delay, absl::Microseconds(1500));
+}
+
+TEST_F(ServerFlagsTest, NamesTheFlagThatIsWrong) {
+  EXPECT_THAT(Parse({}), IsBadFlag("--checkpoint_dir", "required"));
+  EXPECT_THAT(ParseWithDirectory({"--lissten=1"}),
+              IsBadFlag("--lissten", "unknown"));
+  EXPECT_THAT(ParseWithDirectory({"stray"}), IsBadFlag("stray", "no flag"));
+  EXPECT_THAT(ParseWithDirectory({"--nolisten"}),
+              IsBadFlag("--nolisten", "unknown"));
+  EXPECT_THAT(ParseWithDirectory({"--listen"}),
+              IsBadFlag("--listen", "no value"));
+  EXPECT_THAT(ParseWithDirectory({"--max_k=0"}),
+              IsBadFlag("--max_k", "from 1"));
+  EXPECT_THAT(ParseWithDirectory({"--max_k=ten"}),
+              IsBadFlag("--max_k", "from"));
+  EXPECT_THAT(ParseWithDirectory({"--default_k=20", "--max_k=10"}),
+              IsBadFlag("--default_k", "--max_k"));
+  EXPECT_THAT(ParseWithDirectory({"--drain_timeout=-1s"}),
+              IsBadFlag("--drain_timeout", "from 0"));
+  EXPECT_THAT(ParseWithDirectory({"--poll_interval=soon"}),
+              IsBadFlag("--poll_interval", "from"));
+  EXPECT_THAT(ParseWithDirectory({"--reflection=perhaps"}),
+              IsBadFlag("--reflection", "perhaps"));
+  EXPECT_THAT(ParseWithDirectory({"--device=cuda"}),
+              IsBadFlag("--device", "no CUDA scorer"));
+  EXPECT_THAT(ParseWithDirectory({"--device=tpu"}),
+              IsBadFlag("--device", "auto, cpu or cuda"));
+}
+
+TEST_F(ServerFlagsTest, ReadsFlagsFromAFile) {
+  const TempDirectory directory;
+  const std::string path = directory.Path("flags");
+  std::ofstream(path) << "# a comment\n\n  --max_k=77\n--noreflection\n";
+  NEUMF_ASSERT_OK_AND_ASSIGN(const Command command,
+                             ParseWithDirectory({"--flagfile=" + path}));
+  EXPECT_EQ(command.options.limits.max_k, 77);
+  EXPECT_FALSE(command.options.reflection);
+}
+
+TEST_F(ServerFlagsTest, AFlagFileCannotNameAnother) {
+  const TempDirectory directory;
+  const std::string path = directory.Path("flags");
+  std::ofstream(path) << "--flagfile=" << path << "\n";
+  EXPECT_THAT(ParseWithDirectory({"--flagfile", path}),
+              IsBadFlag("--flagfile", "another"));
+}
+
+TEST_F(ServerFlagsTest, HelpExplainsFlagsWithTheirDefaults) {
+  NEUMF_ASSERT_OK_AND_ASSIGN(const Command command, Parse({"--help"}));
+  EXPECT_THAT(command.text,
+              AllOf(HasSubstr("--listen (default 127.0.0.1:50051)"),
+                    HasSubstr("--drain_timeout (default 30s)"),
+                    HasSubstr("--flagfile")));
+}
+
+}  // namespace
+}  // namespace neumf
