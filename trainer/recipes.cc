@@ -68,7 +68,7 @@ absl::Status ValidateSettings(const TrainSettings& settings) {
       CheckRange("batch_size", settings.batch_size, 1, 1 << 24));
   NEUMF_RETURN_IF_ERROR(CheckRange("epochs", settings.epochs, 1, 1e6));
   NEUMF_RETURN_IF_ERROR(
-      CheckRange("learning_rate", settings.learning_rate, 1e-12, 1e3));
+      CheckRange("learning_rate", settings.learning_rate, 1e-12, 1e30));
   return CheckRange("weight_decay", settings.weight_decay, 0, 1e3);
 }
 

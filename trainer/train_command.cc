@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <memory>
+#include <random>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -33,15 +34,29 @@ absl::Status CheckOptions(const TrainOptions& options) {
   return Annotate(ValidateSettings(options.recipe.settings), "settings");
 }
 
-// Nobody wants to hear after an hour of training that the disk is read-only.
-absl::Status CheckWritable(FileSystem& files, const std::string& directory) {
+// Makes `directory` when it is missing, and a file in it for a moment: nobody
+// wants to hear after an hour of training that the disk is read-only.
+absl::Status CheckWritable(FileSystem& files, absl::string_view directory) {
   NEUMF_RETURN_IF_ERROR(files.CreateDirectories(directory));
+  std::random_device random;
   const std::string path =
-      JoinPath(directory, absl::StrCat(".writable.", getpid()));
-  NEUMF_ASSIGN_OR_RETURN(auto file, files.CreateNew(path));
+      JoinPath(directory, absl::StrCat(".writable-", absl::Hex(random())));
+  NEUMF_ASSIGN_OR_RETURN(const auto file, files.CreateNew(path));
   const absl::Status closed = file->Close();
   NEUMF_RETURN_IF_ERROR(files.Remove(path));
   return closed;
+}
+
+absl::Status CheckOutputs(const TrainOptions& options, FileSystem& files) {
+  NEUMF_RETURN_IF_ERROR(
+      Annotate(CheckWritable(files, options.out), "cannot write to --out"));
+  if (options.metrics_out.empty()) return absl::OkStatus();
+  const size_t slash = options.metrics_out.rfind('/');
+  const std::string directory = slash == std::string::npos
+                                    ? "."
+                                    : options.metrics_out.substr(0, slash + 1);
+  return Annotate(CheckWritable(files, directory),
+                  "cannot write to the directory of --metrics_out");
 }
 
 // The data of a run, ready to train on.
@@ -153,8 +168,7 @@ absl::StatusOr<std::string> Train(const TrainOptions& options,
                                   const CommandEnvironment& environment) {
   FileSystem& files = *environment.files;
   NEUMF_RETURN_IF_ERROR(CheckOptions(options));
-  NEUMF_RETURN_IF_ERROR(
-      Annotate(CheckWritable(files, options.out), "cannot write to --out"));
+  NEUMF_RETURN_IF_ERROR(CheckOutputs(options, files));
   NEUMF_ASSIGN_OR_RETURN(const Task task, Prepare(options, files));
   NEUMF_ASSIGN_OR_RETURN(TrainedModel trained,
                          RunTraining(options, environment, task));

@@ -1,0 +1,239 @@
+// Runs neumf-train as its users do.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "base/file_system.h"
+#include "checkpoint/checkpoint_directory.h"
+#include "checkpoint/checkpoint_reader.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/temp_directory.h"
+#include "tests/trainer/tiny_world.h"
+
+namespace neumf {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::StartsWith;
+
+std::string ProgramPath() {
+  const char* const bin = std::getenv("NEUMF_BIN_DIR");
+  return JoinPath(bin != nullptr ? bin : "build/release/bin", "neumf-train");
+}
+
+struct Result {
+  int status = 0;  // exit status; 128 + signal when a signal ended it
+  std::string out;
+  std::string err;
+};
+
+// A started neumf-train. stdout goes to a file, stderr through a pipe, so that
+// a test can wait for a line of it.
+class Program {
+ public:
+  Program(std::vector<std::string> arguments, const std::string& out_path)
+      : out_path_(out_path) {
+    int pipe_ends[2];
+    if (pipe(pipe_ends) != 0) std::abort();
+    pid_ = fork();
+    if (pid_ == 0) {
+      dup2(pipe_ends[1], STDERR_FILENO);
+      if (std::freopen(out_path.c_str(), "w", stdout) == nullptr) _exit(126);
+      close(pipe_ends[0]);
+      close(pipe_ends[1]);
+      Exec(std::move(arguments));
+    }
+    close(pipe_ends[1]);
+    err_stream_ = fdopen(pipe_ends[0], "r");
+  }
+  ~Program() { std::fclose(err_stream_); }
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  void WaitForLine(absl::string_view part) {
+    while (ReadLine()) {
+      if (absl::StrContains(last_line_, part)) return;
+    }
+    ADD_FAILURE() << "neumf-train never said '" << part << "': " << err_;
+  }
+
+  void Signal(int signal) { kill(pid_, signal); }
+
+  Result Finish() {
+    while (ReadLine()) {
+    }
+    int status = 0;
+    waitpid(pid_, &status, 0);
+    Result result;
+    result.status =
+        WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    result.err = err_;
+    result.out = *ReadWholeFile(*MakePosixFileSystem(), out_path_, 1 << 20);
+    return result;
+  }
+
+ private:
+  [[noreturn]] static void Exec(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), ProgramPath());
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(&argument[0]);
+    argv.push_back(nullptr);
+    execv(argv[0], argv.data());
+    _exit(127);
+  }
+
+  bool ReadLine() {
+    char line[4096];
+    if (std::fgets(line, sizeof(line), err_stream_) == nullptr) return false;
+    last_line_ = line;
+    err_ += line;
+    return true;
+  }
+
+  const std::string out_path_;
+  pid_t pid_ = 0;
+  std::FILE* err_stream_ = nullptr;
+  std::string err_;
+  std::string last_line_;
+};
+
+class ProgramTest : public testing::Test {
+ protected:
+  ProgramTest() {
+    NEUMF_EXPECT_OK(WriteFileAtomically(*files_, directory_.Path("u.data"),
+                                        TinyDataText(MakeTinyLog(60, 80, 1))));
+  }
+
+  Result Run(const std::vector<std::string>& arguments) {
+    return Program(arguments, directory_.Path("stdout")).Finish();
+  }
+
+  // `more` may repeat a flag: the last one counts.
+  std::vector<std::string> TrainArguments(
+      const std::vector<std::string>& more) const {
+    std::vector<std::string> arguments = {
+        "train",    "--data",    directory_.path(),
+        "--format", "ml-100k",   "--out",
+        out_,       "--factors", "4",
+        "--hidden", "6-4",       "--epochs",
+        "3"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+
+  size_t NumVersions() const {
+    const auto versions = ListCheckpoints(*files_, out_);
+    return versions.ok() ? versions->size() : 0;
+  }
+
+  // One line on stderr that says `what`, status 1, nothing on stdout.
+  static void ExpectUsageError(const Result& result, absl::string_view what) {
+    EXPECT_EQ(result.status, 1);
+    EXPECT_THAT(result.err, HasSubstr(std::string(what)));
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1)
+        << result.err;
+    EXPECT_THAT(result.out, IsEmpty());
+  }
+
+  const TempDirectory directory_;
+  const std::unique_ptr<FileSystem> files_ = MakePosixFileSystem();
+  const std::string out_ = directory_.Path("checkpoints");
+};
+
+TEST_F(ProgramTest, LastLineOfTrainIsThePublishedPath) {
+  const Result result = Run(TrainArguments({}));
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(result.out, JoinPath(out_, "1.safetensors") + "\n");
+  EXPECT_THAT(result.err, HasSubstr("epoch 3/3"));
+}
+
+TEST_F(ProgramTest, EvaluatePrintsJson) {
+  ASSERT_EQ(Run(TrainArguments({})).status, 0);
+  const Result result =
+      Run({"evaluate", "--checkpoint", JoinPath(out_, "1.safetensors"),
+           "--data", directory_.path(), "--format", "ml-100k", "--protocol",
+           "d2l", "--split", "test"});
+  EXPECT_EQ(result.status, 0) << result.err;
+  const nlohmann::json metrics = nlohmann::json::parse(result.out);
+  EXPECT_EQ(metrics["evaluated_users"], 60);
+  EXPECT_GT(metrics["auc"], 0);
+}
+
+TEST_F(ProgramTest, TellsAboutItself) {
+  EXPECT_THAT(Run({"--version"}).out, StartsWith("neumf-train "));
+  EXPECT_THAT(Run({"recipes"}).out, HasSubstr("d2l-neumf"));
+  const Result help = Run({"train", "--help"});
+  EXPECT_EQ(help.status, 0);
+  EXPECT_THAT(help.out, HasSubstr("--weight_decay"));
+}
+
+TEST_F(ProgramTest, RefusesWhatItDoesNotKnowInOneLine) {
+  ExpectUsageError(Run({}), "train, evaluate or recipes");
+  ExpectUsageError(Run({"fly"}), "no command 'fly'");
+  ExpectUsageError(Run(TrainArguments({"--epoch", "3"})), "epoch");
+  ExpectUsageError(Run(TrainArguments({"--epochs", "many"})), "many");
+  ExpectUsageError(Run(TrainArguments({"--epochs", "0"})), "epochs must be");
+  ExpectUsageError(Run(TrainArguments({"--format", "ml-1m"})),
+                   "this build knows ml-100k, csv");
+  ExpectUsageError(Run(TrainArguments({"--model", "mlp"})),
+                   "this build knows neumf");
+  ExpectUsageError(Run(TrainArguments({"--loss", "warp"})),
+                   "this build knows bpr");
+  ExpectUsageError(Run(TrainArguments({"--device", "cuda"})),
+                   "this build knows auto, cpu");
+  ExpectUsageError(Run(TrainArguments({"--split", "latest"})), "latest");
+  ExpectUsageError(Run(TrainArguments({"--recipe", "ncf"})), "d2l-neumf");
+  ExpectUsageError(Run(TrainArguments({"--hidden", "10,10"})), "10-10-10");
+  ExpectUsageError(Run(TrainArguments({"--threads", "0"})), "--threads");
+}
+
+TEST_F(ProgramTest, NamesADirectoryThatItCannotWriteTo) {
+  ExpectUsageError(Run(TrainArguments({"--out", "/proc/checkpoints"})),
+                   "cannot write to --out");
+  ExpectUsageError(Run(TrainArguments({"--metrics_out", "/proc/m.json"})),
+                   "--metrics_out");
+}
+
+TEST_F(ProgramTest, NamesDataThatIsNotThere) {
+  ExpectUsageError(Run(TrainArguments({"--data", "/nowhere"})),
+                   "/nowhere/u.data");
+}
+
+TEST_F(ProgramTest, PublishesTheEpochThatASignalEnds) {
+  Program program(TrainArguments({"--epochs", "1000000"}),
+                  directory_.Path("stdout"));
+  program.WaitForLine("epoch 2/1000000");
+  program.Signal(SIGINT);
+  const Result result = program.Finish();
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("stopped by a signal after epoch"));
+  ASSERT_EQ(result.out, JoinPath(out_, "1.safetensors") + "\n");
+  NEUMF_EXPECT_OK(LoadCheckpoint(*files_, JoinPath(out_, "1.safetensors")));
+}
+
+TEST_F(ProgramTest, SecondSignalLeavesAtOnceWithoutACheckpoint) {
+  Program program(TrainArguments({"--epochs", "1000000"}),
+                  directory_.Path("stdout"));
+  program.WaitForLine("epoch 1/1000000");
+  // Stopped, it gets both signals at the same moment.
+  program.Signal(SIGSTOP);
+  program.Signal(SIGINT);
+  program.Signal(SIGTERM);
+  program.Signal(SIGCONT);
+  EXPECT_THAT(program.Finish().status, testing::AnyOf(130, 143));
+  EXPECT_EQ(NumVersions(), 0u);
+}
+
+}  // namespace
+}  // namespace neumf
