@@ -15,6 +15,15 @@ BIN_DIR = pathlib.Path(os.environ["NEUMF_BIN_DIR"])
 BASE_PACKAGES = {"libc6", "libgcc-s1", "libstdc++6"}
 
 
+def owner_of(file):
+    """The package of a file; old ones call /usr/lib by its former name, /lib."""
+    for name in (file, file.removeprefix("/usr")):
+        search = subprocess.run(["dpkg", "-S", name], capture_output=True, text=True, check=False)
+        if search.returncode == 0:
+            return search.stdout.split(":")[0]
+    raise AssertionError(f"no package owns {file}")
+
+
 def linked_packages(program):
     """The Debian packages of the libraries that `program` names itself."""
     dynamic = subprocess.run(["objdump", "-p", program], capture_output=True, text=True, check=True)
@@ -23,9 +32,7 @@ def linked_packages(program):
     for library in re.findall(r"NEEDED\s+(\S+)", dynamic.stdout):
         match = re.search(rf"^\s*{re.escape(library)} => (\S+)", resolved, re.M)
         if match:
-            file = pathlib.Path(match[1]).resolve()
-            owner = subprocess.run(["dpkg", "-S", file], capture_output=True, text=True, check=True)
-            found.add(owner.stdout.split(":")[0])
+            found.add(owner_of(str(pathlib.Path(match[1]).resolve())))
     return found - BASE_PACKAGES
 
 
