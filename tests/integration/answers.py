@@ -4,7 +4,6 @@ import paths  # noqa: F401
 
 import numpy as np
 import oracle
-
 from protos import recommendation_pb as pb
 
 # Items whose float64 scores are closer than this may change places.

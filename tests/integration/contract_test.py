@@ -12,9 +12,10 @@ import paths  # noqa: F401
 import grpc
 import models
 import numpy as np
-from daemon import Daemon
-from protos import (error_details, health_grpc, health_pb, model_pb,
-                    recommendation_pb as pb)
+from daemon import Daemon, neumfctl
+from google.protobuf import json_format
+from protos import error_details, health_grpc, health_pb, model_pb
+from protos import recommendation_pb as pb
 
 SERVICE = "neumf.v1.RecommendationService"
 TIMEOUT = 20
@@ -267,6 +268,38 @@ class MetricsTest(ServingCase):
                          (0, b"", b""))
 
 
+class NeumfctlTest(ServingCase):
+
+    def run_with_listener(self, listener, *arguments):
+        result = neumfctl(*arguments, self.daemon.addresses[listener])
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        return result.stdout
+
+    def test_asks_the_server(self):
+        user = self.model.user_ids[0]
+        text = self.run_with_listener(
+            "grpc", "recommend", "--user", user, "-k", "3", "--json",
+            "--server")
+        self.assertEqual(
+            json_format.Parse(text, pb.RecommendResponse()),
+            self.recommend(user_id=user, k=3))
+
+    def test_checks_its_health(self):
+        self.assertEqual(
+            self.run_with_listener("grpc", "health", "--server"), "SERVING\n")
+
+    def test_lists_its_versions(self):
+        self.assertRegex(
+            self.run_with_listener("admin", "versions", "--admin"),
+            r"(?m)^ +1  SERVING ")
+
+    def test_passes_on_what_the_server_refuses(self):
+        result = neumfctl("recommend", "--user", "nobody", "--server",
+                          self.daemon.addresses["grpc"])
+        self.assertEqual((result.returncode, result.stdout), (1, ""))
+        self.assertRegex(result.stderr, r"\ANOT_FOUND: .*\n\Z")
+
+
 class ReflectionTest(ServingCase):
 
     def test_lists_the_services(self):
@@ -336,7 +369,7 @@ class HostileCheckpointTest(ServingCase):
             "half a length": (content[:4], ""),
             "truncated": (content[:-1], ""),
             "cut in half": (content[:middle], ""),
-            "flipped": (content[:-1] + bytes([content[-1] ^ 1]), "sha256"),
+            "flipped": (content[:-1] + bytes([content[-1] ^ 1]), "sha-256"),
             "longer": (content + b"\0", ""),
             "not a number": (with_nan.file_bytes(), "item.gmf"),
             "foreign": (models.foreign_file_bytes(), ""),

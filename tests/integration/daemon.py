@@ -29,6 +29,14 @@ WAIT_SECONDS = 60
 _EVENT = re.compile(r"\S+Z event=\w+( |$)")
 
 
+def neumfctl(*arguments):
+    """Runs neumfctl and returns its subprocess.CompletedProcess, as text."""
+    program = os.path.join(os.environ["NEUMF_BIN_DIR"], "neumfctl")
+    return subprocess.run(
+        [program, *arguments], check=False, capture_output=True, text=True,
+        timeout=WAIT_SECONDS)
+
+
 class Daemon:
     """One server over a checkpoint directory."""
 

@@ -25,7 +25,7 @@ from protos import recommendation_pb as pb
 
 SKIPPED = 77
 TIMEOUT = 60
-TRAIN_SECONDS = 1500
+TRAIN_SECONDS = 600
 KS = (1, 10, 100, 1000)
 
 

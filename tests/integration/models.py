@@ -63,15 +63,22 @@ class Model:
         )
 
     def publish(self, directory, version, **manifest_extra):
-        publish_bytes(directory, version, self.file_bytes(**manifest_extra))
+        """Returns the path."""
+        content = self.file_bytes(**manifest_extra)
+        return publish_bytes(directory, version, content)
 
 
 def publish_bytes(directory, version, content):
-    """Makes `content` a version the way publishers do: all of it or nothing."""
+    """Makes `content` a version the way publishers do: all of it or nothing.
+
+    Returns the path.
+    """
     temporary = os.path.join(directory, f".{version}.tmp")
     with open(temporary, "wb") as file:
         file.write(content)
-    os.rename(temporary, os.path.join(directory, f"{version}.safetensors"))
+    path = os.path.join(directory, f"{version}.safetensors")
+    os.rename(temporary, path)
+    return path
 
 
 def foreign_file_bytes():

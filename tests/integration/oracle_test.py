@@ -10,7 +10,7 @@ import models
 import numpy as np
 import oracle
 from answers import Truth
-from daemon import Daemon
+from daemon import Daemon, neumfctl
 from protos import recommendation_pb as pb
 
 TIMEOUT = 20
@@ -116,7 +116,10 @@ class ServedModelTest(unittest.TestCase):
     def check(self, **options):
         model = models.random_model(**options)
         with tempfile.TemporaryDirectory() as directory:
-            model.publish(directory, 1)
+            # Probes, so that the programs hold numpy's answers against theirs.
+            path = model.publish(directory, 1, probes=model.probes(5, 10))
+            verified = neumfctl("checkpoint", "verify", path)
+            self.assertEqual(verified.returncode, 0, verified.stderr)
             with Daemon(directory) as daemon:
                 self.check_users(model, daemon.recommendations())
 
