@@ -1,0 +1,258 @@
+#include "server/checkpoint_watcher.h"
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/server/metric_reader.h"
+#include "tests/server/test_checkpoint.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/faulty_file_system.h"
+#include "tests/support/status_matchers.h"
+
+namespace neumf {
+namespace {
+
+using testing::HasSubstr;
+
+int Count(const std::string& text, const std::string& part) {
+  int count = 0;
+  for (size_t at = text.find(part); at != std::string::npos;
+       at = text.find(part, at + 1)) {
+    ++count;
+  }
+  return count;
+}
+
+class CheckpointWatcherTest : public testing::Test {
+ protected:
+  CheckpointWatcherTest() {
+    CheckpointWatcher::Options options;
+    options.directory = folder_.path();
+    CheckpointWatcher::Parts parts;
+    parts.files = &files_;
+    parts.clock = &clock_;
+    parts.loader = &loader_;
+    parts.holder = &holder_;
+    parts.reaper = &reaper_;
+    parts.history = &history_;
+    parts.metrics = &metrics_;
+    watcher_ = std::make_unique<CheckpointWatcher>(options, parts);
+    testing::internal::CaptureStderr();
+  }
+  ~CheckpointWatcherTest() override {
+    watcher_.reset();
+    testing::internal::GetCapturedStderr();
+  }
+
+  // 0 before the first.
+  uint64_t Served() {
+    const auto snapshot = holder_.Get();
+    return snapshot == nullptr ? 0 : snapshot->version;
+  }
+  void Poll(int times = 1) {
+    for (int i = 0; i < times; ++i) watcher_->PollOnce();
+  }
+  double Reloads(const std::string& result) {
+    return ReadMetric(metrics_, "neumf_reload_total", {{"result", result}});
+  }
+  // What was logged since the last call.
+  std::string Log() {
+    const std::string log = testing::internal::GetCapturedStderr();
+    testing::internal::CaptureStderr();
+    return log;
+  }
+  v1::ModelVersion Newest() { return history_.List().front(); }
+
+  // Makes the next load meet an error of the disk: the calls before it list the
+  // directory and look at the file twice.
+  void FailNextOpen() {
+    files_.FailCall(4, absl::UnavailableError("the disk is gone"));
+  }
+
+  CheckpointFolder folder_;
+  const std::unique_ptr<FileSystem> posix_ = MakePosixFileSystem();
+  FaultyFileSystem files_{posix_.get()};
+  FakeClock clock_;
+  ServerMetrics metrics_;
+  VersionHistory history_;
+  Reaper reaper_;
+  SnapshotHolder holder_;
+  const CheckpointLoader loader_{&files_, {}, &metrics_};
+  std::unique_ptr<CheckpointWatcher> watcher_;
+};
+
+TEST_F(CheckpointWatcherTest, ServesTheLargestVersionFirst) {
+  folder_.Publish(2);
+  folder_.Publish(10);
+  folder_.Publish(9);
+  NEUMF_EXPECT_OK(watcher_->LoadFirst());
+  EXPECT_EQ(Served(), 10u);
+  EXPECT_EQ(Newest().state(), v1::MODEL_STATE_SERVING);
+  EXPECT_EQ(Reloads("ok"), 1);
+  const std::string log = Log();
+  EXPECT_THAT(log, HasSubstr("event=checkpoint_found version=10"));
+  EXPECT_THAT(log, HasSubstr("event=checkpoint_loading version=10"));
+  EXPECT_THAT(log, HasSubstr("event=checkpoint_serving version=10"));
+}
+
+TEST_F(CheckpointWatcherTest, TriesDownwardsAtTheStart) {
+  folder_.Publish(1);
+  folder_.Publish(2);
+  folder_.FlipLastByte(2);
+  NEUMF_EXPECT_OK(watcher_->LoadFirst());
+  EXPECT_EQ(Served(), 1u);
+  EXPECT_THAT(Log(), HasSubstr("event=checkpoint_refused version=2"));
+}
+
+TEST_F(CheckpointWatcherTest, SaysWhyThereIsNothingToServe) {
+  EXPECT_THAT(watcher_->LoadFirst(),
+              StatusIs(absl::StatusCode::kNotFound,
+                       HasSubstr("no file is named <version>.safetensors")));
+  folder_.Publish(4);
+  folder_.FlipLastByte(4);
+  EXPECT_THAT(watcher_->LoadFirst(), StatusIs(absl::StatusCode::kNotFound,
+                                              AllOf(HasSubstr(folder_.path()),
+                                                    HasSubstr("version 4: "))));
+  folder_.RemoveFolder();
+  EXPECT_THAT(watcher_->LoadFirst(),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr(folder_.path())));
+  EXPECT_EQ(Served(), 0u);
+}
+
+TEST_F(CheckpointWatcherTest, SwapsInANewVersion) {
+  folder_.Publish(1);
+  NEUMF_ASSERT_OK(watcher_->LoadFirst());
+  folder_.Publish(2);
+  Poll();
+  EXPECT_EQ(Served(), 2u);
+  EXPECT_EQ(history_.List()[1].state(), v1::MODEL_STATE_RETIRED);
+  EXPECT_EQ(ReadMetric(metrics_, "neumf_reload_duration_seconds"), 2);
+}
+
+TEST_F(CheckpointWatcherTest, ARefusedFileIsLoggedCountedAndRecordedOnce) {
+  folder_.Publish(1);
+  NEUMF_ASSERT_OK(watcher_->LoadFirst());
+  folder_.Publish(2);
+  folder_.FlipLastByte(2);
+  Poll(5);
+  clock_.Advance(absl::Hours(24));
+  Poll(5);
+  EXPECT_EQ(Served(), 1u);
+  EXPECT_EQ(Reloads("corrupt"), 1);
+  EXPECT_EQ(history_.List().size(), 2u);
+  EXPECT_EQ(Newest().state(), v1::MODEL_STATE_REFUSED);
+  EXPECT_FALSE(Newest().reason().empty());
+  EXPECT_EQ(Count(Log(), "event=checkpoint_refused version=2"), 1);
+}
+
+TEST_F(CheckpointWatcherTest, ARefusedFileIsTriedAgainWhenItIsReplaced) {
+  folder_.Publish(1);
+  folder_.FlipLastByte(1);
+  Poll();
+  EXPECT_EQ(Served(), 0u);
+  folder_.Publish(1);
+  Poll();
+  EXPECT_EQ(Served(), 1u);
+}
+
+TEST_F(CheckpointWatcherTest, AFileThatGrowsIsTriedAgainWhenItIsStill) {
+  folder_.Publish(1);
+  const std::string whole = folder_.Bytes(1);
+  folder_.Overwrite(1, whole.substr(0, 100));
+  Poll();
+  EXPECT_EQ(Reloads("corrupt"), 1);
+  for (const size_t size : {200, 300, 400}) {
+    folder_.Overwrite(1, whole.substr(0, size));
+    Poll();
+  }
+  EXPECT_EQ(Reloads("corrupt"), 1);
+  folder_.Overwrite(1, whole);
+  Poll();
+  EXPECT_EQ(Served(), 0u);
+  Poll();
+  EXPECT_EQ(Served(), 1u);
+}
+
+TEST_F(CheckpointWatcherTest, ABadVersionDoesNotHideAGoodOneBelowIt) {
+  folder_.Publish(1);
+  NEUMF_ASSERT_OK(watcher_->LoadFirst());
+  folder_.Publish(2);
+  folder_.Publish(3);
+  folder_.FlipLastByte(3);
+  Poll();
+  EXPECT_EQ(Served(), 2u);
+}
+
+TEST_F(CheckpointWatcherTest, NeverGoesBackByItself) {
+  folder_.Publish(1);
+  folder_.Publish(2);
+  NEUMF_ASSERT_OK(watcher_->LoadFirst());
+  folder_.Remove(2);
+  folder_.Publish(1);
+  Poll(3);
+  EXPECT_EQ(Served(), 2u);
+  EXPECT_EQ(Reloads("ok"), 1);
+}
+
+TEST_F(CheckpointWatcherTest, ARemovedDirectoryChangesNothing) {
+  folder_.Publish(1);
+  NEUMF_ASSERT_OK(watcher_->LoadFirst());
+  folder_.RemoveFolder();
+  Poll(3);
+  EXPECT_EQ(Served(), 1u);
+  EXPECT_EQ(Count(Log(), "event=checkpoint_directory_unreadable"), 1);
+  folder_.Publish(2);
+  Poll();
+  EXPECT_EQ(Served(), 2u);
+}
+
+TEST_F(CheckpointWatcherTest, IoErrorsAreTriedAgainWithABackOff) {
+  folder_.Publish(1);
+  FailNextOpen();
+  Poll();
+  EXPECT_EQ(Served(), 0u);
+  Poll();  // too soon
+  EXPECT_EQ(Served(), 0u);
+  clock_.Advance(absl::Seconds(1));
+  FailNextOpen();
+  Poll();
+  clock_.Advance(absl::Seconds(1));
+  Poll();  // too soon: the wait has doubled
+  EXPECT_EQ(Served(), 0u);
+  EXPECT_EQ(Reloads("io_error"), 1);
+  EXPECT_EQ(Count(Log(), "event=checkpoint_refused"), 1);
+  clock_.Advance(absl::Seconds(1));
+  Poll();
+  EXPECT_EQ(Served(), 1u);
+}
+
+TEST_F(CheckpointWatcherTest, ASecondTryThatEndsOtherwiseIsRecorded) {
+  folder_.Publish(1);
+  FailNextOpen();
+  Poll();
+  clock_.Advance(absl::Seconds(1));
+  files_.FailCall(4, absl::DataLossError("the disk lies"));
+  Poll();
+  EXPECT_EQ(Reloads("io_error"), 1);
+  EXPECT_EQ(Reloads("corrupt"), 1);
+  EXPECT_EQ(history_.List().size(), 2u);
+}
+
+TEST_F(CheckpointWatcherTest, PollsOnItsOwnThreadUntilStopped) {
+  folder_.Publish(1);
+  watcher_->Start();
+  while (Served() != 1) {
+    clock_.Advance(absl::Seconds(2));
+    std::this_thread::yield();
+  }
+  watcher_->Stop();
+  folder_.Publish(2);
+  clock_.Advance(absl::Seconds(10));
+  EXPECT_EQ(Served(), 1u);
+  watcher_->Stop();
+}
+
+}  // namespace
+}  // namespace neumf

@@ -1,0 +1,394 @@
+#include "server/request_batcher.h"
+
+#include <atomic>
+#include <memory>
+#include <random>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "server/errors.h"
+#include "server/snapshot_holder.h"
+#include "tests/server/metric_reader.h"
+#include "tests/server/test_snapshot.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/status_matchers.h"
+
+namespace neumf {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// What came of a call.
+class Answer {
+ public:
+  void Set(const absl::Status& status, absl::Span<const Ranking> rankings) {
+    MutexLock lock(&mutex_);
+    status_ = status;
+    rankings_.assign(rankings.begin(), rankings.end());
+    ++times_;
+    changed_.SignalAll();
+  }
+  void Wait() {
+    MutexLock lock(&mutex_);
+    while (times_ == 0) changed_.Wait(&mutex_);
+  }
+  absl::Status status() {
+    Wait();
+    MutexLock lock(&mutex_);
+    return status_;
+  }
+  std::vector<Ranking> rankings() {
+    Wait();
+    MutexLock lock(&mutex_);
+    return rankings_;
+  }
+  int times() {
+    MutexLock lock(&mutex_);
+    return times_;
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar changed_;
+  absl::Status status_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Ranking> rankings_ ABSL_GUARDED_BY(mutex_);
+  int times_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+struct TestCall {
+  std::shared_ptr<PendingCall> call;
+  std::shared_ptr<Answer> answer;
+};
+
+TestCall MakeCall(std::shared_ptr<const Snapshot> snapshot, size_t num_users) {
+  TestCall made{std::make_shared<PendingCall>(), std::make_shared<Answer>()};
+  made.call->snapshot = std::move(snapshot);
+  made.call->queries.resize(num_users);
+  for (uint32_t i = 0; i < num_users; ++i) {
+    made.call->queries[i].k = i + 1;  // tells the queries of a call apart
+    made.call->queries[i].user_row = i % 7;
+  }
+  made.call->done = [answer = made.answer](const absl::Status& status,
+                                           absl::Span<const Ranking> rankings) {
+    answer->Set(status, rankings);
+  };
+  return made;
+}
+
+class RequestBatcherTest : public testing::Test {
+ protected:
+  RequestBatcherTest() {
+    TestSnapshot made = MakeTestSnapshot(1);
+    scorer_ = made.scorer;
+    snapshot_ = std::move(made.snapshot);
+    options_.max_batch_users = 4;
+    options_.max_queue_users = 8;
+  }
+  ~RequestBatcherTest() override {
+    scorer_->Unblock();
+    batcher_.reset();
+  }
+
+  void Start() {
+    batcher_ = std::make_unique<RequestBatcher>(options_, &clock_, &metrics_);
+  }
+  TestCall NewCall(size_t num_users) { return MakeCall(snapshot_, num_users); }
+  TestCall Submit(size_t num_users) {
+    TestCall made = NewCall(num_users);
+    NEUMF_EXPECT_OK(batcher_->Submit(made.call));
+    return made;
+  }
+  // A call that the scorer holds until Unblock(); what is submitted now waits.
+  TestCall SubmitAndHold() {
+    scorer_->Block();
+    TestCall made = Submit(1);
+    scorer_->WaitUntilHeld();
+    return made;
+  }
+  double Metric(const std::string& name, const MetricLabels& labels = {}) {
+    return ReadMetric(metrics_, name, labels);
+  }
+
+  FakeClock clock_;
+  ServerMetrics metrics_;
+  RequestBatcher::Options options_;
+  std::shared_ptr<FakeScorer> scorer_;
+  std::shared_ptr<const Snapshot> snapshot_;
+  std::unique_ptr<RequestBatcher> batcher_;
+};
+
+TEST_F(RequestBatcherTest, AnswersEachQueryWithItsRanking) {
+  Start();
+  const TestCall call = Submit(3);
+  const std::vector<Ranking> rankings = call.answer->rankings();
+  NEUMF_EXPECT_OK(call.answer->status());
+  ASSERT_EQ(rankings.size(), 3u);
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(rankings[i].items.size(), i + 1);
+}
+
+TEST_F(RequestBatcherTest, WhatPilesUpMakesTheNextBatch) {
+  Start();
+  const TestCall first = SubmitAndHold();
+  const std::vector<TestCall> calls = {Submit(1), Submit(1), Submit(2)};
+  scorer_->Unblock();
+  for (const TestCall& call : calls) NEUMF_EXPECT_OK(call.answer->status());
+  EXPECT_THAT(scorer_->batch_sizes(), ElementsAre(1, 4));
+}
+
+TEST_F(RequestBatcherTest, NeverScoresMoreUsersAtOnceThanAllowed) {
+  Start();
+  const TestCall first = SubmitAndHold();
+  const std::vector<TestCall> calls = {Submit(2), Submit(3), Submit(1)};
+  scorer_->Unblock();
+  for (const TestCall& call : calls) NEUMF_EXPECT_OK(call.answer->status());
+  EXPECT_THAT(scorer_->batch_sizes(), ElementsAre(1, 2, 4));
+}
+
+TEST_F(RequestBatcherTest, ScoresALargeCallInPieces) {
+  options_.max_queue_users = 10;
+  Start();
+  const TestCall call = Submit(10);
+  const std::vector<Ranking> rankings = call.answer->rankings();
+  ASSERT_EQ(rankings.size(), 10u);
+  for (size_t i = 0; i < 10; ++i) EXPECT_EQ(rankings[i].items.size(), i + 1);
+  EXPECT_THAT(scorer_->batch_sizes(), ElementsAre(4, 4, 2));
+}
+
+TEST_F(RequestBatcherTest, RefusesWhatDoesNotFitTheQueue) {
+  Start();
+  const TestCall held = SubmitAndHold();
+  const TestCall waiting = Submit(6);
+  const TestCall refused = NewCall(3);
+  const absl::Status status = batcher_->Submit(refused.call);
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_THAT(ToRpcStatus(status).SerializeAsString(), HasSubstr("QUEUE_FULL"));
+  EXPECT_GE(RetryDelay(status), absl::Milliseconds(10));
+  EXPECT_LE(RetryDelay(status), absl::Seconds(1));
+  EXPECT_EQ(Metric("neumf_queue_users"), 6);
+  EXPECT_EQ(Metric("neumf_requests_shed_total", {{"reason", "queue_full"}}), 1);
+  NEUMF_EXPECT_OK(batcher_->Submit(NewCall(2).call));
+  EXPECT_EQ(refused.answer->times(), 0);
+  EXPECT_TRUE(refused.call->Claim());
+}
+
+TEST_F(RequestBatcherTest, TakesACallLargerThanTheQueueWhenNothingWaits) {
+  Start();
+  NEUMF_EXPECT_OK(Submit(20).answer->status());
+}
+
+TEST_F(RequestBatcherTest, ExpiredCallsAreAnsweredAndNotScored) {
+  Start();
+  const TestCall held = SubmitAndHold();
+  TestCall expiring = NewCall(1);
+  expiring.call->deadline = clock_.MonotonicNow() + absl::Seconds(1);
+  NEUMF_ASSERT_OK(batcher_->Submit(expiring.call));
+  const TestCall patient = Submit(2);
+  clock_.Advance(absl::Seconds(1));
+  scorer_->Unblock();
+  EXPECT_THAT(expiring.answer->status(),
+              StatusIs(absl::StatusCode::kDeadlineExceeded));
+  NEUMF_EXPECT_OK(patient.answer->status());
+  EXPECT_THAT(scorer_->batch_sizes(), ElementsAre(1, 2));
+  EXPECT_EQ(Metric("neumf_requests_expired_total", {{"stage", "queue"}}), 1);
+}
+
+TEST_F(RequestBatcherTest, ADeadlineThatPassesWhileScoringIsNoAnswerEither) {
+  Start();
+  scorer_->Block();
+  TestCall call = NewCall(1);
+  call.call->deadline = clock_.MonotonicNow() + absl::Seconds(1);
+  NEUMF_ASSERT_OK(batcher_->Submit(call.call));
+  scorer_->WaitUntilHeld();
+  clock_.Advance(absl::Seconds(2));
+  scorer_->Unblock();
+  EXPECT_THAT(call.answer->status(),
+              StatusIs(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_EQ(Metric("neumf_requests_expired_total", {{"stage", "encode"}}), 1);
+}
+
+TEST_F(RequestBatcherTest, CancelledCallsLeaveTheQueueWhereverTheyStand) {
+  Start();
+  const TestCall held = SubmitAndHold();
+  const TestCall before = Submit(4);
+  const TestCall cancelled = Submit(4);
+  ASSERT_TRUE(cancelled.call->Claim());
+  scorer_->Unblock();
+  NEUMF_EXPECT_OK(before.answer->status());
+  NEUMF_EXPECT_OK(Submit(1).answer->status());
+  EXPECT_EQ(cancelled.answer->times(), 0);
+  EXPECT_THAT(scorer_->batch_sizes(), ElementsAre(1, 4, 1));
+  EXPECT_EQ(Metric("neumf_requests_cancelled_total", {{"stage", "queue"}}), 1);
+  EXPECT_EQ(Metric("neumf_queue_users"), 0);
+}
+
+TEST_F(RequestBatcherTest, ACallThatIsCancelledWhileScoringIsNotAnswered) {
+  Start();
+  const TestCall held = SubmitAndHold();
+  ASSERT_TRUE(held.call->Claim());
+  scorer_->Unblock();
+  NEUMF_EXPECT_OK(Submit(1).answer->status());
+  EXPECT_EQ(held.answer->times(), 0);
+  EXPECT_EQ(Metric("neumf_requests_cancelled_total", {{"stage", "score"}}), 1);
+}
+
+TEST_F(RequestBatcherTest, AFailingScorerMakesTheBatchUnavailable) {
+  Start();
+  scorer_->FailWith(absl::UnavailableError("the device is gone"));
+  const absl::Status status = Submit(2).answer->status();
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kUnavailable,
+                               testing::Not(HasSubstr("device"))));
+  EXPECT_THAT(ToRpcStatus(status).SerializeAsString(),
+              HasSubstr("SCORER_FAILED"));
+  scorer_->FailWith(absl::OkStatus());
+  NEUMF_EXPECT_OK(Submit(1).answer->status());
+}
+
+TEST_F(RequestBatcherTest, AThrowingScorerMakesTheBatchUnavailable) {
+  Start();
+  scorer_->Throw();
+  EXPECT_THAT(Submit(2).answer->status(),
+              StatusIs(absl::StatusCode::kUnavailable));
+}
+
+TEST_F(RequestBatcherTest, ABatchNeverMixesSnapshots) {
+  Start();
+  TestSnapshot made = MakeTestSnapshot(2);
+  const std::shared_ptr<const Snapshot> next = std::move(made.snapshot);
+  const TestCall held = SubmitAndHold();
+  std::vector<TestCall> calls = {Submit(1), Submit(1), MakeCall(next, 1),
+                                 MakeCall(next, 1)};
+  NEUMF_ASSERT_OK(batcher_->Submit(calls[2].call));
+  NEUMF_ASSERT_OK(batcher_->Submit(calls[3].call));
+  calls.push_back(Submit(1));
+  scorer_->Unblock();
+  for (const TestCall& call : calls) NEUMF_EXPECT_OK(call.answer->status());
+  EXPECT_THAT(scorer_->batch_sizes(), ElementsAre(1, 2, 1));
+  EXPECT_THAT(made.scorer->batch_sizes(), ElementsAre(2));
+  EXPECT_EQ(scorer_->num_foreign_queries(), 0);
+  EXPECT_EQ(made.scorer->num_foreign_queries(), 0);
+}
+
+TEST_F(RequestBatcherTest, WaitsForAFullBatchWhenAskedTo) {
+  options_.max_queue_delay = absl::Seconds(1);
+  Start();
+  const std::vector<TestCall> calls = {Submit(1), Submit(1), Submit(2)};
+  for (const TestCall& call : calls) NEUMF_EXPECT_OK(call.answer->status());
+  EXPECT_THAT(scorer_->batch_sizes(), ElementsAre(4));
+}
+
+TEST_F(RequestBatcherTest, WaitsNoLongerThanAllowed) {
+  options_.max_queue_delay = absl::Seconds(1);
+  Start();
+  const TestCall call = Submit(1);
+  clock_.Advance(absl::Seconds(1));
+  NEUMF_EXPECT_OK(call.answer->status());
+}
+
+TEST_F(RequestBatcherTest, StopAnswersWhatWaitsAndRefusesWhatComes) {
+  Start();
+  const TestCall held = SubmitAndHold();
+  const TestCall waiting = Submit(2);
+  std::thread stopper([&] { batcher_->Stop(); });
+  // Refused as DRAINING once Stop() has begun; the queue has room.
+  while (batcher_->Submit(NewCall(1).call).ok() ||
+         Metric("neumf_requests_shed_total", {{"reason", "draining"}}) == 0) {
+    std::this_thread::yield();
+  }
+  scorer_->Unblock();
+  stopper.join();
+  NEUMF_EXPECT_OK(held.answer->status());
+  EXPECT_THAT(waiting.answer->status(),
+              StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_EQ(RetryDelay(waiting.answer->status()), absl::Milliseconds(50));
+  EXPECT_THAT(scorer_->batch_sizes(), ElementsAre(1));
+  batcher_->Stop();
+}
+
+TEST_F(RequestBatcherTest, TheHeartbeatStandsStillWhileTheScorerHolds) {
+  Start();
+  EXPECT_EQ(batcher_->last_heartbeat(), clock_.MonotonicNow());
+  const TestCall held = SubmitAndHold();
+  const absl::Duration before = batcher_->last_heartbeat();
+  clock_.Advance(absl::Seconds(10));
+  EXPECT_EQ(batcher_->last_heartbeat(), before);
+  scorer_->Unblock();
+  held.answer->Wait();
+}
+
+TEST_F(RequestBatcherTest, EveryStageIsObservedOnceACall) {
+  Start();
+  const TestCall first = Submit(3);
+  const TestCall second = Submit(1);
+  first.answer->Wait();
+  second.answer->Wait();
+  for (const char* stage : {"queue", "gather", "score"}) {
+    EXPECT_EQ(Metric("neumf_stage_duration_seconds", {{"stage", stage}}), 2);
+  }
+}
+
+TEST_F(RequestBatcherTest, ACallIsEitherAnsweredOrClaimedByAnotherNeverBoth) {
+  constexpr int kCalls = 2000;
+  options_.max_queue_users = kCalls;
+  Start();
+  std::vector<TestCall> calls;
+  for (int i = 0; i < kCalls; ++i) calls.push_back(NewCall(1));
+  std::vector<int> claimed(kCalls, 0);
+  std::atomic<int> submitted{0};
+  std::thread canceller([&] {
+    for (int i = 0; i < kCalls; ++i) {
+      while (submitted <= i) std::this_thread::yield();
+      if (i % 2 == 0) claimed[i] = calls[i].call->Claim() ? 1 : 0;
+    }
+  });
+  for (int i = 0; i < kCalls; ++i) {
+    NEUMF_EXPECT_OK(batcher_->Submit(calls[i].call));
+    ++submitted;
+  }
+  canceller.join();
+  batcher_->Stop();
+  for (int i = 0; i < kCalls; ++i) {
+    EXPECT_EQ(calls[i].answer->times() + claimed[i], 1) << i;
+  }
+}
+
+// Four callers ask without a pause while versions change under them.
+class SwappingTest : public RequestBatcherTest {
+ protected:
+  static constexpr uint64_t kVersions = 100;
+
+  // Asks until the last version has answered.
+  void Ask() {
+    uint64_t last = 0;
+    while (last < kVersions) {
+      const TestCall call = MakeCall(holder_.Get(), 2);
+      if (!batcher_->Submit(call.call).ok()) continue;
+      const std::vector<Ranking> rankings = call.answer->rankings();
+      const uint64_t version = call.call->snapshot->version;
+      for (const Ranking& ranking : rankings) {
+        if (ranking.items[0].score != static_cast<float>(version)) ++wrong_;
+      }
+      if (version < last) ++wrong_;
+      last = version;
+    }
+  }
+
+  SnapshotHolder holder_;
+  std::atomic<int> wrong_{0};
+};
+
+TEST_F(SwappingTest, AnswersAreOfTheVersionTheyNameWhateverIsSwappedIn) {
+  Start();
+  holder_.Swap(MakeTestSnapshot(1).snapshot);
+  std::vector<std::thread> callers;
+  for (int t = 0; t < 4; ++t) callers.emplace_back([this] { Ask(); });
+  for (uint64_t v = 2; v <= kVersions; ++v) {
+    holder_.Swap(MakeTestSnapshot(v).snapshot);
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(wrong_, 0);
+}
+
+}  // namespace
+}  // namespace neumf
