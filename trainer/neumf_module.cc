@@ -136,12 +136,13 @@ std::vector<double> NeuMfModule::ScoreAllItems(uint32_t user) const {
 
 void SetTorchThreads(int num_threads) {
   at::set_num_threads(num_threads);
-  // OpenBLAS keeps threads of its own, of which LibTorch knows nothing. Another
-  // BLAS has no such function.
+  // OpenBLAS keeps threads of its own, of which LibTorch knows nothing. They
+  // wait busily, and on layers this narrow two of them take three times as long
+  // as one. Another BLAS has no such function.
   using SetThreads = void (*)(int);
   const auto set_blas_threads = reinterpret_cast<SetThreads>(
       dlsym(RTLD_DEFAULT, "openblas_set_num_threads"));
-  if (set_blas_threads != nullptr) set_blas_threads(num_threads);
+  if (set_blas_threads != nullptr) set_blas_threads(1);
 }
 
 }  // namespace neumf

@@ -54,8 +54,8 @@ class NeuMfModule {
   std::unique_ptr<Tensors> tensors_;
 };
 
-// Sets how many threads LibTorch and the BLAS below it use, process-wide. The
-// same number gives the same results. Call it before any module works.
+// Sets how many threads LibTorch uses, process-wide, and keeps the BLAS below
+// it to one. Call it before any module works.
 void SetTorchThreads(int num_threads);
 
 }  // namespace neumf

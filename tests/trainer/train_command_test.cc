@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 
+#include "absl/strings/str_cat.h"
 #include "checkpoint/checkpoint_directory.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "scoring/scorer.h"
@@ -100,6 +101,21 @@ TEST_F(TrainCommandTest, SeenAndPopularityAreTheTrainRows) {
   EXPECT_EQ(checkpoint.model.popularity,
             std::vector<float>(counts.begin(), counts.end()));
   EXPECT_EQ(checkpoint.model.user_hashes.size(), log.num_users());
+}
+
+TEST_F(TrainCommandTest, CsvWithTheSameEventsGivesTheSameTensors) {
+  NEUMF_ASSERT_OK_AND_ASSIGN(const LoadedCheckpoint from_tabs, TrainAndLoad());
+  const std::string path = directory_.Path("ratings.csv");
+  NEUMF_ASSERT_OK(
+      WriteFileAtomically(*files_, path,
+                          absl::StrCat("userId\tmovieId\trating\ttimestamp\n",
+                                       TinyDataText(MakeTinyLog(60, 80, 1)))));
+  options_.data.path = path;
+  options_.data.format = "csv";
+  options_.data.columns =
+      "user=userId,item=movieId,rating=rating,time=timestamp";
+  NEUMF_ASSERT_OK_AND_ASSIGN(const LoadedCheckpoint from_csv, TrainAndLoad());
+  EXPECT_EQ(DigestsOf(from_tabs), DigestsOf(from_csv));
 }
 
 TEST_F(TrainCommandTest, WithoutASplitEverythingIsTrainedOn) {
