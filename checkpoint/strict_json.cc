@@ -21,18 +21,23 @@ class LimitChecker : public json::json_sax_t {
   const std::string& error() const { return error_; }
 
   bool null() override { return CountValue(); }
-  bool boolean(bool) override { return CountValue(); }
-  bool number_integer(number_integer_t) override { return CountValue(); }
-  bool number_unsigned(number_unsigned_t) override { return CountValue(); }
-  bool number_float(number_float_t, const string_t&) override {
+  bool boolean(bool /*value*/) override { return CountValue(); }
+  bool number_integer(number_integer_t /*value*/) override {
     return CountValue();
   }
-  bool string(string_t&) override { return CountValue(); }
-  bool binary(binary_t&) override { return CountValue(); }
+  bool number_unsigned(number_unsigned_t /*value*/) override {
+    return CountValue();
+  }
+  bool number_float(number_float_t /*value*/,
+                    const string_t& /*text*/) override {
+    return CountValue();
+  }
+  bool string(string_t& /*value*/) override { return CountValue(); }
+  bool binary(binary_t& /*value*/) override { return CountValue(); }
 
-  bool start_object(size_t) override { return Enter(); }
+  bool start_object(size_t /*elements*/) override { return Enter(); }
   bool end_object() override { return Leave(); }
-  bool start_array(size_t) override { return Enter(); }
+  bool start_array(size_t /*elements*/) override { return Enter(); }
   bool end_array() override { return Leave(); }
 
   bool key(string_t& name) override {
@@ -45,8 +50,8 @@ class LimitChecker : public json::json_sax_t {
     return Refuse(absl::StrCat("the key \"", name, "\" is there twice"));
   }
 
-  bool parse_error(size_t position, const std::string&,
-                   const json::exception&) override {
+  bool parse_error(size_t position, const std::string& /*token*/,
+                   const json::exception& /*error*/) override {
     return Refuse(absl::StrCat("not valid JSON at byte ", position));
   }
 

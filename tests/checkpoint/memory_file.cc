@@ -48,7 +48,7 @@ void MemoryFile::CutTo(size_t num_bytes) {
 }
 
 absl::StatusOr<std::unique_ptr<ReadableFile>> MemoryFile::OpenForRead(
-    absl::string_view) {
+    absl::string_view /*path*/) {
   FileInfo info;
   info.size_bytes = bytes_.size() + bytes_cut_;
   info.is_regular = true;
@@ -61,30 +61,34 @@ absl::StatusOr<std::unique_ptr<WritableFile>> MemoryFile::CreateNew(
   return std::make_unique<NewMemoryFile>(&bytes_);
 }
 
-absl::Status MemoryFile::RenameNoReplace(absl::string_view, absl::string_view) {
+absl::Status MemoryFile::RenameNoReplace(absl::string_view /*from*/,
+                                         absl::string_view /*to*/) {
   return NoDirectory();
 }
 
-absl::Status MemoryFile::Rename(absl::string_view, absl::string_view) {
+absl::Status MemoryFile::Rename(absl::string_view /*from*/,
+                                absl::string_view /*to*/) {
   return NoDirectory();
 }
 
-absl::Status MemoryFile::Remove(absl::string_view) { return NoDirectory(); }
+absl::Status MemoryFile::Remove(absl::string_view /*path*/) {
+  return NoDirectory();
+}
 
-absl::Status MemoryFile::SyncDirectory(absl::string_view) {
+absl::Status MemoryFile::SyncDirectory(absl::string_view /*directory*/) {
   return NoDirectory();
 }
 
 absl::StatusOr<std::vector<std::string>> MemoryFile::ListDirectory(
-    absl::string_view) {
+    absl::string_view /*directory*/) {
   return NoDirectory();
 }
 
-absl::StatusOr<FileInfo> MemoryFile::Stat(absl::string_view) {
+absl::StatusOr<FileInfo> MemoryFile::Stat(absl::string_view /*path*/) {
   return NoDirectory();
 }
 
-absl::Status MemoryFile::CreateDirectories(absl::string_view) {
+absl::Status MemoryFile::CreateDirectories(absl::string_view /*directory*/) {
   return NoDirectory();
 }
 
