@@ -39,12 +39,12 @@ class CallRecord {
   // The call is answered with `code`, as far as we are concerned. Called once.
   void Finished(absl::StatusCode code);
 
-  // The caller is gone, or gRPC gave the call up at its deadline: what it has
-  // ended with, DEADLINE_EXCEEDED or CANCELLED, even if we had finished it.
+  // The caller is gone, perhaps since its deadline has passed: what the call
+  // has ended with, DEADLINE_EXCEEDED or CANCELLED, even if we had finished it.
   absl::Status Cancelled();
 
-  // gRPC is done with the call: counts the end. REQUIRES: Finished() was
-  // called.
+  // gRPC is done with the call: counts the end. REQUIRES: Finished() came
+  // first.
   void Done();
 
  private:
@@ -52,8 +52,7 @@ class CallRecord {
   const RpcMethod method_;
   const absl::Duration started_;
   const absl::Duration deadline_;
-  // Written by the one that finishes, read by Done(), which gRPC calls after
-  // it.
+  // Written by the one that finishes, then read by Done(), in gRPC's order.
   absl::StatusCode code_ = absl::StatusCode::kUnknown;
   absl::Duration handling_ = absl::ZeroDuration();
   std::atomic<absl::StatusCode> cancel_code_{absl::StatusCode::kOk};

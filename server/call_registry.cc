@@ -29,11 +29,22 @@ bool CallRegistry::WaitUntilEmpty(const Clock& clock, absl::Duration deadline) {
   return true;
 }
 
+void CallRegistry::FinishExpired(absl::Duration now) {
+  FinishUntil(now, absl::DeadlineExceededError("the deadline has passed"));
+}
+
 void CallRegistry::FinishAll(const absl::Status& status) {
+  FinishUntil(absl::InfiniteDuration(), status);
+}
+
+void CallRegistry::FinishUntil(absl::Duration deadline,
+                               const absl::Status& status) {
   std::vector<std::shared_ptr<LiveCall>> calls;
   {
     MutexLock lock(&mutex_);
-    calls.assign(calls_.begin(), calls_.end());
+    for (const auto& call : calls_) {
+      if (call->deadline() <= deadline) calls.push_back(call);
+    }
   }
   for (const auto& call : calls) call->FinishWithError(status);
 }

@@ -3,8 +3,11 @@
 // Every call that is not over yet.
 //
 // grpc::Server::Shutdown() returns only when every reactor was finished,
-// deadline or not, so the drain must be able to finish them all. The registry
-// holds gRPC's reference to each reactor, from its creation until OnDone.
+// deadline or not, so the drain must be able to finish them all. Calls are also
+// finished from here when their deadlines pass: gRPC's own check ends the
+// stream and, since the reactor has to be finished all the same, ends it again
+// then. The registry holds gRPC's reference to each reactor, from its creation
+// until OnDone.
 //
 // Any thread may call any method.
 
@@ -27,6 +30,8 @@ class LiveCall : public std::enable_shared_from_this<LiveCall> {
  public:
   virtual ~LiveCall() = default;
 
+  // On the monotonic clock; InfiniteDuration() without one. Never changes.
+  virtual absl::Duration deadline() const = 0;
   // Finishes the call with `status` unless it is finished. Any thread.
   virtual void FinishWithError(const absl::Status& status) = 0;
 
@@ -48,10 +53,14 @@ class CallRegistry {
   // False when calls are left at `deadline`, on the monotonic clock.
   bool WaitUntilEmpty(const Clock& clock, absl::Duration deadline);
 
+  // Finishes the calls whose deadlines are not after `now`.
+  void FinishExpired(absl::Duration now);
   // Finishes all calls that are there.
   void FinishAll(const absl::Status& status);
 
  private:
+  void FinishUntil(absl::Duration deadline, const absl::Status& status);
+
   std::atomic<bool> draining_{false};
 
   Mutex mutex_;

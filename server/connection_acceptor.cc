@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <utility>
 
 #include "base/logging.h"
@@ -98,7 +99,20 @@ void ConnectionAcceptor::StopAccepting() {
   }
   EnterStage(Stage::kWatching);
   MutexLock lock(&mutex_);
-  while (!listeners_closed_) closed_.Wait(&mutex_);
+  while (!listeners_closed_) changed_.Wait(&mutex_);
+}
+
+void ConnectionAcceptor::EndConnections(absl::Duration grace) {
+  if (!thread_.joinable()) return;
+  {
+    MutexLock lock(&mutex_);
+    const auto until =
+        std::chrono::steady_clock::now() + absl::ToChronoMilliseconds(grace);
+    while (num_connections_ > 0 && std::chrono::steady_clock::now() < until) {
+      changed_.WaitFor(&mutex_, until - std::chrono::steady_clock::now());
+    }
+  }
+  EnterStage(Stage::kCutting);
 }
 
 void ConnectionAcceptor::EnterStage(Stage stage) {
@@ -129,6 +143,7 @@ void ConnectionAcceptor::HandleEvent(int fd) {
     // Only to make it quiet again; the stage says what to do.
     (void)!read(wake_.get(), &count, sizeof(count));
     if (stage_ != Stage::kAccepting) CloseListeners();
+    if (stage_ == Stage::kCutting) CutConnections();
     return;
   }
   for (const auto& listener : listeners_) {
@@ -158,7 +173,7 @@ void ConnectionAcceptor::HandOver(Listener* listener, UniqueFd connection) {
   }
   connections_[number] = Connection{std::move(duplicate), listener};
   ++listener->num_connections;
-  metrics_->SetConnections(connections_.size());
+  ConnectionsChanged();
 
   GrpcAcceptor::NewConnectionParameters parameters;
   parameters.listener_fd = listener->socket.fd();
@@ -181,7 +196,7 @@ void ConnectionAcceptor::CloseListeners() {
   }
   MutexLock lock(&mutex_);
   listeners_closed_ = true;
-  closed_.SignalAll();
+  changed_.SignalAll();
 }
 
 void ConnectionAcceptor::ForgetConnection(int duplicate) {
@@ -192,7 +207,18 @@ void ConnectionAcceptor::ForgetConnection(int duplicate) {
   // on in gRPC's descriptor, and would report it under a number used again.
   epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, duplicate, nullptr);
   connections_.erase(found);
+  ConnectionsChanged();
+}
+
+void ConnectionAcceptor::CutConnections() {
+  for (const auto& entry : connections_) shutdown(entry.first, SHUT_RDWR);
+}
+
+void ConnectionAcceptor::ConnectionsChanged() {
   metrics_->SetConnections(connections_.size());
+  MutexLock lock(&mutex_);
+  num_connections_ = connections_.size();
+  changed_.SignalAll();
 }
 
 }  // namespace neumf

@@ -13,7 +13,7 @@
 //   ... builder.BuildAndStart() ...
 //   acceptor.Start();
 //   acceptor.StopAccepting();  // before grpc::Server::Shutdown()
-//   ... Shutdown ...
+//   ... Shutdown, meanwhile acceptor.EndConnections(grace) ...
 //   // and this dies after the grpc::Server.
 //
 // A connection that is handed over after Shutdown would hang for as long as the
@@ -25,6 +25,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "base/mutex.h"
 #include "grpcpp/server_builder.h"
 #include "server/listen_address.h"
@@ -57,6 +58,11 @@ class ConnectionAcceptor {
   // Connections that are there are watched until this dies. Idempotent.
   void StopAccepting();
 
+  // Waits until all connections have ended, and cuts those that have not after
+  // `grace`: gRPC's Shutdown would wait for one that never said a word.
+  // REQUIRES: StopAccepting() was called.
+  void EndConnections(absl::Duration grace);
+
  private:
   struct Listener;
   struct Connection {
@@ -70,7 +76,9 @@ class ConnectionAcceptor {
   void HandOver(Listener* listener, UniqueFd connection);
   void WaitForDescriptors();
   void CloseListeners();
+  void CutConnections();
   void ForgetConnection(int duplicate);
+  void ConnectionsChanged();
 
   ServerMetrics* const metrics_;
   const UniqueFd epoll_;
@@ -81,13 +89,14 @@ class ConnectionAcceptor {
   std::unordered_map<int, Connection>
       connections_;  // by the duplicate's number
 
-  enum class Stage { kAccepting, kWatching, kStopped };
+  enum class Stage { kAccepting, kWatching, kCutting, kStopped };
   void EnterStage(Stage stage);
   std::atomic<Stage> stage_{Stage::kAccepting};
 
   Mutex mutex_;
-  CondVar closed_;
+  CondVar changed_;
   bool listeners_closed_ ABSL_GUARDED_BY(mutex_) = false;
+  size_t num_connections_ ABSL_GUARDED_BY(mutex_) = 0;
 
   std::thread thread_;
 };

@@ -10,8 +10,8 @@
 //   unix:PATH."); NEUMF_RETURN_IF_ERROR(flags.Parse(args, *files));
 //
 // Accepts --name=value, --name value, and --name or --noname for booleans.
-// Values are those of absl's flags: "2s", "100ms", "true". Belongs to one
-// thread.
+// Values are those of absl's flags: "2s", "100ms", "true".
+// Belongs to one thread.
 
 #include <functional>
 #include <optional>
@@ -62,8 +62,7 @@ class FlagTable {
   }
 
   // Sets the fields. --flagfile=FILE inserts the lines of a file, where '#'
-  // starts a comment. INVALID_ARGUMENT names the flag; the fields then mean
-  // nothing.
+  // starts a comment. INVALID_ARGUMENT names the flag.
   absl::Status Parse(absl::Span<const std::string> args, FileSystem& files);
 
   // All flags by group, with what they mean and their defaults.
@@ -93,8 +92,7 @@ class FlagTable {
                std::function<std::string(absl::string_view)> set);
   static absl::StatusOr<Argument> SplitArgument(absl::string_view text);
   const Flag* Find(absl::string_view name) const;
-  // The flag of `argument`, whose value is filled in where the name alone says
-  // it.
+  // The flag of `argument`; fills in the value where the name alone says it.
   const Flag* Match(Argument* argument) const;
   static absl::Status Set(const Flag& flag, absl::string_view value);
   absl::Status ParseFile(absl::string_view path, FileSystem& files);

@@ -42,6 +42,12 @@ void LimitConnections(grpc::ServerBuilder* builder) {
   builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, Millis(60));
 }
 
+// gRPC would write trailers at the deadline, and again when the call is
+// finished for it. CallRegistry watches over deadlines instead.
+void LeaveDeadlinesToUs(grpc::ServerBuilder* builder) {
+  builder->AddChannelArgument(GRPC_ARG_ENABLE_DEADLINE_CHECKS, 0);
+}
+
 // Finds peers that vanished without a word, and bears clients that do the same.
 void KeepAlive(grpc::ServerBuilder* builder) {
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, Millis(60));
@@ -65,6 +71,7 @@ void ConfigureServer(bool reflection, grpc::ServerBuilder* builder) {
   builder->SetMaxReceiveMessageSize(kMaxRequestBytes);
   LimitConnections(builder);
   KeepAlive(builder);
+  LeaveDeadlinesToUs(builder);
   ForbidCompression(builder);
   // Does nothing twice; names the library, which the linker would drop.
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();

@@ -170,6 +170,11 @@ absl::Status CheckReach(const ListenAddress& address, bool allow_insecure) {
       "that is meant"));
 }
 
+void Knock(const ListenAddress& address) {
+  const UniqueFd fd = MakeSocket(address.storage_.ss_family);
+  (void)connect(fd.get(), address.address(), address.length_);
+}
+
 absl::Status ListenSocket::RemoveOrphan(const ListenAddress& address) {
   struct stat info = {};
   if (lstat(address.path().c_str(), &info) != 0) return absl::OkStatus();
@@ -213,8 +218,7 @@ absl::StatusOr<ListenSocket> ListenSocket::Open(const ListenAddress& address) {
 }
 
 ListenSocket::~ListenSocket() {
-  // Before the socket closes: as long as it listens, nobody else takes the
-  // path.
+  // Before the socket closes: while it listens, nobody else takes the path.
   if (fd_.valid() && address_.is_unix()) unlink(address_.path().c_str());
 }
 

@@ -36,6 +36,7 @@ class ListenAddress {
 
  private:
   friend class ListenSocket;
+  friend void Knock(const ListenAddress& address);
   static absl::StatusOr<ListenAddress> ParseUnix(absl::string_view path);
 
   const sockaddr* address() const;
@@ -47,6 +48,9 @@ class ListenAddress {
 // INVALID_ARGUMENT for an address that other machines can reach, unless that
 // was allowed: nothing is encrypted there.
 absl::Status CheckReach(const ListenAddress& address, bool allow_insecure);
+
+// Connects and hangs up, to wake who listens; whether it works does not matter.
+void Knock(const ListenAddress& address);
 
 // A listening, non-blocking socket. The path of a unix socket is removed with
 // it. Belongs to one thread.

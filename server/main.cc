@@ -1,5 +1,6 @@
 // neumf-server: reads its flags, runs a Server until it is told to stop.
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -51,6 +52,8 @@ ExitCode Serve(const neumf::Server::Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // A log reader that goes away must not end the daemon.
+  std::signal(SIGPIPE, SIG_IGN);
   QuietLibraries();
   const std::unique_ptr<neumf::FileSystem> files = neumf::MakePosixFileSystem();
   const auto command = neumf::ParseCommand(

@@ -1,11 +1,14 @@
 #include "server/metrics_endpoint.h"
 
+#include <atomic>
 #include <exception>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "prometheus/exposer.h"
 #include "prometheus/registry.h"
 
@@ -40,6 +43,19 @@ absl::StatusOr<std::unique_ptr<MetricsEndpoint>> MetricsEndpoint::Start(
 MetricsEndpoint::MetricsEndpoint(const ListenAddress& address)
     : address_(address) {}
 
-MetricsEndpoint::~MetricsEndpoint() = default;
+MetricsEndpoint::~MetricsEndpoint() {
+  if (exposer_ == nullptr) return;
+  // The web server sees that it is to stop after 2 s, or after a connection.
+  std::atomic<bool> stopped{false};
+  std::thread knocking([&] {
+    while (!stopped) {
+      Knock(address_);
+      absl::SleepFor(absl::Milliseconds(5));
+    }
+  });
+  exposer_.reset();
+  stopped = true;
+  knocking.join();
+}
 
 }  // namespace neumf

@@ -29,8 +29,7 @@ class RecommendationService
   // refuse more unless they are told otherwise.
   static constexpr int64_t kMaxAnswerBytes = 4 << 20;
 
-  // What it works with; all must outlive the server that this is registered
-  // with.
+  // What it works with; all must outlive the server that offers this.
   struct Parts {
     CallParts calls;
     const SnapshotHolder* snapshots = nullptr;

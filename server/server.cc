@@ -20,26 +20,13 @@ namespace {
 // A batcher that was silent for so long is stuck in its scorer.
 constexpr absl::Duration kHeartbeatLimit = absl::Seconds(5);
 constexpr absl::Duration kHealthInterval = absl::Milliseconds(250);
-// How much later than gRPC the registry gives up on the last calls.
-constexpr absl::Duration kFinishDelay = absl::Milliseconds(100);
+// How late a call may end whose caller does not enforce its deadline.
+constexpr absl::Duration kDeadlineInterval = absl::Milliseconds(10);
+// How much later than the registry gRPC gives up on the last calls.
+constexpr absl::Duration kCancelDelay = absl::Milliseconds(200);
+// What connections without calls have to part.
+constexpr absl::Duration kGoodbye = absl::Seconds(1);
 constexpr size_t kMostAdminConnections = 16;
-
-// Of `flag`, resolved and allowed.
-absl::StatusOr<ListenAddress> AddressOf(absl::string_view flag,
-                                        absl::string_view text,
-                                        bool allow_insecure) {
-  absl::StatusOr<ListenAddress> address = ListenAddress::Parse(text);
-  if (!address.ok()) return Annotate(address.status(), flag);
-  NEUMF_RETURN_IF_ERROR(Annotate(CheckReach(*address, allow_insecure), flag));
-  return address;
-}
-
-absl::StatusOr<ListenSocket> OpenSocket(absl::string_view flag,
-                                        const ListenAddress& address) {
-  absl::StatusOr<ListenSocket> socket = ListenSocket::Open(address);
-  if (!socket.ok()) return Annotate(socket.status(), flag);
-  return socket;
-}
 
 }  // namespace
 
@@ -72,44 +59,63 @@ Server::Server(const Options& options)
 Server::~Server() { Drain(); }
 
 absl::Status Server::Listen() {
-  const bool insecure = options_.allow_insecure_listen;
-  NEUMF_ASSIGN_OR_RETURN(
-      const ListenAddress scrape_address,
-      AddressOf("--metrics_listen", options_.metrics_listen, insecure));
-  NEUMF_ASSIGN_OR_RETURN(grpc_address_,
-                         AddressOf("--listen", options_.listen, insecure));
-  NEUMF_ASSIGN_OR_RETURN(
-      admin_address_,
-      AddressOf("--admin_listen", options_.admin_listen, insecure));
   NEUMF_ASSIGN_OR_RETURN(ListenSocket data,
-                         OpenSocket("--listen", grpc_address_));
+                         OpenSocket("--listen", options_.listen));
   NEUMF_ASSIGN_OR_RETURN(ListenSocket admin,
-                         OpenSocket("--admin_listen", admin_address_));
+                         OpenSocket("--admin_listen", options_.admin_listen));
+  NEUMF_RETURN_IF_ERROR(StartMetrics());
   grpc_address_ = data.address();
   admin_address_ = admin.address();
-  auto metrics = MetricsEndpoint::Start(scrape_address, counters_.registry());
-  if (!metrics.ok()) return Annotate(metrics.status(), "--metrics_listen");
-  metrics_ = *std::move(metrics);
 
   const size_t max_connections = options_.max_connections > 0
                                      ? options_.max_connections
                                      : DefaultMaxConnections();
+  const size_t max_admin_connections =
+      std::clamp<size_t>(max_connections / 4, 1, kMostAdminConnections);
   acceptor_ = std::make_unique<ConnectionAcceptor>(&counters_);
   NEUMF_ASSIGN_OR_RETURN(data_server_,
                          StartGrpc(std::move(data), max_connections,
                                    &recommendations_, &data_health_));
   NEUMF_ASSIGN_OR_RETURN(admin_server_,
-                         StartGrpc(std::move(admin),
-                                   std::clamp<size_t>(max_connections / 4, 1,
-                                                      kMostAdminConnections),
+                         StartGrpc(std::move(admin), max_admin_connections,
                                    &models_, &admin_health_));
   acceptor_->Start();
   health_updates_ = std::make_unique<PeriodicTask>(
       "health", kHealthInterval, clock_.get(), [this] { UpdateHealth(); });
+  deadlines_ = std::make_unique<PeriodicTask>(
+      "deadlines", kDeadlineInterval, clock_.get(),
+      [this] { calls_.FinishExpired(clock_->MonotonicNow()); });
   LogEvent("listening")
       .With("grpc", grpc_address_.ToString())
       .With("metrics", metrics_address().ToString())
       .With("admin", admin_address_.ToString());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ListenSocket> Server::OpenSocket(absl::string_view flag,
+                                                absl::string_view text) const {
+  NEUMF_ASSIGN_OR_RETURN(const ListenAddress address, AddressOf(flag, text));
+  absl::StatusOr<ListenSocket> socket = ListenSocket::Open(address);
+  if (!socket.ok()) return Annotate(socket.status(), flag);
+  return socket;
+}
+
+absl::StatusOr<ListenAddress> Server::AddressOf(absl::string_view flag,
+                                                absl::string_view text) const {
+  absl::StatusOr<ListenAddress> address = ListenAddress::Parse(text);
+  if (!address.ok()) return Annotate(address.status(), flag);
+  NEUMF_RETURN_IF_ERROR(
+      Annotate(CheckReach(*address, options_.allow_insecure_listen), flag));
+  return address;
+}
+
+absl::Status Server::StartMetrics() {
+  constexpr char kFlag[] = "--metrics_listen";
+  NEUMF_ASSIGN_OR_RETURN(const ListenAddress address,
+                         AddressOf(kFlag, options_.metrics_listen));
+  auto metrics = MetricsEndpoint::Start(address, counters_.registry());
+  if (!metrics.ok()) return Annotate(metrics.status(), kFlag);
+  metrics_ = *std::move(metrics);
   return absl::OkStatus();
 }
 
@@ -165,9 +171,10 @@ void Server::Drain() {
   LogEvent("drain_started");
   UpdateHealth();
   absl::SleepFor(options_.drain_delay);
-  if (acceptor_ != nullptr) acceptor_->StopAccepting();
+  acceptor_->StopAccepting();
   DrainCalls();
   health_updates_.reset();
+  deadlines_.reset();
   batcher_.Stop();
   watcher_.Stop();
   data_server_.reset();
@@ -184,17 +191,18 @@ void Server::DrainCalls() {
   data_health_.EndWatches();
   admin_health_.EndWatches();
   const absl::Duration deadline =
-      clock_->MonotonicNow() + options_.drain_timeout + kFinishDelay;
+      clock_->MonotonicNow() + options_.drain_timeout;
   std::vector<std::thread> shutdowns;
   for (grpc::Server* server : {data_server_.get(), admin_server_.get()}) {
-    if (server == nullptr) continue;
-    shutdowns.emplace_back(
-        [this, server] { ShutDownWithin(options_.drain_timeout, server); });
+    shutdowns.emplace_back([this, server] {
+      ShutDownWithin(options_.drain_timeout + kCancelDelay, server);
+    });
   }
   if (!calls_.WaitUntilEmpty(*clock_, deadline)) {
     calls_.FinishAll(Unavailable("DRAINING", "the server is shutting down",
                                  absl::Milliseconds(50)));
   }
+  acceptor_->EndConnections(kGoodbye);
   for (std::thread& shutdown : shutdowns) shutdown.join();
 }
 

@@ -22,6 +22,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/file_system.h"
@@ -71,8 +72,7 @@ class Server {
     // Open connections of the data listener. 0: what the limit of descriptors
     // allows, at most 4096.
     size_t max_connections = 0;
-    // NOT_SERVING, but still serving, before the drain: time for load
-    // balancers.
+    // How long it still serves while NOT_SERVING: time for load balancers.
     absl::Duration drain_delay = absl::ZeroDuration();
     // What running calls have to end during a drain.
     absl::Duration drain_timeout = absl::Seconds(30);
@@ -98,11 +98,18 @@ class Server {
   const ListenAddress& metrics_address() const { return metrics_->address(); }
   // What is served; tests put other scorers here.
   SnapshotHolder& snapshots() { return snapshots_; }
+  const ServerMetrics& counters() const { return counters_; }
 
  private:
   explicit Server(const Options& options);
 
   absl::Status Listen();
+  // The address that `flag` gives as `text`, resolved and allowed.
+  absl::StatusOr<ListenAddress> AddressOf(absl::string_view flag,
+                                          absl::string_view text) const;
+  absl::StatusOr<ListenSocket> OpenSocket(absl::string_view flag,
+                                          absl::string_view text) const;
+  absl::Status StartMetrics();
   absl::StatusOr<std::unique_ptr<grpc::Server>> StartGrpc(
       ListenSocket socket, size_t max_connections, grpc::Service* service,
       grpc::Service* health);
@@ -136,6 +143,7 @@ class Server {
   std::unique_ptr<grpc::Server> data_server_;
   std::unique_ptr<grpc::Server> admin_server_;
   std::unique_ptr<PeriodicTask> health_updates_;
+  std::unique_ptr<PeriodicTask> deadlines_;
 };
 
 }  // namespace neumf

@@ -1,7 +1,6 @@
 #pragma once
 
-// SIGTERM and SIGINT as something to wait for, and the watchdog over what
-// follows.
+// SIGTERM and SIGINT to wait for, and the watchdog over what follows.
 //
 // The signals are blocked in the thread that makes this, and so in all threads
 // made after it: make it first. One thread takes them:

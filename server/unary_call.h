@@ -5,10 +5,8 @@
 // CONTRACT
 // 1. ONCE. Whoever comes first finishes the call: its answer, an error, the
 //    caller's cancellation, the drain. The others do nothing.
-// 2. AT ONCE. A cancelled call is finished from OnCancel, never later: after
-// the
-//    deadline gRPC has closed the stream already, and a late Finish writes a
-//    second trailers block on it.
+// 2. AT ONCE. A cancelled call is finished from OnCancel, and one whose
+//    deadline has passed by the registry: neither waits for the scorer.
 // 3. ALIVE. gRPC's reference lies in the CallRegistry until OnDone. Who else
 //    needs the call, like the batcher, shares it; request and answer of gRPC
 //    are gone then, and only the one that finishes touches them.
@@ -44,6 +42,7 @@ class UnaryCall : public grpc::ServerUnaryReactor, public LiveCall {
             grpc::CallbackServerContext* context, grpc::ByteBuffer* response);
 
   void FinishWithAnswer(const google::protobuf::Message& answer);
+  absl::Duration deadline() const override { return record_.deadline(); }
   void FinishWithError(const absl::Status& status) override;
 
   const CallRecord& record() const { return record_; }

@@ -51,6 +51,7 @@ class WatchCall : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
 
   // Both by any thread.
   void Show(WatchList::ServingStatus status);
+  absl::Duration deadline() const override { return record_.deadline(); }
   void FinishWithError(const absl::Status& status) override;
 
  private:

@@ -35,13 +35,14 @@ def flood(address):
         connection.close()
 
 
-def call_data(daemon):
+def call_data(daemon, user_id):
     answer = daemon.recommendations().Recommend(
-        pb.RecommendRequest(user_id="u0"), timeout=TIMEOUT, wait_for_ready=True)
+        pb.RecommendRequest(user_id=user_id), timeout=TIMEOUT,
+        wait_for_ready=True)
     assert answer.model_version == "1", answer
 
 
-def call_admin(daemon):
+def call_admin(daemon, _):
     answer = daemon.models().ListModelVersions(
         model_pb.ListModelVersionsRequest(), timeout=TIMEOUT,
         wait_for_ready=True)
@@ -51,14 +52,15 @@ def call_admin(daemon):
 def main():
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with tempfile.TemporaryDirectory() as directory:
-        models.random_model(seed=1, users=20, items=50).publish(directory, 1)
+        model = models.random_model(seed=1, users=20, items=50)
+        model.publish(directory, 1)
         resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, hard))
         with Daemon(directory) as daemon:
             resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
             for listener, call in (("grpc", call_data), ("admin", call_admin)):
                 flood(daemon.addresses[listener])
                 for _ in range(CALLS):
-                    call(daemon)
+                    call(daemon, model.user_ids[0])
             daemon.wait_until(
                 lambda: daemon.metric("neumf_connections") <= 2 * CALLS)
 
