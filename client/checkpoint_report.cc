@@ -102,7 +102,7 @@ absl::StatusOr<std::string> SampleIds(ReadableFile& file,
         ReadBytes(file, header, names, ends[row], ends[row + 1]));
     ids.push_back(IsValidUtf8(id) ? Printable(id) : "(not UTF-8)");
   }
-  if (num_ids > num_samples) ids.push_back("...");
+  if (num_ids > num_samples) ids.emplace_back("...");
   return absl::StrJoin(ids, "  ");
 }
 

@@ -86,7 +86,7 @@ absl::Status CheckScores(const Probe& probe, const IdTable& item_ids,
     return absl::FailedPreconditionError("the user has seen one of its items");
   }
   for (const Probe::Item& item : probe.items) {
-    const auto found = std::find_if(
+    const ScoredRow* const found = std::find_if(
         scored.begin(), scored.end(),
         [&](const ScoredRow& s) { return item_ids.id(s.row) == item.item_id; });
     if (!IsClose(found->score, item.score)) {

@@ -63,7 +63,7 @@ FakeServer::Reply FakeServer::NextReply(const v1::RecommendRequest& request,
     reply.response.add_items()->set_item_id(request.user_id());
     return reply;
   }
-  const Reply reply = replies_[std::min(calls_.size(), replies_.size()) - 1];
+  Reply reply = replies_[std::min(calls_.size(), replies_.size()) - 1];
   while (reply.hang && !ending_) ending_changed_.Wait(&mutex_);
   return reply;
 }

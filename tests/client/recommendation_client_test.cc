@@ -187,8 +187,10 @@ TEST_F(RecommendationClientTest, KeepsTheDetails) {
 TEST_F(RecommendationClientTest, ThreadsShareIt) {
   const auto client = RecommendationClient::Create(options_);
   ASSERT_THAT(client, IsOk());
+  constexpr int kNumThreads = 4;
   std::vector<std::thread> threads;
-  for (int t = 0; t < 4; ++t) {
+  threads.reserve(kNumThreads);
+  for (int t = 0; t < kNumThreads; ++t) {
     threads.emplace_back([&client, t] {
       v1::RecommendRequest request;
       for (int i = 0; i < 50; ++i) {

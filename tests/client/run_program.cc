@@ -47,6 +47,7 @@ ProgramResult RunProgram(const std::string& name,
   std::vector<std::string> words = {ProgramPath(name)};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   pid_t pid = 0;
