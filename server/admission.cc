@@ -28,6 +28,8 @@ struct WireFinding {
   std::string bad_string;  // path of the first string that is not UTF-8
 };
 
+// The recursion ends because no message of ours contains itself.
+// NOLINTBEGIN(misc-no-recursion)
 WireFinding InspectWire(absl::string_view bytes, const Descriptor& type,
                         const std::string& prefix);
 
@@ -47,7 +49,6 @@ WireFinding InspectField(const UnknownField& value,
   return finding;
 }
 
-// The recursion ends because no message of ours contains itself.
 WireFinding InspectWire(absl::string_view bytes, const Descriptor& type,
                         const std::string& prefix) {
   WireFinding finding;
@@ -73,6 +74,7 @@ WireFinding InspectWire(absl::string_view bytes, const Descriptor& type,
   }
   return finding;
 }
+// NOLINTEND(misc-no-recursion)
 
 // Collects what is wrong with a request, up to the number that is reported.
 class Violations {

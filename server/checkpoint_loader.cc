@@ -95,7 +95,7 @@ std::shared_ptr<const PopularityRanking> OrderByPopularity(
   for (size_t row = 0; row < popularity.size(); ++row) {
     // Adding 0 makes +0.0 of -0.0, as in all scores.
     ranking->items.push_back(
-        {popularity[row] + 0.0f, static_cast<uint32_t>(row)});
+        {popularity[row] + 0.0F, static_cast<uint32_t>(row)});
   }
   std::sort(ranking->items.begin(), ranking->items.end());
   return ranking;

@@ -19,8 +19,8 @@ constexpr absl::Duration kLongestBackoff = absl::Seconds(60);
 
 }  // namespace
 
-CheckpointWatcher::CheckpointWatcher(const Options& options, const Parts& parts)
-    : options_(options), parts_(parts) {}
+CheckpointWatcher::CheckpointWatcher(Options options, const Parts& parts)
+    : options_(std::move(options)), parts_(parts) {}
 
 CheckpointWatcher::~CheckpointWatcher() { Stop(); }
 
@@ -140,7 +140,7 @@ bool CheckpointWatcher::TryLoad(const CheckpointFile& file) {
 }
 
 uint64_t CheckpointWatcher::Announce(const CheckpointFile& file,
-                                     const FileInfo& info) {
+                                     const FileInfo& info) const {
   LogEvent("checkpoint_found")
       .WithNumber("version", file.version)
       .WithNumber("bytes", info.size_bytes);
@@ -153,7 +153,7 @@ uint64_t CheckpointWatcher::Announce(const CheckpointFile& file,
 
 void CheckpointWatcher::Serve(uint64_t attempt,
                               std::unique_ptr<Snapshot> snapshot,
-                              absl::Duration took) {
+                              absl::Duration took) const {
   const std::shared_ptr<const Snapshot> next =
       parts_.reaper->Adopt(std::move(snapshot));
   parts_.holder->Swap(next);
@@ -174,7 +174,7 @@ void CheckpointWatcher::Serve(uint64_t attempt,
 
 void CheckpointWatcher::Refuse(const CheckpointFile& file, uint64_t attempt,
                                const LoadOutcome& outcome,
-                               absl::Duration took) {
+                               absl::Duration took) const {
   parts_.history->Refused(attempt, outcome.digest, outcome.reason);
   parts_.metrics->ReloadFinished(outcome.result, took);
   LogEvent("checkpoint_refused")

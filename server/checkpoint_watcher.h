@@ -60,7 +60,7 @@ class CheckpointWatcher {
     ServerMetrics* metrics = nullptr;
   };
 
-  CheckpointWatcher(const Options& options, const Parts& parts);
+  CheckpointWatcher(Options options, const Parts& parts);
   // Stop()s.
   ~CheckpointWatcher();
 
@@ -101,11 +101,11 @@ class CheckpointWatcher {
   Attempt NextAttempt(const CheckpointFile& file, const FileInfo& info);
   // True when `file` is served now.
   bool TryLoad(const CheckpointFile& file);
-  uint64_t Announce(const CheckpointFile& file, const FileInfo& info);
+  uint64_t Announce(const CheckpointFile& file, const FileInfo& info) const;
   void Serve(uint64_t attempt, std::unique_ptr<Snapshot> snapshot,
-             absl::Duration took);
+             absl::Duration took) const;
   void Refuse(const CheckpointFile& file, uint64_t attempt,
-              const LoadOutcome& outcome, absl::Duration took);
+              const LoadOutcome& outcome, absl::Duration took) const;
   void Remember(const CheckpointFile& file, const LoadOutcome& outcome);
   std::string RefusalsText() const;
 

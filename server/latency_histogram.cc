@@ -1,6 +1,7 @@
 #include "server/latency_histogram.h"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -26,10 +27,11 @@ size_t ThreadNumber() {
 void LatencyHistogram::Observe(absl::Duration duration) {
   const int64_t nanos =
       std::max<int64_t>(0, absl::ToInt64Nanoseconds(duration));
-  const auto bound = std::lower_bound(
-      kBoundsMicros.begin(), kBoundsMicros.end(), nanos,
-      [](int64_t micros, int64_t value) { return micros * 1000 < value; });
-  const size_t bucket = bound - kBoundsMicros.begin();
+  const size_t bucket = std::distance(
+      kBoundsMicros.begin(),
+      std::lower_bound(
+          kBoundsMicros.begin(), kBoundsMicros.end(), nanos,
+          [](int64_t micros, int64_t value) { return micros * 1000 < value; }));
   Shard& shard = shards_[ThreadNumber() % kNumShards];
   shard.counts[bucket].fetch_add(1, std::memory_order_relaxed);
   shard.sum_nanos.fetch_add(nanos, std::memory_order_relaxed);

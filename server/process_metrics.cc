@@ -97,8 +97,8 @@ std::vector<prometheus::MetricFamily> ProcessMetrics::Collect() const {
   }
   const std::optional<ProcessStat> stat = ReadStat();
   if (!stat.has_value()) return families;
-  const double ticks_per_second = static_cast<double>(sysconf(_SC_CLK_TCK));
-  const double page_bytes = static_cast<double>(sysconf(_SC_PAGESIZE));
+  const auto ticks_per_second = static_cast<double>(sysconf(_SC_CLK_TCK));
+  const auto page_bytes = static_cast<double>(sysconf(_SC_PAGESIZE));
   families.push_back(Single(
       prometheus::MetricType::Counter, "process_cpu_seconds_total",
       "CPU time used, user and system.", stat->cpu_ticks / ticks_per_second));

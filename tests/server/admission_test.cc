@@ -233,13 +233,13 @@ TEST_F(AdmissionTest, AnUnknownUserHasSeenNothing) {
 TEST_F(AdmissionTest, ResponsesNameItemsAndVersion) {
   const ResolvedQuery query = ResolveOk(RequestFor("u0", 2));
   Ranking ranking;
-  ranking.items = {{2.5f, 7}, {1.5f, 3}};
+  ranking.items = {{2.5F, 7}, {1.5F, 3}};
   ranking.eligible_count = 30;
   v1::RecommendResponse response;
   FillResponse(query, ranking, *snapshot_, &response);
   ASSERT_EQ(response.items_size(), 2);
   EXPECT_EQ(response.items(0).item_id(), snapshot_->item_ids->id(7));
-  EXPECT_EQ(response.items(0).score(), 2.5f);
+  EXPECT_EQ(response.items(0).score(), 2.5F);
   EXPECT_EQ(response.model_version(), "1");
   EXPECT_EQ(response.served_from(), v1::SERVED_FROM_MODEL);
   EXPECT_EQ(response.candidate_count(), 30);

@@ -371,10 +371,12 @@ class SwappingTest : public RequestBatcherTest {
       }
       if (version < last) ++wrong_;
       last = version;
+      ++answered_;
     }
   }
 
   SnapshotHolder holder_;
+  std::atomic<uint64_t> answered_{0};
   std::atomic<int> wrong_{0};
 };
 
@@ -384,6 +386,7 @@ TEST_F(SwappingTest, AnswersAreOfTheVersionTheyNameWhateverIsSwappedIn) {
   std::vector<std::thread> callers;
   for (int t = 0; t < 4; ++t) callers.emplace_back([this] { Ask(); });
   for (uint64_t v = 2; v <= kVersions; ++v) {
+    while (answered_ < v) std::this_thread::yield();  // so that they overlap
     holder_.Swap(MakeTestSnapshot(v).snapshot);
   }
   for (std::thread& caller : callers) caller.join();
