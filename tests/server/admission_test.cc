@@ -142,10 +142,10 @@ TEST_F(AdmissionTest, FindsRowsAndDefaults) {
   }
   const ResolvedQuery query = ResolveOk(request);
   EXPECT_EQ(query.served_from, v1::SERVED_FROM_MODEL);
-  EXPECT_EQ(query.k, 10u);
+  EXPECT_EQ(query.k, 10U);
   EXPECT_EQ(query.user_row, snapshot_->user_ids->Find("u3"));
   EXPECT_EQ(query.seen_policy, v1::SEEN_POLICY_DROP);
-  EXPECT_EQ(query.excluded.size(), 2u);
+  EXPECT_EQ(query.excluded.size(), 2U);
   EXPECT_TRUE(std::is_sorted(query.excluded.begin(), query.excluded.end()));
 }
 
@@ -197,7 +197,7 @@ TEST_F(AdmissionTest, SeenPoliciesBecomeFilters) {
 
 TEST_F(AdmissionTest, AsksTheScorerForNoMoreThanTheCatalog) {
   const ResolvedQuery query = ResolveOk(RequestFor("u0", 1000));
-  EXPECT_EQ(MakeRankQuery(query, *snapshot_).k, 33u);
+  EXPECT_EQ(MakeRankQuery(query, *snapshot_).k, 33U);
 }
 
 TEST_F(AdmissionTest, PopularItemsComeBestFirstWithoutTheExcluded) {
@@ -205,13 +205,13 @@ TEST_F(AdmissionTest, PopularItemsComeBestFirstWithoutTheExcluded) {
   request.set_unknown_user_policy(v1::UNKNOWN_USER_POLICY_POPULAR);
   const std::vector<std::string> all =
       Names(RankByPopularity(ResolveOk(request), *snapshot_));
-  ASSERT_EQ(all.size(), 4u);
+  ASSERT_EQ(all.size(), 4U);
   request.add_exclude_item_ids(all[1]);
   const Ranking ranking = RankByPopularity(ResolveOk(request), *snapshot_);
-  EXPECT_EQ(ranking.eligible_count, 32u);
+  EXPECT_EQ(ranking.eligible_count, 32U);
   EXPECT_TRUE(std::is_sorted(ranking.items.begin(), ranking.items.end()));
   const std::vector<std::string> rest = Names(ranking);
-  ASSERT_EQ(rest.size(), 4u);
+  ASSERT_EQ(rest.size(), 4U);
   EXPECT_EQ(rest[0], all[0]);
   EXPECT_EQ(rest[1], all[2]);
   EXPECT_EQ(rest[2], all[3]);
@@ -263,7 +263,7 @@ class ParseRequestTest : public testing::Test {
                             google::protobuf::Message* message) {
     return ParseRequest(bytes, message);
   }
-  absl::Status ParseSingle(const v1::RecommendRequest& request) {
+  static absl::Status ParseSingle(const v1::RecommendRequest& request) {
     v1::RecommendRequest parsed;
     return Parse(request.SerializePartialAsString(), &parsed);
   }

@@ -22,7 +22,6 @@ namespace neumf {
 namespace {
 
 using testing::HasSubstr;
-using testing::Not;
 
 // Throws what it is told to when a file is opened.
 template <typename Exception>
@@ -30,7 +29,7 @@ class ThrowingFileSystem : public FaultyFileSystem {
  public:
   using FaultyFileSystem::FaultyFileSystem;
   absl::StatusOr<std::unique_ptr<ReadableFile>> OpenForRead(
-      absl::string_view) override {
+      absl::string_view /*path*/) override {
     throw Exception();
   }
 };
@@ -69,8 +68,8 @@ class CheckpointLoaderTest : public testing::Test {
     EXPECT_EQ(outcome.result, ReloadResult::kOk) << outcome.reason;
     return std::move(outcome.snapshot);
   }
-  void ExpectRefused(const LoadOutcome& outcome, ReloadResult result,
-                     const std::string& reason) {
+  static void ExpectRefused(const LoadOutcome& outcome, ReloadResult result,
+                            const std::string& reason) {
     EXPECT_STREQ(ReloadResultName(outcome.result), ReloadResultName(result));
     EXPECT_THAT(outcome.reason, HasSubstr(reason));
     EXPECT_EQ(outcome.snapshot, nullptr);
@@ -91,18 +90,18 @@ TEST_F(CheckpointLoaderTest, MakesASnapshotOfAValidCheckpoint) {
   const LoadOutcome outcome = Load(7);
   ASSERT_EQ(outcome.result, ReloadResult::kOk) << outcome.reason;
   const Snapshot& snapshot = *outcome.snapshot;
-  EXPECT_EQ(snapshot.version, 7u);
+  EXPECT_EQ(snapshot.version, 7U);
   EXPECT_EQ(snapshot.version_text, "7");
   EXPECT_EQ(snapshot.kind, "neumf");
-  EXPECT_EQ(snapshot.digest.size(), 64u);
+  EXPECT_EQ(snapshot.digest.size(), 64U);
   EXPECT_EQ(snapshot.digest, outcome.digest);
   EXPECT_EQ(snapshot.trained_time, absl::FromUnixSeconds(1'577'934'245));
   EXPECT_EQ(snapshot.file_bytes, folder_.Bytes(7).size());
   EXPECT_GT(snapshot.resident_bytes, snapshot.scorer->resident_bytes());
-  EXPECT_EQ(snapshot.user_ids->size(), 7u);
-  EXPECT_EQ(snapshot.item_ids->size(), 33u);
+  EXPECT_EQ(snapshot.user_ids->size(), 7U);
+  EXPECT_EQ(snapshot.item_ids->size(), 33U);
   ASSERT_NE(snapshot.popularity, nullptr);
-  EXPECT_EQ(snapshot.popularity->items.size(), 33u);
+  EXPECT_EQ(snapshot.popularity->items.size(), 33U);
   EXPECT_TRUE(std::is_sorted(snapshot.popularity->items.begin(),
                              snapshot.popularity->items.end()));
   EXPECT_EQ(ReadMetric(metrics_, "neumf_load_progress_ratio"), 1);
@@ -131,7 +130,7 @@ TEST_F(CheckpointLoaderTest, FeaturesFromTheFutureAreIncompatible) {
   folder_.Publish(1);
   std::string bytes = folder_.Bytes(1);
   // A manifest of another version, and no digest that would say it is damaged.
-  for (const std::string& known : {std::string("\\\"format_version\\\":1"),
+  for (const std::string& known : {std::string(R"(\"format_version\":1)"),
                                    std::string("neumf.manifest.sha256")}) {
     const size_t at = bytes.find(known);
     ASSERT_NE(at, std::string::npos) << known;

@@ -58,8 +58,8 @@ class CheckpointWatcherTest : public testing::Test {
     return ReadMetric(metrics_, "neumf_reload_total", {{"result", result}});
   }
   // What was logged since the last call.
-  std::string Log() {
-    const std::string log = testing::internal::GetCapturedStderr();
+  static std::string Log() {
+    std::string log = testing::internal::GetCapturedStderr();
     testing::internal::CaptureStderr();
     return log;
   }
@@ -88,7 +88,7 @@ TEST_F(CheckpointWatcherTest, ServesTheLargestVersionFirst) {
   folder_.Publish(10);
   folder_.Publish(9);
   NEUMF_EXPECT_OK(watcher_->LoadFirst());
-  EXPECT_EQ(Served(), 10u);
+  EXPECT_EQ(Served(), 10U);
   EXPECT_EQ(Newest().state(), v1::MODEL_STATE_SERVING);
   EXPECT_EQ(Reloads("ok"), 1);
   const std::string log = Log();
@@ -102,7 +102,7 @@ TEST_F(CheckpointWatcherTest, TriesDownwardsAtTheStart) {
   folder_.Publish(2);
   folder_.FlipLastByte(2);
   NEUMF_EXPECT_OK(watcher_->LoadFirst());
-  EXPECT_EQ(Served(), 1u);
+  EXPECT_EQ(Served(), 1U);
   EXPECT_THAT(Log(), HasSubstr("event=checkpoint_refused version=2"));
 }
 
@@ -118,7 +118,7 @@ TEST_F(CheckpointWatcherTest, SaysWhyThereIsNothingToServe) {
   folder_.RemoveFolder();
   EXPECT_THAT(watcher_->LoadFirst(),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr(folder_.path())));
-  EXPECT_EQ(Served(), 0u);
+  EXPECT_EQ(Served(), 0U);
 }
 
 TEST_F(CheckpointWatcherTest, SwapsInANewVersion) {
@@ -126,7 +126,7 @@ TEST_F(CheckpointWatcherTest, SwapsInANewVersion) {
   NEUMF_ASSERT_OK(watcher_->LoadFirst());
   folder_.Publish(2);
   Poll();
-  EXPECT_EQ(Served(), 2u);
+  EXPECT_EQ(Served(), 2U);
   EXPECT_EQ(history_.List()[1].state(), v1::MODEL_STATE_RETIRED);
   EXPECT_EQ(ReadMetric(metrics_, "neumf_reload_duration_seconds"), 2);
 }
@@ -139,9 +139,9 @@ TEST_F(CheckpointWatcherTest, ARefusedFileIsLoggedCountedAndRecordedOnce) {
   Poll(5);
   clock_.Advance(absl::Hours(24));
   Poll(5);
-  EXPECT_EQ(Served(), 1u);
+  EXPECT_EQ(Served(), 1U);
   EXPECT_EQ(Reloads("corrupt"), 1);
-  EXPECT_EQ(history_.List().size(), 2u);
+  EXPECT_EQ(history_.List().size(), 2U);
   EXPECT_EQ(Newest().state(), v1::MODEL_STATE_REFUSED);
   EXPECT_FALSE(Newest().reason().empty());
   EXPECT_EQ(Count(Log(), "event=checkpoint_refused version=2"), 1);
@@ -151,10 +151,10 @@ TEST_F(CheckpointWatcherTest, ARefusedFileIsTriedAgainWhenItIsReplaced) {
   folder_.Publish(1);
   folder_.FlipLastByte(1);
   Poll();
-  EXPECT_EQ(Served(), 0u);
+  EXPECT_EQ(Served(), 0U);
   folder_.Publish(1);
   Poll();
-  EXPECT_EQ(Served(), 1u);
+  EXPECT_EQ(Served(), 1U);
 }
 
 TEST_F(CheckpointWatcherTest, AFileThatGrowsIsTriedAgainWhenItIsStill) {
@@ -170,9 +170,9 @@ TEST_F(CheckpointWatcherTest, AFileThatGrowsIsTriedAgainWhenItIsStill) {
   EXPECT_EQ(Reloads("corrupt"), 1);
   folder_.Overwrite(1, whole);
   Poll();
-  EXPECT_EQ(Served(), 0u);
+  EXPECT_EQ(Served(), 0U);
   Poll();
-  EXPECT_EQ(Served(), 1u);
+  EXPECT_EQ(Served(), 1U);
 }
 
 TEST_F(CheckpointWatcherTest, ABadVersionDoesNotHideAGoodOneBelowIt) {
@@ -182,7 +182,7 @@ TEST_F(CheckpointWatcherTest, ABadVersionDoesNotHideAGoodOneBelowIt) {
   folder_.Publish(3);
   folder_.FlipLastByte(3);
   Poll();
-  EXPECT_EQ(Served(), 2u);
+  EXPECT_EQ(Served(), 2U);
 }
 
 TEST_F(CheckpointWatcherTest, NeverGoesBackByItself) {
@@ -192,7 +192,7 @@ TEST_F(CheckpointWatcherTest, NeverGoesBackByItself) {
   folder_.Remove(2);
   folder_.Publish(1);
   Poll(3);
-  EXPECT_EQ(Served(), 2u);
+  EXPECT_EQ(Served(), 2U);
   EXPECT_EQ(Reloads("ok"), 1);
 }
 
@@ -201,31 +201,31 @@ TEST_F(CheckpointWatcherTest, ARemovedDirectoryChangesNothing) {
   NEUMF_ASSERT_OK(watcher_->LoadFirst());
   folder_.RemoveFolder();
   Poll(3);
-  EXPECT_EQ(Served(), 1u);
+  EXPECT_EQ(Served(), 1U);
   EXPECT_EQ(Count(Log(), "event=checkpoint_directory_unreadable"), 1);
   folder_.Publish(2);
   Poll();
-  EXPECT_EQ(Served(), 2u);
+  EXPECT_EQ(Served(), 2U);
 }
 
 TEST_F(CheckpointWatcherTest, IoErrorsAreTriedAgainWithABackOff) {
   folder_.Publish(1);
   FailNextOpen();
   Poll();
-  EXPECT_EQ(Served(), 0u);
+  EXPECT_EQ(Served(), 0U);
   Poll();  // too soon
-  EXPECT_EQ(Served(), 0u);
+  EXPECT_EQ(Served(), 0U);
   clock_.Advance(absl::Seconds(1));
   FailNextOpen();
   Poll();
   clock_.Advance(absl::Seconds(1));
   Poll();  // too soon: the wait has doubled
-  EXPECT_EQ(Served(), 0u);
+  EXPECT_EQ(Served(), 0U);
   EXPECT_EQ(Reloads("io_error"), 1);
   EXPECT_EQ(Count(Log(), "event=checkpoint_refused"), 1);
   clock_.Advance(absl::Seconds(1));
   Poll();
-  EXPECT_EQ(Served(), 1u);
+  EXPECT_EQ(Served(), 1U);
 }
 
 TEST_F(CheckpointWatcherTest, ASecondTryThatEndsOtherwiseIsRecorded) {
@@ -237,7 +237,7 @@ TEST_F(CheckpointWatcherTest, ASecondTryThatEndsOtherwiseIsRecorded) {
   Poll();
   EXPECT_EQ(Reloads("io_error"), 1);
   EXPECT_EQ(Reloads("corrupt"), 1);
-  EXPECT_EQ(history_.List().size(), 2u);
+  EXPECT_EQ(history_.List().size(), 2U);
 }
 
 TEST_F(CheckpointWatcherTest, PollsOnItsOwnThreadUntilStopped) {
@@ -250,7 +250,7 @@ TEST_F(CheckpointWatcherTest, PollsOnItsOwnThreadUntilStopped) {
   watcher_->Stop();
   folder_.Publish(2);
   clock_.Advance(absl::Seconds(10));
-  EXPECT_EQ(Served(), 1u);
+  EXPECT_EQ(Served(), 1U);
   watcher_->Stop();
 }
 

@@ -124,7 +124,7 @@ TEST_F(RequestBatcherTest, AnswersEachQueryWithItsRanking) {
   const TestCall call = Submit(3);
   const std::vector<Ranking> rankings = call.answer->rankings();
   NEUMF_EXPECT_OK(call.answer->status());
-  ASSERT_EQ(rankings.size(), 3u);
+  ASSERT_EQ(rankings.size(), 3U);
   for (size_t i = 0; i < 3; ++i) EXPECT_EQ(rankings[i].items.size(), i + 1);
 }
 
@@ -151,7 +151,7 @@ TEST_F(RequestBatcherTest, ScoresALargeCallInPieces) {
   Start();
   const TestCall call = Submit(10);
   const std::vector<Ranking> rankings = call.answer->rankings();
-  ASSERT_EQ(rankings.size(), 10u);
+  ASSERT_EQ(rankings.size(), 10U);
   for (size_t i = 0; i < 10; ++i) EXPECT_EQ(rankings[i].items.size(), i + 1);
   EXPECT_THAT(scorer_->batch_sizes(), ElementsAre(4, 4, 2));
 }
@@ -333,6 +333,7 @@ TEST_F(RequestBatcherTest, ACallIsEitherAnsweredOrClaimedByAnotherNeverBoth) {
   options_.max_queue_users = kCalls;
   Start();
   std::vector<TestCall> calls;
+  calls.reserve(kCalls);
   for (int i = 0; i < kCalls; ++i) calls.push_back(NewCall(1));
   std::vector<int> claimed(kCalls, 0);
   std::atomic<int> submitted{0};
@@ -384,6 +385,7 @@ TEST_F(SwappingTest, AnswersAreOfTheVersionTheyNameWhateverIsSwappedIn) {
   Start();
   holder_.Swap(MakeTestSnapshot(1).snapshot);
   std::vector<std::thread> callers;
+  callers.reserve(4);
   for (int t = 0; t < 4; ++t) callers.emplace_back([this] { Ask(); });
   for (uint64_t v = 2; v <= kVersions; ++v) {
     while (answered_ < v) std::this_thread::yield();  // so that they overlap

@@ -96,7 +96,7 @@ class ServerMetricsTest : public testing::Test {
   double Read(const std::string& name, const MetricLabels& labels = {}) {
     return ReadMetric(metrics_, name, labels);
   }
-  MetricLabels RecommendWith(const std::string& code) {
+  static MetricLabels RecommendWith(const std::string& code) {
     return {{"grpc_type", "unary"},
             {"grpc_service", "neumf.v1.RecommendationService"},
             {"grpc_method", "Recommend"},
@@ -202,7 +202,7 @@ TEST_F(ServerMetricsTest, PromtoolFindsNothingToComplainAbout) {
 
 TEST_F(ServerMetricsTest, AScrapeStaysSmall) {
   ServeVersion(1);
-  EXPECT_LT(Scrape().size(), 200'000u);
+  EXPECT_LT(Scrape().size(), 200'000U);
 }
 
 TEST(LatencyHistogramTest, PutsDurationsIntoTheirBuckets) {
@@ -213,27 +213,28 @@ TEST(LatencyHistogramTest, PutsDurationsIntoTheirBuckets) {
   histogram.Observe(absl::Seconds(6));
   histogram.Observe(-absl::Seconds(1));
   const auto collected = histogram.Collect();
-  ASSERT_EQ(collected.bucket.size(), 26u);
+  ASSERT_EQ(collected.bucket.size(), 26U);
   EXPECT_EQ(collected.bucket[0].upper_bound, 50e-6);
-  EXPECT_EQ(collected.bucket[0].cumulative_count, 2u);
-  EXPECT_EQ(collected.bucket[1].cumulative_count, 3u);
+  EXPECT_EQ(collected.bucket[0].cumulative_count, 2U);
+  EXPECT_EQ(collected.bucket[1].cumulative_count, 3U);
   EXPECT_EQ(collected.bucket[24].upper_bound, 5);
-  EXPECT_EQ(collected.bucket[24].cumulative_count, 4u);
-  EXPECT_EQ(collected.bucket[25].cumulative_count, 5u);
-  EXPECT_EQ(collected.sample_count, 5u);
+  EXPECT_EQ(collected.bucket[24].cumulative_count, 4U);
+  EXPECT_EQ(collected.bucket[25].cumulative_count, 5U);
+  EXPECT_EQ(collected.sample_count, 5U);
   EXPECT_NEAR(collected.sample_sum, 11.000100001, 1e-9);
 }
 
 TEST(LatencyHistogramTest, LosesNothingWhenManyThreadsObserve) {
   LatencyHistogram histogram;
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 10'000; ++i) histogram.Observe(absl::Milliseconds(1));
     });
   }
   for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(histogram.Collect().sample_count, 40'000u);
+  EXPECT_EQ(histogram.Collect().sample_count, 40'000U);
   EXPECT_NEAR(histogram.Collect().sample_sum, 40, 1e-6);
 }
 
@@ -244,7 +245,7 @@ TEST(ProcessMetricsTest, TellsWhatProcSays) {
     const auto& metric = family.metric.front();
     values[family.name] = metric.gauge.value + metric.counter.value;
   }
-  EXPECT_EQ(values.size(), 7u);
+  EXPECT_EQ(values.size(), 7U);
   EXPECT_GE(values["process_open_fds"], 3);
   EXPECT_GE(values["process_max_fds"], values["process_open_fds"]);
   EXPECT_GE(values["process_threads"], 1);

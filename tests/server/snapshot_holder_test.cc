@@ -39,6 +39,7 @@ TEST(SnapshotHolderTest, NoReaderEverSeesAnOlderVersionAgain) {
   holder.Swap(Version(1));
   std::atomic<int> went_back{0};
   std::vector<std::thread> readers;
+  readers.reserve(4);
   for (int t = 0; t < 4; ++t) {
     readers.emplace_back([&] {
       uint64_t last = 0;
@@ -65,7 +66,7 @@ TEST(ReaperTest, FreesOnAThreadOfItsOwn) {
     made.scorer.reset();
     std::shared_ptr<const Snapshot> snapshot =
         reaper.Adopt(std::move(made.snapshot));
-    EXPECT_EQ(snapshot->version, 1u);
+    EXPECT_EQ(snapshot->version, 1U);
     snapshot.reset();
   }
   EXPECT_NE(freed_by, std::thread::id());
@@ -77,6 +78,7 @@ TEST(ReaperTest, FreesAllThatWasHandedOverBeforeItEnds) {
   {
     Reaper reaper;
     std::vector<std::thread> threads;
+    threads.reserve(4);
     for (int t = 0; t < 4; ++t) {
       threads.emplace_back([&] {
         for (int i = 0; i < 50; ++i) {

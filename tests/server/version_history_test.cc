@@ -54,7 +54,7 @@ TEST_F(VersionHistoryTest, TheNextVersionRetiresTheOneBefore) {
   Serve(1);
   Serve(2);
   const std::vector<v1::ModelVersion> versions = history_.List();
-  ASSERT_EQ(versions.size(), 2u);
+  ASSERT_EQ(versions.size(), 2U);
   EXPECT_EQ(versions[0].version(), "2");
   EXPECT_EQ(versions[0].state(), v1::MODEL_STATE_SERVING);
   EXPECT_EQ(versions[1].state(), v1::MODEL_STATE_RETIRED);
@@ -75,7 +75,7 @@ TEST_F(VersionHistoryTest, ReasonsAreAlwaysTextThatCanBeSent) {
   history_.Refused(history_.Found(1, 500, kNow), "", "tensor \xff\xfe");
   EXPECT_EQ(history_.List()[0].reason(), "tensor ??");
   history_.Refused(history_.Found(2, 500, kNow), "", std::string(9000, 'x'));
-  EXPECT_EQ(history_.List()[0].reason().size(), 1024u);
+  EXPECT_EQ(history_.List()[0].reason().size(), 1024U);
 }
 
 TEST_F(VersionHistoryTest, ForgetsTheOldestFinishedAttempts) {
@@ -93,7 +93,7 @@ TEST_F(VersionHistoryTest, LoadingAgainIsANewAttempt) {
   const uint64_t first = Serve(1);
   const uint64_t second = Serve(1);
   EXPECT_NE(first, second);
-  EXPECT_EQ(history_.List().size(), 2u);
+  EXPECT_EQ(history_.List().size(), 2U);
 }
 
 }  // namespace

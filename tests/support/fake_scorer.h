@@ -7,7 +7,9 @@
 // `seen` and `excluded` mean nothing to it. So an answer tells which scorer
 // gave it. Any thread may call any method.
 
+#include <cstddef>
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "base/mutex.h"
@@ -17,8 +19,8 @@ namespace neumf {
 
 class FakeScorer : public Scorer {
  public:
-  FakeScorer(const ModelShape& shape, float stamp)
-      : shape_(shape), stamp_(stamp) {}
+  FakeScorer(ModelShape shape, float stamp)
+      : shape_(std::move(shape)), stamp_(stamp) {}
   ~FakeScorer() override;
 
   absl::Status Rank(absl::Span<const RankQuery> queries,
