@@ -14,18 +14,18 @@ void Adam::Step(absl::Span<const float> gradient,
   NEUMF_CHECK(gradient.size() == mean_.size());
   NEUMF_CHECK(parameters.size() == mean_.size());
   ++num_steps_;
-  const double steps = static_cast<double>(num_steps_);
+  const auto steps = static_cast<double>(num_steps_);
   const double correction1 = 1 - std::pow(options_.beta1, steps);
   const double correction2 = 1 - std::pow(options_.beta2, steps);
-  const float step_size =
+  const auto step_size =
       static_cast<float>(options_.learning_rate / correction1);
-  const float root_correction = static_cast<float>(std::sqrt(correction2));
-  const float decay = static_cast<float>(options_.weight_decay);
-  const float epsilon = static_cast<float>(options_.epsilon);
-  const float beta1 = static_cast<float>(options_.beta1);
-  const float rest1 = static_cast<float>(1 - options_.beta1);
-  const float beta2 = static_cast<float>(options_.beta2);
-  const float rest2 = static_cast<float>(1 - options_.beta2);
+  const auto root_correction = static_cast<float>(std::sqrt(correction2));
+  const auto decay = static_cast<float>(options_.weight_decay);
+  const auto epsilon = static_cast<float>(options_.epsilon);
+  const auto beta1 = static_cast<float>(options_.beta1);
+  const auto rest1 = static_cast<float>(1 - options_.beta1);
+  const auto beta2 = static_cast<float>(options_.beta2);
+  const auto rest2 = static_cast<float>(1 - options_.beta2);
 
   // Plain pointers: a Span's checked index would keep this from being
   // vectorized.

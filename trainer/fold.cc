@@ -72,7 +72,7 @@ FoldedModel Fold(const NeuMfParameters& parameters) {
   folded.shape.gmf_width = shape.factors;
   folded.shape.tower_widths = shape.hidden;
 
-  const std::vector<float> ones(shape.factors, 1.0f);
+  const std::vector<float> ones(shape.factors, 1.0F);
   folded.users.gmf = FoldGmf(parameters, layout.user_gmf, ones);
   folded.items.gmf =
       FoldGmf(parameters, layout.item_gmf, parameters.row(layout.gmf_head, 0));

@@ -13,7 +13,7 @@ uint32_t NthOutside(absl::Span<const uint32_t> excluded, uint32_t rank) {
   // excluded[n] - n rows below excluded[n] are outside, so the answer has as
   // many excluded rows below it as there are n with excluded[n] - n <= rank.
   uint32_t low = 0;
-  uint32_t high = static_cast<uint32_t>(excluded.size());
+  auto high = static_cast<uint32_t>(excluded.size());
   while (low < high) {
     const uint32_t middle = low + (high - low) / 2;
     if (excluded[middle] - middle <= rank) {
@@ -53,7 +53,7 @@ absl::StatusOr<PoolSampler> PoolSampler::Create(
 
 uint32_t PoolSampler::Draw(uint32_t user, Random& random) const {
   const absl::Span<const uint32_t> excluded = excluded_.row(user);
-  const uint32_t pool_size =
+  const auto pool_size =
       static_cast<uint32_t>(excluded_.num_items() - excluded.size());
   return NthOutside(excluded, random.Below(pool_size));
 }

@@ -3,6 +3,7 @@
 // Draws negatives: items that a user is taken not to want.
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"

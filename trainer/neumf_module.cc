@@ -113,7 +113,7 @@ NeuMfModule::NeuMfModule(NeuMfParameters* parameters)
 NeuMfModule::~NeuMfModule() = default;
 
 double NeuMfModule::ComputeBprGradient(const PairBatch& batch) {
-  std::fill(gradient_.begin(), gradient_.end(), 0.0f);
+  std::fill(gradient_.begin(), gradient_.end(), 0.0F);
   const at::Tensor scores = tensors_->Score(
       ViewOf(batch.users),
       at::cat({ViewOf(batch.positives), ViewOf(batch.negatives)}));

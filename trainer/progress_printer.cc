@@ -13,7 +13,7 @@ constexpr absl::Duration kShortestPause = absl::Milliseconds(100);
 }  // namespace
 
 std::string ProgressLine(const TrainingProgress& progress) {
-  const double epoch_examples = static_cast<double>(progress.epoch_examples);
+  const auto epoch_examples = static_cast<double>(progress.epoch_examples);
   const double done = (progress.epoch - 1) * epoch_examples +
                       static_cast<double>(progress.examples_done);
   const double seconds =

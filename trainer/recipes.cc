@@ -48,7 +48,7 @@ absl::StatusOr<Recipe> FindRecipe(absl::string_view name) {
   std::vector<absl::string_view> names;
   for (const Recipe& recipe : Recipes()) {
     if (name == recipe.name) return recipe;
-    names.push_back(recipe.name);
+    names.emplace_back(recipe.name);
   }
   return absl::NotFoundError(absl::StrCat(
       "no recipe '", name, "'; this build knows ", absl::StrJoin(names, ", ")));

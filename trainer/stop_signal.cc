@@ -1,7 +1,8 @@
 #include "trainer/stop_signal.h"
 
-#include <signal.h>
 #include <unistd.h>
+
+#include <csignal>
 
 namespace neumf {
 namespace {

@@ -42,7 +42,7 @@ absl::Status CheckWritable(FileSystem& files, absl::string_view directory) {
   const std::string path =
       JoinPath(directory, absl::StrCat(".writable-", absl::Hex(random())));
   NEUMF_ASSIGN_OR_RETURN(const auto file, files.CreateNew(path));
-  const absl::Status closed = file->Close();
+  absl::Status closed = file->Close();
   NEUMF_RETURN_IF_ERROR(files.Remove(path));
   return closed;
 }

@@ -3,6 +3,7 @@
 // `neumf-train train`: reads events, trains, evaluates what was held out,
 // publishes a checkpoint.
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 

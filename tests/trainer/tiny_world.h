@@ -24,7 +24,7 @@ std::string TinyDataText(const EventLog& log);
 
 Interactions TrainPart(const EventLog& log, const Split& split);
 
-// A few seconds less than a recipe.
+// Smaller than any recipe: a run takes milliseconds.
 TrainSettings TinySettings();
 
 // 5 users, 7 items, 3 factors, hidden layers 4-3-2, weights of order 1.
