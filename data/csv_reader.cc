@@ -202,7 +202,10 @@ absl::StatusOr<EventLog> ReadCsv(FileSystem& files, absl::string_view path,
   if (!places.ok()) return Annotate(places.status(), file);
   EventLogBuilder builder(file);
   while (scanner.Next()) AddRecord(scanner, *places, &builder);
-  return std::move(builder).Finish(options, report);
+  NEUMF_ASSIGN_OR_RETURN(EventLog log,
+                         std::move(builder).Finish(options, report));
+  log.has_times = places->time != ColumnPlaces::kNone;
+  return log;
 }
 
 }  // namespace neumf

@@ -23,6 +23,7 @@ struct EventLog {
   std::vector<std::string> user_ids;  // by user row
   std::vector<std::string> item_ids;  // by item row
   std::vector<Event> events;          // in file order
+  bool has_times = false;             // whether the data says when
 
   uint64_t num_users() const { return user_ids.size(); }
   uint64_t num_items() const { return item_ids.size(); }

@@ -55,7 +55,10 @@ absl::StatusOr<EventLog> ReadMovieLens100k(FileSystem& files,
     SplitLine(line, '\t', &fields);
     AddLine(line_number, fields, &builder);
   }
-  return std::move(builder).Finish(options, report);
+  NEUMF_ASSIGN_OR_RETURN(EventLog log,
+                         std::move(builder).Finish(options, report));
+  log.has_times = true;
+  return log;
 }
 
 }  // namespace neumf

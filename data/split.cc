@@ -56,7 +56,14 @@ absl::StatusOr<SplitKind> ParseSplitKind(absl::string_view text) {
       absl::StrCat("unknown split \"", text, "\": choose none or d2l"));
 }
 
-Split MakeSplit(const EventLog& log, SplitKind kind, HeldOut held_out) {
+absl::StatusOr<Split> MakeSplit(const EventLog& log, SplitKind kind,
+                                HeldOut held_out) {
+  if (kind == SplitKind::kD2l && !log.has_times) {
+    return absl::InvalidArgumentError(
+        "the split d2l holds out each user's last event, but the data does not "
+        "say when events were: name the column of times, or take the split "
+        "none");
+  }
   std::vector<Event> sorted = SortedByUserAndTime(log);
   Split split;
   if (kind == SplitKind::kNone) {

@@ -31,6 +31,8 @@ struct Split {
 // train is the rest. kValidation applies the same rule once more to the train
 // rows, and the test events are in neither part. Nothing is taken from a user
 // who has one event left, so that every user has a train event.
-Split MakeSplit(const EventLog& log, SplitKind kind, HeldOut held_out);
+// INVALID_ARGUMENT where kD2l is asked of events without times.
+absl::StatusOr<Split> MakeSplit(const EventLog& log, SplitKind kind,
+                                HeldOut held_out);
 
 }  // namespace neumf

@@ -34,7 +34,8 @@ absl::StatusOr<nlohmann::json> Evaluate(const EvaluateOptions& options,
   NEUMF_ASSIGN_OR_RETURN(const LoadedCheckpoint loaded,
                          LoadCheckpoint(files, options.checkpoint));
   NEUMF_ASSIGN_OR_RETURN(const EventLog log, ReadEvents(files, options.data));
-  const Split split = MakeSplit(log, SplitKind::kD2l, held_out);
+  NEUMF_ASSIGN_OR_RETURN(const Split split,
+                         MakeSplit(log, SplitKind::kD2l, held_out));
   NEUMF_ASSIGN_OR_RETURN(const LeaveOneOutMetrics metrics,
                          EvaluateHeldOut(loaded.model, loaded.items, log, split,
                                          static_cast<size_t>(options.threads)));

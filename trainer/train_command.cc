@@ -73,7 +73,7 @@ absl::StatusOr<Task> Prepare(const TrainOptions& options, FileSystem& files) {
   NEUMF_ASSIGN_OR_RETURN(const HeldOut held_out,
                          ParseHeldOut("--held_out", options.held_out));
   NEUMF_ASSIGN_OR_RETURN(EventLog log, ReadEvents(files, options.data));
-  Split split = MakeSplit(log, kind, held_out);
+  NEUMF_ASSIGN_OR_RETURN(Split split, MakeSplit(log, kind, held_out));
   if (kind != SplitKind::kNone && split.held_out.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(
         "--split ", options.split,

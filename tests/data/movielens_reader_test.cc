@@ -150,7 +150,7 @@ TEST_F(RealMovieLens100kTest, HasTheKnownCounts) {
 }
 
 TEST_F(RealMovieLens100kTest, D2lTestSplitHasTheKnownCounts) {
-  const Split split = MakeSplit(log_, SplitKind::kD2l, HeldOut::kTest);
+  const Split split = *MakeSplit(log_, SplitKind::kD2l, HeldOut::kTest);
   EXPECT_THAT(split.train, SizeIs(99057));
   EXPECT_THAT(split.held_out, SizeIs(943));
   EXPECT_EQ(CountColdEvents(split), 2);
@@ -167,7 +167,7 @@ TEST_F(RealMovieLens100kTest, D2lTestSplitHasTheKnownCounts) {
 }
 
 TEST_F(RealMovieLens100kTest, D2lValidationSplitHasTheKnownCounts) {
-  const Split split = MakeSplit(log_, SplitKind::kD2l, HeldOut::kValidation);
+  const Split split = *MakeSplit(log_, SplitKind::kD2l, HeldOut::kValidation);
   EXPECT_THAT(split.train, SizeIs(98114));
   EXPECT_THAT(split.held_out, SizeIs(943));
 }

@@ -20,6 +20,8 @@ MATCHER_P2(UserItem, user, item, "") {
 
 class SplitTest : public testing::Test {
  protected:
+  SplitTest() { log_.has_times = true; }
+
   void Add(uint32_t user, uint32_t item, int64_t time) {
     Event event;
     event.user = user;
@@ -31,11 +33,21 @@ class SplitTest : public testing::Test {
   }
 
   Split Make(SplitKind kind, HeldOut held_out = HeldOut::kTest) const {
-    return MakeSplit(log_, kind, held_out);
+    return *MakeSplit(log_, kind, held_out);
   }
 
   EventLog log_;
 };
+
+TEST_F(SplitTest, D2lRefusesEventsWithoutTimes) {
+  Add(0, 0, 0);
+  Add(0, 1, 0);
+  log_.has_times = false;
+  EXPECT_THAT(MakeSplit(log_, SplitKind::kD2l, HeldOut::kTest),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("name the column of times")));
+  EXPECT_EQ(Make(SplitKind::kNone).train.size(), 2);
+}
 
 TEST_F(SplitTest, NoneTrainsOnEverythingByUserAndTime) {
   Add(1, 0, 30);

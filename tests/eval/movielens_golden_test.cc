@@ -34,7 +34,7 @@ class MovieLensGoldenTest : public testing::Test {
     ReadReport report;
     NEUMF_ASSERT_OK_AND_ASSIGN(const EventLog log,
                                ReadMovieLens100k(*files, folder, {}, &report));
-    const Split split = MakeSplit(log, SplitKind::kD2l, HeldOut::kTest);
+    const Split split = *MakeSplit(log, SplitKind::kD2l, HeldOut::kTest);
     train_ = std::make_unique<Interactions>(log.num_users(), log.num_items(),
                                             split.train);
     held_out_ = split.held_out;

@@ -16,7 +16,7 @@ class PoolSamplerTest : public testing::Test {
  protected:
   PoolSamplerTest()
       : log_(MakeTinyLog(20, 30, 1)),
-        split_(MakeSplit(log_, SplitKind::kD2l, HeldOut::kTest)),
+        split_(*MakeSplit(log_, SplitKind::kD2l, HeldOut::kTest)),
         train_(TrainPart(log_, split_)) {}
 
   // Every item that the sampler may not draw for `user`.

@@ -34,6 +34,7 @@ uint32_t DrawItem(uint32_t user, uint64_t num_items, Random& random) {
 
 EventLog MakeTinyLog(uint64_t num_users, uint64_t num_items, uint64_t seed) {
   EventLog log;
+  log.has_times = true;
   for (uint64_t u = 0; u < num_users; ++u) {
     log.user_ids.push_back(absl::StrCat(100 + u));
   }

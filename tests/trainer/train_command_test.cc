@@ -95,7 +95,7 @@ TEST_F(TrainCommandTest, SeenAndPopularityAreTheTrainRows) {
   NEUMF_ASSERT_OK_AND_ASSIGN(const LoadedCheckpoint checkpoint, TrainAndLoad());
   const EventLog log = MakeTinyLog(60, 80, 1);
   const Interactions train =
-      TrainPart(log, MakeSplit(log, SplitKind::kD2l, HeldOut::kTest));
+      TrainPart(log, *MakeSplit(log, SplitKind::kD2l, HeldOut::kTest));
   ASSERT_EQ(checkpoint.model.user_ids.size(), log.num_users());
   for (uint64_t user = 0; user < log.num_users(); ++user) {
     EXPECT_EQ(checkpoint.model.user_ids.id(user), log.user_ids[user]);

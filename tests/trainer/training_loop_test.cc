@@ -18,7 +18,7 @@ class TrainingLoopTest : public testing::Test {
  protected:
   TrainingLoopTest()
       : log_(MakeTinyLog(60, 80, 1)),
-        split_(MakeSplit(log_, SplitKind::kD2l, HeldOut::kTest)),
+        split_(*MakeSplit(log_, SplitKind::kD2l, HeldOut::kTest)),
         train_(TrainPart(log_, split_)),
         sampler_(*PoolSampler::Create(train_, split_.held_out)) {
     SetTorchThreads(1);
