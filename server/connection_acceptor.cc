@@ -104,6 +104,7 @@ void ConnectionAcceptor::StopAccepting() {
 
 void ConnectionAcceptor::EndConnections(absl::Duration grace) {
   if (!thread_.joinable()) return;
+  EnterStage(Stage::kHangingUp);
   {
     MutexLock lock(&mutex_);
     const auto until =
@@ -129,10 +130,11 @@ void ConnectionAcceptor::Run() {
                                  static_cast<int>(events.size()), -1);
     // Hang-ups first: they free descriptors that accept() may want.
     for (int i = 0; i < count; ++i) {
-      if (events[i].events & ~EPOLLIN) ForgetConnection(events[i].data.fd);
+      if ((events[i].events & ~EPOLLIN) != 0)
+        ForgetConnection(events[i].data.fd);
     }
     for (int i = 0; i < count; ++i) {
-      if (events[i].events & EPOLLIN) HandleEvent(events[i].data.fd);
+      if ((events[i].events & EPOLLIN) != 0) HandleEvent(events[i].data.fd);
     }
   }
 }
@@ -141,9 +143,11 @@ void ConnectionAcceptor::HandleEvent(int fd) {
   if (fd == wake_.get()) {
     uint64_t count = 0;
     // Only to make it quiet again; the stage says what to do.
-    (void)!read(wake_.get(), &count, sizeof(count));
+    [[maybe_unused]] const ssize_t size =
+        read(wake_.get(), &count, sizeof(count));
     if (stage_ != Stage::kAccepting) CloseListeners();
-    if (stage_ == Stage::kCutting) CutConnections();
+    if (stage_ == Stage::kHangingUp) ShutDownConnections(SHUT_WR);
+    if (stage_ == Stage::kCutting) ShutDownConnections(SHUT_RDWR);
     return;
   }
   for (const auto& listener : listeners_) {
@@ -210,8 +214,8 @@ void ConnectionAcceptor::ForgetConnection(int duplicate) {
   ConnectionsChanged();
 }
 
-void ConnectionAcceptor::CutConnections() {
-  for (const auto& entry : connections_) shutdown(entry.first, SHUT_RDWR);
+void ConnectionAcceptor::ShutDownConnections(int how) {
+  for (const auto& entry : connections_) shutdown(entry.first, how);
 }
 
 void ConnectionAcceptor::ConnectionsChanged() {

@@ -13,8 +13,9 @@
 //   ... builder.BuildAndStart() ...
 //   acceptor.Start();
 //   acceptor.StopAccepting();  // before grpc::Server::Shutdown()
-//   ... Shutdown, meanwhile acceptor.EndConnections(grace) ...
-//   // and this dies after the grpc::Server.
+//   ... let calls end ...
+//   acceptor.EndConnections(grace);
+//   ... grpc::Server::Shutdown(), and this dies after the grpc::Server ...
 //
 // A connection that is handed over after Shutdown would hang for as long as the
 // duplicate lives, hence the order. Belongs to one thread.
@@ -58,9 +59,9 @@ class ConnectionAcceptor {
   // Connections that are there are watched until this dies. Idempotent.
   void StopAccepting();
 
-  // Waits until all connections have ended, and cuts those that have not after
-  // `grace`: gRPC's Shutdown would wait for one that never said a word.
-  // REQUIRES: StopAccepting() was called.
+  // Hangs up on all connections: answers that were written still arrive. Those
+  // whose peers do not hang up, too, within `grace` are cut. REQUIRES:
+  // StopAccepting() was called.
   void EndConnections(absl::Duration grace);
 
  private:
@@ -76,7 +77,7 @@ class ConnectionAcceptor {
   void HandOver(Listener* listener, UniqueFd connection);
   void WaitForDescriptors();
   void CloseListeners();
-  void CutConnections();
+  void ShutDownConnections(int how);
   void ForgetConnection(int duplicate);
   void ConnectionsChanged();
 
@@ -89,7 +90,7 @@ class ConnectionAcceptor {
   std::unordered_map<int, Connection>
       connections_;  // by the duplicate's number
 
-  enum class Stage { kAccepting, kWatching, kCutting, kStopped };
+  enum class Stage { kAccepting, kWatching, kHangingUp, kCutting, kStopped };
   void EnterStage(Stage stage);
   std::atomic<Stage> stage_{Stage::kAccepting};
 

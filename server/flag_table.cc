@@ -1,5 +1,6 @@
 #include "server/flag_table.h"
 
+#include <cstddef>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -10,6 +11,7 @@
 namespace neumf {
 namespace {
 
+constexpr absl::string_view kFlagFile = "flagfile";
 constexpr uint64_t kMaxFlagFileBytes = 1 << 20;
 
 }  // namespace
@@ -50,23 +52,30 @@ const FlagTable::Flag* FlagTable::Find(absl::string_view name) const {
 
 absl::Status FlagTable::Parse(absl::Span<const std::string> args,
                               FileSystem& files) {
-  for (size_t i = 0; i < args.size(); ++i) {
-    NEUMF_ASSIGN_OR_RETURN(Argument argument, SplitArgument(args[i]));
+  std::vector<std::string> words(args.begin(), args.end());
+  for (size_t i = 0; i < words.size(); ++i) {
+    NEUMF_ASSIGN_OR_RETURN(Argument argument, SplitArgument(words[i]));
     const Flag* flag = Match(&argument);
-    const bool is_file = argument.name == "flagfile";
+    const bool is_file = argument.name == kFlagFile;
     if (flag == nullptr && !is_file) {
       return absl::InvalidArgumentError(
-          absl::StrCat("unknown flag ", args[i], "; --help lists all"));
+          absl::StrCat("unknown flag ", words[i], "; --help lists all"));
     }
     if (!argument.value.has_value()) {
-      if (++i == args.size()) {
+      if (++i == words.size()) {
         return absl::InvalidArgumentError(
             absl::StrCat("--", argument.name, ": has no value"));
       }
-      argument.value = args[i];
+      argument.value = words[i];
     }
-    NEUMF_RETURN_IF_ERROR(is_file ? ParseFile(*argument.value, files)
-                                  : Set(*flag, *argument.value));
+    if (is_file) {
+      NEUMF_ASSIGN_OR_RETURN(const std::vector<std::string> lines,
+                             ReadFlagFile(*argument.value, files));
+      words.insert(words.begin() + static_cast<ptrdiff_t>(i) + 1, lines.begin(),
+                   lines.end());
+    } else {
+      NEUMF_RETURN_IF_ERROR(Set(*flag, *argument.value));
+    }
   }
   return absl::OkStatus();
 }
@@ -91,21 +100,22 @@ absl::Status FlagTable::Set(const Flag& flag, absl::string_view value) {
   return absl::InvalidArgumentError(absl::StrCat("--", flag.name, ": ", error));
 }
 
-absl::Status FlagTable::ParseFile(absl::string_view path, FileSystem& files) {
+absl::StatusOr<std::vector<std::string>> FlagTable::ReadFlagFile(
+    absl::string_view path, FileSystem& files) {
   const auto text = ReadWholeFile(files, path, kMaxFlagFileBytes);
   if (!text.ok()) return Annotate(text.status(), "--flagfile");
-  std::vector<std::string> args;
+  std::vector<std::string> lines;
   for (absl::string_view line : absl::StrSplit(*text, '\n')) {
     line = absl::StripAsciiWhitespace(line);
     if (line.empty() || line[0] == '#') continue;
     NEUMF_ASSIGN_OR_RETURN(const Argument argument, SplitArgument(line));
-    if (argument.name == "flagfile") {
+    if (argument.name == kFlagFile) {
       return absl::InvalidArgumentError(
           "--flagfile: a flag file cannot name another");
     }
-    args.emplace_back(line);
+    lines.emplace_back(line);
   }
-  return Parse(args, files);
+  return lines;
 }
 
 std::string FlagTable::Help() const {

@@ -95,7 +95,9 @@ class FlagTable {
   // The flag of `argument`; fills in the value where the name alone says it.
   const Flag* Match(Argument* argument) const;
   static absl::Status Set(const Flag& flag, absl::string_view value);
-  absl::Status ParseFile(absl::string_view path, FileSystem& files);
+  // Its lines; none of them may name a file.
+  static absl::StatusOr<std::vector<std::string>> ReadFlagFile(
+      absl::string_view path, FileSystem& files);
 
   std::vector<FlagGroup> groups_;
 };

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
+#include <vector>
 
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/impl/server_builder_option.h"
@@ -19,7 +21,7 @@ constexpr int Millis(int seconds) { return seconds * 1000; }
 // The plugin is there for every server of a process that links it.
 class WithoutReflection : public grpc::ServerBuilderOption {
  public:
-  void UpdateArguments(grpc::ChannelArguments*) override {}
+  void UpdateArguments(grpc::ChannelArguments* /*arguments*/) override {}
   void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>*
                          plugins) override {
     plugins->erase(std::remove_if(plugins->begin(), plugins->end(),

@@ -2,10 +2,6 @@
 
 // How every gRPC server of the daemon is set up, and how one ends.
 
-#include <memory>
-#include <vector>
-
-#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
@@ -16,8 +12,8 @@ namespace neumf {
 // is taken out unless `reflection`.
 void ConfigureServer(bool reflection, grpc::ServerBuilder* builder);
 
-// Shuts `server` down: no new calls, those that run have `grace` to end, then
-// they are cancelled. Returns when all reactors are finished.
+// Shuts `server` down; calls that still run after `grace` are cancelled.
+// Returns when all reactors are finished.
 void ShutDownWithin(absl::Duration grace, grpc::Server* server);
 
 }  // namespace neumf

@@ -22,6 +22,7 @@ constexpr absl::Duration kWatchdogSlack = absl::Seconds(5);
 // What they print about single connections and messages is for their
 // developers, and callers could fill the log with it.
 void QuietLibraries() {
+  // No other thread is there yet: NOLINTNEXTLINE(concurrency-mt-unsafe)
   setenv("GRPC_VERBOSITY", "ERROR", /*overwrite=*/0);
   google::protobuf::SetLogHandler(nullptr);
 }

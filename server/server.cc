@@ -1,7 +1,6 @@
 #include "server/server.h"
 
 #include <algorithm>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -22,9 +21,7 @@ constexpr absl::Duration kHeartbeatLimit = absl::Seconds(5);
 constexpr absl::Duration kHealthInterval = absl::Milliseconds(250);
 // How late a call may end whose caller does not enforce its deadline.
 constexpr absl::Duration kDeadlineInterval = absl::Milliseconds(10);
-// How much later than the registry gRPC gives up on the last calls.
-constexpr absl::Duration kCancelDelay = absl::Milliseconds(200);
-// What connections without calls have to part.
+// What peers have to take their last answers, and to hang up.
 constexpr absl::Duration kGoodbye = absl::Seconds(1);
 constexpr size_t kMostAdminConnections = 16;
 
@@ -137,7 +134,7 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> Server::StartGrpc(
 }
 
 absl::Status Server::ServeCheckpoints() {
-  const absl::Status loaded = watcher_.LoadFirst();
+  absl::Status loaded = watcher_.LoadFirst();
   if (!loaded.ok() && !options_.wait_for_checkpoint) return loaded;
   UpdateHealth();
   watcher_.Start();
@@ -168,7 +165,9 @@ void Server::UpdateHealth() {
 void Server::Drain() {
   if (health_updates_ == nullptr) return;  // never began, or done already
   leaving_ = true;
-  LogEvent("drain_started");
+  const absl::Duration begin = clock_->MonotonicNow();
+  LogEvent("drain_started")
+      .With("timeout", absl::FormatDuration(options_.drain_timeout));
   UpdateHealth();
   absl::SleepFor(options_.drain_delay);
   acceptor_->StopAccepting();
@@ -181,29 +180,28 @@ void Server::Drain() {
   admin_server_.reset();
   acceptor_.reset();
   metrics_.reset();
-  LogEvent("drained");
+  LogEvent("drained").WithNumber(
+      "seconds", absl::ToDoubleSeconds(clock_->MonotonicNow() - begin));
 }
 
-// gRPC waits for every reactor, however long that takes; so those that are left
-// at the deadline are finished here.
+// gRPC's own Shutdown() comes last, when there is nothing left for it: it
+// answers calls that arrive meanwhile with CANCELLED, which no client tries
+// again, and waits for every reactor, however long that takes.
 void Server::DrainCalls() {
   calls_.StartDraining();
   data_health_.EndWatches();
   admin_health_.EndWatches();
-  const absl::Duration deadline =
-      clock_->MonotonicNow() + options_.drain_timeout;
-  std::vector<std::thread> shutdowns;
-  for (grpc::Server* server : {data_server_.get(), admin_server_.get()}) {
-    shutdowns.emplace_back([this, server] {
-      ShutDownWithin(options_.drain_timeout + kCancelDelay, server);
-    });
-  }
-  if (!calls_.WaitUntilEmpty(*clock_, deadline)) {
+  const auto finished_within = [this](absl::Duration time) {
+    return calls_.WaitUntilEmpty(*clock_, clock_->MonotonicNow() + time);
+  };
+  if (!finished_within(options_.drain_timeout)) {
     calls_.FinishAll(Unavailable("DRAINING", "the server is shutting down",
                                  absl::Milliseconds(50)));
+    finished_within(kGoodbye);
   }
   acceptor_->EndConnections(kGoodbye);
-  for (std::thread& shutdown : shutdowns) shutdown.join();
+  ShutDownWithin(kGoodbye, data_server_.get());
+  ShutDownWithin(kGoodbye, admin_server_.get());
 }
 
 }  // namespace neumf

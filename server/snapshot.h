@@ -4,8 +4,8 @@
 //
 // Its parts are shared separately, so that a new version can reuse those that
 // did not change. A snapshot and its parts are immutable and may be read by any
-// number of threads. One answer uses one snapshot, from the lookup of the user's
-// row to the names of the items: rows mean nothing in another.
+// number of threads. One answer uses one snapshot, from the lookup of the
+// user's row to the names of the items: rows mean nothing in another.
 
 #include <cstdint>
 #include <memory>

@@ -1,7 +1,7 @@
 #include "server/stop_signal.h"
 
 #include <poll.h>
-#include <signal.h>
+#include <signal.h>  // NOLINT: csignal has no signal sets
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>

@@ -3,8 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
-#include <vector>
+#include <thread>
+#include <utility>
 
 #include "grpcpp/generic/generic_stub.h"
 #include "tests/server/running_server.h"
@@ -102,6 +104,32 @@ TEST(HealthRpcTest, WatchTellsOfTheFirstModelAndOfTheDrain) {
   EXPECT_EQ(watch.Next(), HealthCheckResponse::NOT_SERVING);
   EXPECT_EQ(watch.Next(), -1);
   EXPECT_EQ(watch.Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+// Takes the five seconds after which a silent scorer counts as stuck.
+TEST(HealthRpcTest, IsNotServingWhileTheScorerHangs) {
+  RunningServer server;
+  server.options.wait_for_checkpoint = true;
+  server.Start();
+  TestSnapshot hanging = MakeTestSnapshot(1);
+  const auto scorer = hanging.scorer;
+  scorer->Block();
+  server.server().snapshots().Swap(std::move(hanging.snapshot));
+  std::thread caller([&] {
+    v1::RecommendRequest request;
+    request.set_user_id("u0");
+    v1::RecommendResponse response;
+    EXPECT_TRUE(server.recommendations()
+                    ->Recommend(PatientContext().get(), request, &response)
+                    .ok());
+  });
+  scorer->WaitUntilHeld();
+  Watch watch(server.health(), kDataService);
+  EXPECT_EQ(watch.Next(), HealthCheckResponse::SERVING);
+  EXPECT_EQ(watch.Next(), HealthCheckResponse::NOT_SERVING);
+  scorer->Unblock();
+  EXPECT_EQ(watch.Next(), HealthCheckResponse::SERVING);
+  caller.join();
 }
 
 TEST(HealthRpcTest, WatchOfAnUnknownServiceStaysOpen) {
