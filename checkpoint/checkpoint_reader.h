@@ -2,10 +2,12 @@
 
 // Opens a checkpoint file and reads it once, believing nothing that it says.
 //
-//   NEUMF_ASSIGN_OR_RETURN(auto reader, CheckpointReader::Open(files, path,
-//   {})); const CheckpointInfo& info = reader->info();      // sizes, before
-//   any data NEUMF_ASSIGN_OR_RETURN(auto builder, MakeScorerBuilder(...,
-//   info.shape, ... NEUMF_ASSIGN_OR_RETURN(ServingModel model,
+//   NEUMF_ASSIGN_OR_RETURN(auto reader,
+//                          CheckpointReader::Open(files, path, {}));
+//   const ModelShape& shape = reader->info().shape;  // before any data is read
+//   NEUMF_ASSIGN_OR_RETURN(
+//       auto builder, MakeScorerBuilder(backend, shape, reader->network(), {}));
+//   NEUMF_ASSIGN_OR_RETURN(ServingModel model,
 //                          reader->Read([&](const ItemRows& rows) {
 //                            return builder->Add(rows);
 //                          }));

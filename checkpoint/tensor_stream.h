@@ -5,8 +5,7 @@
 //
 //   TensorStream stream(file, header, tensor, &digest, block_bytes);
 //   NEUMF_RETURN_IF_ERROR(stream.Read(AsBytes(absl::MakeSpan(values))));
-//   NEUMF_RETURN_IF_ERROR(stream.Finish());   // now `values` is what was
-//   hashed
+//   NEUMF_RETURN_IF_ERROR(stream.Finish());  // now `values` is what was hashed
 //
 // Errors are DATA_LOSS or the file's own and do not name the tensor; the caller
 // does.

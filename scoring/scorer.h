@@ -4,9 +4,8 @@
 // the answers, and returns the best K of each user: ONE operation, so that no
 // backend ever writes a score matrix.
 //
-//   NEUMF_ASSIGN_OR_RETURN(auto builder,
-//                          MakeScorerBuilder(Backend::kCpu, shape, network,
-//                          {}));
+//   NEUMF_ASSIGN_OR_RETURN(
+//       auto builder, MakeScorerBuilder(Backend::kCpu, shape, network, {}));
 //   NEUMF_RETURN_IF_ERROR(StreamItemTables(items, [&](const ItemRows& rows) {
 //     return builder->Add(rows);
 //   }));

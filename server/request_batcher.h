@@ -11,14 +11,12 @@
 //
 // CONTRACT
 // 1. Every call that Submit() took is answered by its `done`, unless somebody
-// else
-//    claimed it: exactly one of the two.
+//    else claimed it: exactly one of the two.
 // 2. Order is first come, first served; so the versions that one caller sees
 //    never go back.
 // 3. `done` runs on the batcher's thread and must not block.
 // 4. It observes the stages queue, gather and score, and counts what it
-// refuses,
-//    and what expired or was cancelled in its hands.
+//    refuses, and what expired or was cancelled in its hands.
 //
 // Any thread may call any method.
 
