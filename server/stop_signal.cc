@@ -1,12 +1,12 @@
 #include "server/stop_signal.h"
 
 #include <poll.h>
-#include <signal.h>  // NOLINT: csignal has no signal sets
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <cstdint>
 
 #include "base/logging.h"

@@ -16,13 +16,11 @@
 namespace neumf {
 namespace {
 
-using testing::SizeIs;
-
 TEST(DefaultMaxConnectionsTest, LeavesDescriptorsForTheRest) {
-  EXPECT_EQ(DefaultMaxConnections(64), 16u);
-  EXPECT_EQ(DefaultMaxConnections(1024), 384u);
-  EXPECT_EQ(DefaultMaxConnections(1 << 20), 4096u);
-  EXPECT_EQ(DefaultMaxConnections(0), 1u);
+  EXPECT_EQ(DefaultMaxConnections(64), 16U);
+  EXPECT_EQ(DefaultMaxConnections(1024), 384U);
+  EXPECT_EQ(DefaultMaxConnections(1 << 20), 4096U);
+  EXPECT_EQ(DefaultMaxConnections(0), 1U);
 }
 
 // A server that takes two connections, on a unix socket.

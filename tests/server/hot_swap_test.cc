@@ -99,6 +99,7 @@ class HotSwapTest : public testing::Test {
 
 TEST_F(HotSwapTest, EveryAnswerIsThatOfTheVersionItNames) {
   std::vector<std::thread> callers;
+  callers.reserve(kNumCallers);
   for (int i = 0; i < kNumCallers; ++i) {
     callers.emplace_back([this] { CallUntilTheEnd(); });
   }

@@ -96,6 +96,7 @@ TEST_F(InterruptedCallsTest, ClientsThatLeaveAtAnyTimeLeaveNothingBehind) {
   StartAndHold();
   scorer_->Unblock();
   std::vector<std::thread> callers;
+  callers.reserve(kCallers);
   for (int caller = 0; caller < kCallers; ++caller) {
     callers.emplace_back([this, caller] {
       for (int i = 0; i < kCalls; ++i) {

@@ -88,7 +88,7 @@ TEST_F(UnixSocketTest, IsForOwnerAndGroup) {
                              ListenSocket::Open(address_));
   struct stat info = {};
   ASSERT_EQ(stat(path_.c_str(), &info), 0);
-  EXPECT_EQ(info.st_mode & 07777, 0660u);
+  EXPECT_EQ(info.st_mode & 07777, 0660U);
 }
 
 TEST_F(UnixSocketTest, IsRefusedWhileSomebodyListens) {

@@ -19,9 +19,7 @@ namespace neumf {
 namespace {
 
 using testing::Contains;
-using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::IsEmpty;
 using testing::Not;
 using testing::SizeIs;
 
@@ -278,14 +276,20 @@ TEST_F(RecommendRpcTest, TheLargestBatchOfTheDefaultKIsAnswered) {
   }
 }
 
-TEST_F(RecommendRpcTest, RefusesBatchesWhoseAnswerCouldBeTooLarge) {
+TEST(RecommendRpcLargeAnswerTest, RefusesBatchesWhoseAnswerCouldBeTooLarge) {
+  RunningServer server;
+  TinyModelOptions large;
+  large.num_items = 1000;
+  server.Publish(MakeTinyModel(large));
+  server.Start();
   v1::BatchRecommendRequest batch;
   for (int i = 0; i < 1000; ++i) {
     batch.add_requests()->set_user_id("u0");
-    batch.mutable_requests(i)->set_k(100);
+    batch.mutable_requests(i)->set_k(1000);
   }
   v1::BatchRecommendResponse response;
-  const grpc::Status status = RecommendBatch(batch, &response);
+  const grpc::Status status = server.recommendations()->BatchRecommend(
+      PatientContext().get(), batch, &response);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_THAT(status.error_message(), HasSubstr("4 MiB"));
 }

@@ -76,6 +76,7 @@ class RollingRestartTest : public testing::Test {
 
 TEST_F(RollingRestartTest, NoCallFails) {
   std::vector<std::thread> callers;
+  callers.reserve(kNumCallers);
   for (int i = 0; i < kNumCallers; ++i) {
     callers.emplace_back([this] { CallUntilStopped(); });
   }

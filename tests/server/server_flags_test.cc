@@ -19,7 +19,7 @@ using testing::Not;
 
 class ServerFlagsTest : public testing::Test {
  protected:
-  absl::StatusOr<Command> Parse(std::vector<std::string> args) {
+  absl::StatusOr<Command> Parse(const std::vector<std::string>& args) {
     return ParseCommand(args, *files_);
   }
   // With the flag that is required.
@@ -43,7 +43,7 @@ TEST_F(ServerFlagsTest, DefaultsAreThoseOfTheOptions) {
   EXPECT_EQ(command.options.checkpoint_dir, "/d");
   EXPECT_EQ(command.options.listen, "127.0.0.1:50051");
   EXPECT_EQ(command.options.limits.max_k, 1000);
-  EXPECT_GE(command.options.loader.scorer.num_threads, 1u);
+  EXPECT_GE(command.options.loader.scorer.num_threads, 1U);
   EXPECT_EQ(command.text, "");
 }
 
@@ -59,7 +59,7 @@ TEST_F(ServerFlagsTest, TakesAllForms) {
   EXPECT_FALSE(command.options.reflection);
   EXPECT_TRUE(command.options.wait_for_checkpoint);
   EXPECT_TRUE(command.options.allow_insecure_listen);
-  EXPECT_EQ(command.options.loader.scorer.num_threads, 3u);
+  EXPECT_EQ(command.options.loader.scorer.num_threads, 3U);
   EXPECT_EQ(command.options.batcher.max_queue_delay, absl::Microseconds(1500));
 }
 
