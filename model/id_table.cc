@@ -1,5 +1,6 @@
 #include "model/id_table.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <utility>
@@ -64,7 +65,7 @@ absl::StatusOr<IdTable> IdTable::FromIds(absl::Span<const std::string> ids) {
   return Create(std::move(offsets), std::move(bytes));
 }
 
-absl::Status IdTable::CheckIds() const {
+absl::Status IdTable::CheckIds() {
   for (uint64_t row = 0; row < size(); ++row) {
     const absl::string_view text = id(row);
     if (text.empty()) return RefuseRow(row, "the id is empty");
@@ -74,6 +75,7 @@ absl::Status IdTable::CheckIds() const {
                             " bytes, more than the ", kMaxIdBytes, " allowed"));
     }
     if (!IsValidUtf8(text)) return RefuseRow(row, "the id is not UTF-8");
+    longest_id_bytes_ = std::max(longest_id_bytes_, text.size());
   }
   return absl::OkStatus();
 }

@@ -40,6 +40,9 @@ class IdTable {
                                             offsets_[row + 1] - offsets_[row]);
   }
 
+  // Bytes of the longest id; 0 without ids.
+  size_t longest_id_bytes() const { return longest_id_bytes_; }
+
   std::optional<uint32_t> Find(absl::string_view id) const;
 
   absl::Span<const uint64_t> offsets() const { return offsets_; }  // [n + 1]
@@ -47,11 +50,12 @@ class IdTable {
   uint64_t resident_bytes() const;
 
  private:
-  absl::Status CheckIds() const;
+  absl::Status CheckIds();
   absl::Status BuildIndex();
 
   std::vector<uint64_t> offsets_;
   std::string bytes_;
+  size_t longest_id_bytes_ = 0;
   // Open addressing with linear probing; a slot holds row + 1, 0 when free. The
   // size is a power of two, at least twice the number of ids.
   std::vector<uint32_t> slots_;

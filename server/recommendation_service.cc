@@ -1,11 +1,11 @@
 #include "server/recommendation_service.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "model/id_table.h"
 #include "server/errors.h"
 
 namespace neumf {
@@ -14,10 +14,11 @@ namespace {
 constexpr absl::Duration kRetryWhileDraining = absl::Milliseconds(50);
 constexpr absl::Duration kRetryWithoutModel = absl::Seconds(1);
 
-// Upper bounds of what takes place on the wire: an item, and a result beside
-// its items, which may be an error with all of its details.
-constexpr int64_t kItemBytes = IdTable::kMaxIdBytes + 12;
-constexpr int64_t kResultBytes = 1280;
+// Upper bounds of bytes on the wire: an item beside its id, an answer beside its
+// items, and an error with all of its details.
+constexpr int64_t kItemBytes = 12;
+constexpr int64_t kResponseBytes = 64;
+constexpr int64_t kErrorBytes = 1280;
 
 }  // namespace
 
@@ -85,8 +86,8 @@ absl::Status RecommendationService::Admit(const grpc::ByteBuffer& bytes,
   v1::BatchRecommendRequest batch;
   NEUMF_RETURN_IF_ERROR(ParseBuffer(bytes, &batch));
   NEUMF_RETURN_IF_ERROR(CheckBatch(batch, limits_));
-  NEUMF_RETURN_IF_ERROR(CheckAnswerSize(batch));
   NEUMF_RETURN_IF_ERROR(PinSnapshot(call));
+  NEUMF_RETURN_IF_ERROR(CheckAnswerSize(batch, call->snapshot()));
   for (int i = 0; i < batch.requests_size(); ++i) {
     const v1::RecommendRequest& request = batch.requests(i);
     const absl::Status checked =
@@ -119,13 +120,17 @@ absl::StatusOr<ResolvedQuery> RecommendationService::ResolveIn(
 }
 
 absl::Status RecommendationService::CheckAnswerSize(
-    const v1::BatchRecommendRequest& batch) const {
+    const v1::BatchRecommendRequest& batch, const Snapshot& snapshot) const {
+  const auto item_bytes =
+      kItemBytes + static_cast<int64_t>(snapshot.item_ids->longest_id_bytes());
+  const auto num_items = static_cast<int64_t>(snapshot.shape().num_items);
   int64_t bytes = 0;
   for (const v1::RecommendRequest& request : batch.requests()) {
     // One that is out of its range fails alone, and early.
     const bool in_range = request.k() > 0 && request.k() <= limits_.max_k;
     const int64_t k = in_range ? request.k() : limits_.default_k;
-    bytes += kResultBytes + k * kItemBytes;
+    const int64_t most_items = std::min(k, num_items);
+    bytes += std::max(kErrorBytes, kResponseBytes + most_items * item_bytes);
   }
   if (bytes <= kMaxAnswerBytes) return absl::OkStatus();
   return InvalidRequest(

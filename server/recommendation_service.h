@@ -54,7 +54,8 @@ class RecommendationService
   absl::Status PinSnapshot(ScoringCall* call) const;
   absl::StatusOr<ResolvedQuery> ResolveIn(const v1::RecommendRequest& request,
                                           const Snapshot& snapshot) const;
-  absl::Status CheckAnswerSize(const v1::BatchRecommendRequest& batch) const;
+  absl::Status CheckAnswerSize(const v1::BatchRecommendRequest& batch,
+                               const Snapshot& snapshot) const;
 
   template <typename Call>
   grpc::ServerUnaryReactor* Handle(RpcMethod method,

@@ -77,6 +77,12 @@ TEST(IdTableTest, TakesIdsOfTheLargestSizeOnly) {
                        AllOf(HasSubstr("row 1"), HasSubstr("257 bytes"))));
 }
 
+TEST(IdTableTest, KnowsItsLongestId) {
+  EXPECT_EQ(IdTable().longest_id_bytes(), 0);
+  NEUMF_ASSERT_OK_AND_ASSIGN(const IdTable table, Table({"a", "four", "bb"}));
+  EXPECT_EQ(table.longest_id_bytes(), 4);
+}
+
 TEST(IdTableTest, RefusesEmptyIds) {
   EXPECT_THAT(Table({"a", "", "b"}), Refused("row 1: the id is empty"));
 }
