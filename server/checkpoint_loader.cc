@@ -16,8 +16,8 @@
 #include "absl/types/span.h"
 #include "base/status_macros.h"
 #include "base/thread_pool.h"
+#include "eval/probe_check.h"
 #include "server/admission.h"
-#include "server/probe_check.h"
 
 namespace neumf {
 namespace {
@@ -48,6 +48,16 @@ void Refuse(ReloadResult result, absl::string_view reason,
 
 void Refuse(const absl::Status& status, LoadOutcome* outcome) {
   Refuse(ResultOf(status), status.message(), outcome);
+}
+
+// A loaded checkpoint takes about as much memory as its file has bytes; the one
+// that is served stays meanwhile.
+absl::Status CheckMemory(const CheckpointFile& file, uint64_t needed,
+                         uint64_t available) {
+  if (needed <= available) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat(file.path, ": needs ", needed, " bytes of memory, only ",
+                   available, " are available"));
 }
 
 // Values in a row of `table`.
@@ -141,6 +151,11 @@ absl::StatusOr<ServingModel> ReadAtLowPriority(CheckpointReader& reader,
   return std::async(std::launch::async, read).get();
 }
 
+ProbedModel PartsOf(const Snapshot& snapshot) {
+  return {*snapshot.scorer, *snapshot.users, *snapshot.user_ids,
+          *snapshot.item_ids, *snapshot.seen};
+}
+
 // A first batch on the loader's time: it touches the tables and makes whatever
 // the backend makes when it is first used.
 absl::Status WarmUp(const Snapshot& snapshot) {
@@ -192,9 +207,14 @@ void CheckpointLoader::LoadInto(const CheckpointFile& file,
   outcome->digest = info.digest;
   outcome->file = info.file;
 
+  const absl::Status fits = CheckMemory(file, info.file.size_bytes,
+                                        options_.available_memory_bytes());
+  if (!fits.ok()) return Refuse(fits, outcome);
+
   auto snapshot = BuildSnapshot(file.version, **reader);
   if (!snapshot.ok()) return Refuse(snapshot.status(), outcome);
-  const absl::Status probed = CheckProbes(info.manifest.probes, **snapshot);
+  const absl::Status probed =
+      CheckProbes(info.manifest.probes, PartsOf(**snapshot));
   if (absl::IsFailedPrecondition(probed)) {
     return Refuse(ReloadResult::kProbeFailed, probed.message(), outcome);
   }

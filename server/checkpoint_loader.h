@@ -3,15 +3,19 @@
 // Makes a snapshot of a checkpoint file: read, verify, pack, probe, warm up.
 //
 // It is the fence for what is thrown meanwhile: memory that cannot be had is a
-// refused checkpoint, never the end of the daemon. Reading and packing, which
+// refused checkpoint, never the end of the daemon. Since Linux promises memory
+// that it does not have, and kills whoever uses it, a file larger than what is
+// available is refused before its data is read. Reading and packing, which
 // take nearly all of the time, are done by a thread of low priority, so that
 // requests come first. A loader may be used by several threads.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "base/available_memory.h"
 #include "base/file_system.h"
 #include "checkpoint/checkpoint_directory.h"
 #include "checkpoint/checkpoint_reader.h"
@@ -35,6 +39,12 @@ class CheckpointLoader {
   struct Options {
     Backend backend = Backend::kCpu;
     ScorerOptions scorer;
+    // How much memory a checkpoint may take, asked before each load: a file with
+    // more bytes is refused before its data is read. Default: what the machine
+    // and the limits of the process leave.
+    std::function<uint64_t()> available_memory_bytes = [] {
+      return AvailableMemoryBytes();
+    };
   };
 
   // `files` and `metrics` must outlive this.

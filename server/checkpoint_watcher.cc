@@ -192,7 +192,9 @@ void CheckpointWatcher::Remember(const CheckpointFile& file,
   refusal.result = outcome.result;
   refusal.reason = outcome.reason;
   refusal.retry_at = absl::InfiniteDuration();
-  if (outcome.result != ReloadResult::kIoError) return;
+  const bool passes = outcome.result == ReloadResult::kIoError ||
+                      outcome.result == ReloadResult::kNoMemory;
+  if (!passes) return;
   refusal.backoff =
       std::clamp(refusal.backoff * 2, kFirstBackoff, kLongestBackoff);
   refusal.retry_at = parts_.clock->MonotonicNow() + refusal.backoff;

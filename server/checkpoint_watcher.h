@@ -12,8 +12,8 @@
 // time), and is logged, counted and recorded once for each content. Since some
 // tools copy a file into place under its final name, a file that changes in
 // place is tried again when it was the same in two polls, so that a long copy
-// is not read over and over. I/O errors are tried again with a back-off from 1
-// s to 60 s.
+// is not read over and over. I/O errors and lack of memory, which pass, are
+// tried again with a back-off from 1 s to 60 s.
 //
 //   CheckpointWatcher watcher(...);
 //   absl::Status status = watcher.LoadFirst();    // blocks; the daemon's start
@@ -83,7 +83,7 @@ class CheckpointWatcher {
     FileInfo last_look;  // the file in the last poll
     ReloadResult result = ReloadResult::kCorrupt;
     std::string reason;
-    // For I/O errors: monotonic time of the next try, and the wait before it.
+    // For what passes: monotonic time of the next try, and the wait before it.
     absl::Duration retry_at = absl::InfiniteDuration();
     absl::Duration backoff = absl::ZeroDuration();
   };
@@ -91,7 +91,7 @@ class CheckpointWatcher {
   enum class Attempt {
     kNone,   // nothing new about the file
     kFirst,  // of this content
-    kAgain,  // of a content that could not be read
+    kAgain,  // of a content that could not be loaded
   };
 
   void Run();

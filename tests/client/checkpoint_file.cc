@@ -9,44 +9,13 @@
 #include "base/logging.h"
 #include "checkpoint/checkpoint_writer.h"
 #include "checkpoint/manifest.h"
-#include "scoring/scorer.h"
+#include "tests/support/probes.h"
 
 namespace neumf {
 namespace {
 
-constexpr uint32_t kNumProbes = 3;
+constexpr const char* kProbedUsers[] = {"u0", "u1", "u2"};
 constexpr uint32_t kNumProbeItems = 10;
-
-std::unique_ptr<Scorer> MakeReferenceScorer(const TinyModel& tiny) {
-  auto builder = MakeScorerBuilder(Backend::kReference, tiny.model.shape,
-                                   tiny.model.network, {});
-  NEUMF_CHECK(builder.ok());
-  NEUMF_CHECK(StreamItemTables(tiny.items, [&](const ItemRows& rows) {
-                return (*builder)->Add(rows);
-              }).ok());
-  auto scorer = (*builder)->Build();
-  NEUMF_CHECK(scorer.ok());
-  return *std::move(scorer);
-}
-
-Probe MakeProbe(const TinyModel& tiny, const Scorer& scorer, uint32_t user) {
-  RankQuery query;
-  query.user_gmf = tiny.model.users.gmf.row(user).data();
-  query.user_tower = tiny.model.users.tower.row(user).data();
-  query.seen = tiny.model.seen.row(user);
-  query.k = kNumProbeItems;
-  Ranking ranking;
-  NEUMF_CHECK(
-      scorer.Rank(absl::MakeConstSpan(&query, 1), absl::MakeSpan(&ranking, 1))
-          .ok());
-  Probe probe;
-  probe.user_id = std::string(tiny.model.user_ids.id(user));
-  for (const ScoredRow& item : ranking.items) {
-    probe.items.push_back(
-        {std::string(tiny.model.item_ids.id(item.row)), item.score});
-  }
-  return probe;
-}
 
 Manifest MakeManifest(const TinyModel& tiny) {
   Manifest manifest;
@@ -55,8 +24,9 @@ Manifest MakeManifest(const TinyModel& tiny) {
   manifest.training = {{"recipe", "tiny"}};
   manifest.metrics = {{"hit@50", 0.5}};
   const std::unique_ptr<Scorer> scorer = MakeReferenceScorer(tiny);
-  for (uint32_t user = 0; user < kNumProbes; ++user) {
-    manifest.probes.push_back(MakeProbe(tiny, *scorer, user));
+  const ProbedModel model = MakeProbedModel(tiny, *scorer);
+  for (const char* const user : kProbedUsers) {
+    manifest.probes.push_back(MakeProbe(model, user, kNumProbeItems));
   }
   return manifest;
 }

@@ -11,11 +11,11 @@
 #include <utility>
 #include <vector>
 
-#include "server/admission.h"
-#include "server/probe_check.h"
+#include "absl/strings/str_cat.h"
 #include "tests/server/metric_reader.h"
 #include "tests/server/test_checkpoint.h"
 #include "tests/support/faulty_file_system.h"
+#include "tests/support/probes.h"
 #include "tests/support/status_matchers.h"
 
 namespace neumf {
@@ -38,21 +38,19 @@ struct TestFailure : std::runtime_error {
   TestFailure() : std::runtime_error("something else") {}
 };
 
-// The answer that a snapshot gives, as an exporter writes it down.
-Probe ProbeOf(const Snapshot& snapshot, const std::string& user_id, size_t k) {
-  ResolvedQuery query;
-  query.k = static_cast<uint32_t>(k);
-  query.user_row = *snapshot.user_ids->Find(user_id);
-  const std::vector<RankQuery> queries = {MakeRankQuery(query, snapshot)};
-  std::vector<Ranking> rankings(1);
-  EXPECT_TRUE(snapshot.scorer->Rank(queries, absl::MakeSpan(rankings)).ok());
-  Probe probe;
-  probe.user_id = user_id;
-  for (const ScoredRow& item : rankings[0].items) {
-    probe.items.push_back(
-        {std::string(snapshot.item_ids->id(item.row)), item.score});
+// What the reference answers to every user of the model that CheckpointFolder
+// publishes under `version`.
+std::vector<Probe> ProbesOf(uint64_t version) {
+  TinyModelOptions options;
+  options.seed = version;
+  const TinyModel tiny = MakeTinyModel(options);
+  const std::unique_ptr<Scorer> scorer = MakeReferenceScorer(tiny);
+  std::vector<Probe> probes;
+  for (uint64_t row = 0; row < options.num_users; ++row) {
+    probes.push_back(MakeProbe(MakeProbedModel(tiny, *scorer),
+                               tiny.model.user_ids.id(row), 20));
   }
-  return probe;
+  return probes;
 }
 
 class CheckpointLoaderTest : public testing::Test {
@@ -108,14 +106,17 @@ TEST_F(CheckpointLoaderTest, MakesASnapshotOfAValidCheckpoint) {
 }
 
 TEST_F(CheckpointLoaderTest, AnswersLikeTheReference) {
-  folder_.Publish(1);
-  const std::unique_ptr<Snapshot> served = LoadOk(1);
-  options_.backend = Backend::kReference;
-  const std::unique_ptr<Snapshot> reference = LoadOk(1);
-  for (uint64_t row = 0; row < served->user_ids->size(); ++row) {
-    const std::string user(served->user_ids->id(row));
-    NEUMF_EXPECT_OK(CheckProbes({ProbeOf(*reference, user, 20)}, *served));
-  }
+  Manifest manifest;
+  manifest.probes = ProbesOf(1);
+  folder_.Publish(1, manifest);
+  LoadOk(1);
+}
+
+TEST_F(CheckpointLoaderTest, RefusesACheckpointThatMissesAProbe) {
+  Manifest manifest;
+  manifest.probes = ProbesOf(1);
+  folder_.Publish(2, manifest);
+  ExpectRefused(Load(2), ReloadResult::kProbeFailed, "probe of user \"u0\"");
 }
 
 TEST_F(CheckpointLoaderTest, DamagedBytesAreCorrupt) {
@@ -159,6 +160,22 @@ TEST_F(CheckpointLoaderTest, MemoryThatCannotBeHadIsARefusedCheckpoint) {
   ExpectRefused(Load(1), ReloadResult::kNoMemory, "no memory");
 }
 
+TEST_F(CheckpointLoaderTest, AFileLargerThanMemoryIsRefusedBeforeItIsRead) {
+  folder_.Publish(1);
+  const uint64_t bytes = folder_.Bytes(1).size();
+  folder_.FlipLastByte(1);  // reading it would find that first
+  options_.available_memory_bytes = [&] { return bytes - 1; };
+  ExpectRefused(Load(1), ReloadResult::kNoMemory,
+                absl::StrCat("needs ", bytes, " bytes of memory, only ",
+                             bytes - 1, " are available"));
+}
+
+TEST_F(CheckpointLoaderTest, AFileThatJustFitsIntoMemoryIsLoaded) {
+  folder_.Publish(1);
+  options_.available_memory_bytes = [&] { return folder_.Bytes(1).size(); };
+  LoadOk(1);
+}
+
 TEST_F(CheckpointLoaderTest, OtherExceptionsEndInARefusalToo) {
   folder_.Publish(1);
   ThrowingFileSystem<TestFailure> files(posix_.get());
@@ -181,97 +198,6 @@ TEST_F(CheckpointLoaderTest, TheScorersThreadsKeepTheirPriority) {
     const auto id = static_cast<id_t>(std::stoul(task.path().filename()));
     EXPECT_EQ(getpriority(PRIO_PROCESS, id), getpriority(PRIO_PROCESS, 0));
   }
-}
-
-class ProbeCheckTest : public CheckpointLoaderTest {
- protected:
-  void SetUp() override {
-    folder_.Publish(1);
-    snapshot_ = LoadOk(1);
-    probe_ = ProbeOf(*snapshot_, "u3", 8);
-  }
-  absl::Status Check() { return CheckProbes({probe_}, *snapshot_); }
-  void ExpectMiss(const std::string& reason) {
-    EXPECT_THAT(Check(), StatusIs(absl::StatusCode::kFailedPrecondition,
-                                  HasSubstr(reason)));
-  }
-
-  std::unique_ptr<Snapshot> snapshot_;
-  Probe probe_;
-};
-
-TEST_F(ProbeCheckTest, AcceptsItsOwnAnswers) { NEUMF_EXPECT_OK(Check()); }
-
-TEST_F(ProbeCheckTest, AcceptsScoresThatDifferByRounding) {
-  for (Probe::Item& item : probe_.items) item.score *= 1 + 1e-5;
-  NEUMF_EXPECT_OK(Check());
-}
-
-TEST_F(ProbeCheckTest, AcceptsASwapOfEqualScores) {
-  probe_.items[1].score = probe_.items[0].score * (1 - 1e-6);
-  probe_.items[0].score = probe_.items[1].score;
-  // Only if our own scores are that close, too: these are not.
-  ExpectMiss("score");
-  SetUp();
-  auto table = std::make_shared<UserTables>();
-  table->gmf = AlignedMatrix(7, 4);
-  table->tower = AlignedMatrix(7, 8);
-  snapshot_->users = table;  // zeros: the dot products vanish, ties are likely
-  probe_ = ProbeOf(*snapshot_, "u3", 8);
-  NEUMF_EXPECT_OK(Check());
-}
-
-TEST_F(ProbeCheckTest, RefusesOtherScores) {
-  probe_.items[4].score *= 1.01;
-  ExpectMiss("u3");
-}
-
-TEST_F(ProbeCheckTest, RefusesAnotherOrder) {
-  std::swap(probe_.items[0], probe_.items[7]);
-  ExpectMiss(probe_.items[0].item_id);
-}
-
-TEST_F(ProbeCheckTest, RefusesAListThatLeavesOutABetterItem) {
-  probe_.items.erase(probe_.items.begin());
-  ExpectMiss("not at place 1");
-}
-
-TEST_F(ProbeCheckTest, RefusesUnknownUsersAndItems) {
-  probe_.items[2].item_id = "nothing";
-  ExpectMiss("\"nothing\" is not in the catalog");
-  probe_.user_id = "nobody";
-  ExpectMiss("there is no such user");
-}
-
-TEST_F(ProbeCheckTest, RefusesSeenItems) {
-  const uint32_t seen =
-      snapshot_->seen->row(*snapshot_->user_ids->Find("u3"))[0];
-  probe_.items[2].item_id = std::string(snapshot_->item_ids->id(seen));
-  ExpectMiss("is not eligible");
-}
-
-TEST_F(ProbeCheckTest, RefusesAnItemThatIsThereTwice) {
-  probe_.items[1] = probe_.items[0];
-  ExpectMiss("twice");
-}
-
-TEST_F(ProbeCheckTest, RefusesRowsThatLieAboutNames) {
-  std::vector<std::string> names;
-  for (uint64_t row = 0; row < snapshot_->item_ids->size(); ++row) {
-    names.emplace_back(snapshot_->item_ids->id(row));
-  }
-  std::rotate(names.begin(), names.begin() + 1, names.end());
-  snapshot_->item_ids = std::make_shared<IdTable>(*IdTable::FromIds(names));
-  ExpectMiss("u3");
-}
-
-TEST_F(ProbeCheckTest, TheLoaderRefusesACheckpointThatMissesAProbe) {
-  Manifest manifest;
-  manifest.probes = {probe_};
-  folder_.Publish(1, manifest);
-  LoadOk(1);
-  folder_.Publish(2, manifest);  // the probes of another model
-  ExpectRefused(Load(2), ReloadResult::kProbeFailed, "u3");
 }
 
 }  // namespace

@@ -228,6 +228,17 @@ TEST_F(CheckpointWatcherTest, IoErrorsAreTriedAgainWithABackOff) {
   EXPECT_EQ(Served(), 1U);
 }
 
+TEST_F(CheckpointWatcherTest, LackOfMemoryIsTriedAgain) {
+  folder_.Publish(1);
+  files_.FailCall(4, absl::ResourceExhaustedError("no memory"));
+  Poll();
+  EXPECT_EQ(Served(), 0U);
+  EXPECT_EQ(Reloads("no_memory"), 1);
+  clock_.Advance(absl::Seconds(1));
+  Poll();
+  EXPECT_EQ(Served(), 1U);
+}
+
 TEST_F(CheckpointWatcherTest, ASecondTryThatEndsOtherwiseIsRecorded) {
   folder_.Publish(1);
   FailNextOpen();

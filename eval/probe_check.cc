@@ -1,4 +1,4 @@
-#include "server/probe_check.h"
+#include "eval/probe_check.h"
 
 #include <algorithm>
 #include <array>
@@ -11,7 +11,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/status_macros.h"
-#include "server/admission.h"
 
 namespace neumf {
 namespace {
@@ -91,36 +90,42 @@ absl::Status Compare(const Probe& probe, const std::vector<uint32_t>& rows,
   return absl::OkStatus();
 }
 
-absl::Status CheckProbe(const Probe& probe, const Snapshot& snapshot) {
-  ResolvedQuery query;  // without the seen items, by default
-  const std::optional<uint32_t> user_row =
-      snapshot.user_ids->Find(probe.user_id);
-  if (!user_row.has_value()) return Miss(probe, "there is no such user");
-  query.user_row = *user_row;
-  query.k = static_cast<uint32_t>(probe.items.size());
-  NEUMF_ASSIGN_OR_RETURN(const std::vector<uint32_t> rows,
-                         FindRows(probe, *snapshot.item_ids));
-  std::vector<uint32_t> ascending = rows;
-  std::sort(ascending.begin(), ascending.end());
-  if (std::adjacent_find(ascending.begin(), ascending.end()) !=
-      ascending.end()) {
+// The rows ascending; a miss when one is there twice.
+absl::StatusOr<std::vector<uint32_t>> SortRows(const Probe& probe,
+                                               std::vector<uint32_t> rows) {
+  std::sort(rows.begin(), rows.end());
+  if (std::adjacent_find(rows.begin(), rows.end()) != rows.end()) {
     return Miss(probe, "an item is there twice");
   }
-  std::array<RankQuery, 2> queries = {MakeRankQuery(query, snapshot),
-                                      MakeRankQuery(query, snapshot)};
-  queries[1].allow_rows = ascending;
+  return rows;
+}
+
+absl::Status CheckProbe(const Probe& probe, const ProbedModel& model) {
+  const std::optional<uint32_t> user = model.user_ids.Find(probe.user_id);
+  if (!user.has_value()) return Miss(probe, "there is no such user");
+  NEUMF_ASSIGN_OR_RETURN(const std::vector<uint32_t> rows,
+                         FindRows(probe, model.item_ids));
+  NEUMF_ASSIGN_OR_RETURN(const std::vector<uint32_t> ascending,
+                         SortRows(probe, rows));
+  RankQuery best;
+  best.user_gmf = model.users.gmf.row(*user).data();
+  best.user_tower = model.users.tower.row(*user).data();
+  best.seen = model.seen.row(*user);
+  best.k = static_cast<uint32_t>(rows.size());
+  RankQuery of_items = best;
+  of_items.allow_rows = ascending;
+  const std::array<RankQuery, 2> queries = {best, of_items};
   std::array<Ranking, 2> rankings;
-  NEUMF_RETURN_IF_ERROR(
-      snapshot.scorer->Rank(queries, absl::MakeSpan(rankings)));
+  NEUMF_RETURN_IF_ERROR(model.scorer.Rank(queries, absl::MakeSpan(rankings)));
   return Compare(probe, rows, rankings[0], rankings[1]);
 }
 
 }  // namespace
 
 absl::Status CheckProbes(absl::Span<const Probe> probes,
-                         const Snapshot& snapshot) {
+                         const ProbedModel& model) {
   for (const Probe& probe : probes) {
-    NEUMF_RETURN_IF_ERROR(CheckProbe(probe, snapshot));
+    NEUMF_RETURN_IF_ERROR(CheckProbe(probe, model));
   }
   return absl::OkStatus();
 }
