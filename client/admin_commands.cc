@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "base/status_macros.h"
+#include "client/missing_service.h"
 #include "client/rpc.h"
 #include "client/text_table.h"
 #include "google/protobuf/util/time_util.h"
@@ -68,8 +69,9 @@ absl::Status Versions(const Args& args, std::ostream& out) {
   grpc::ClientContext context;
   SetTimeout(timeout, &context);
   v1::ListModelVersionsResponse response;
-  NEUMF_RETURN_IF_ERROR(
-      FromGrpcStatus(stub->ListModelVersions(&context, {}, &response)));
+  const absl::Status status =
+      FromGrpcStatus(stub->ListModelVersions(&context, {}, &response));
+  NEUMF_RETURN_IF_ERROR(ExplainMissingService(status, args, "--admin"));
   out << VersionsTable(response);
   return absl::OkStatus();
 }
@@ -81,11 +83,13 @@ absl::Status CheckHealth(const Args& args, std::ostream& out) {
       Health::NewStub(MakeChannel(std::string(args.value("--server")), {}));
   grpc::ClientContext context;
   SetTimeout(timeout, &context);
+  NEUMF_RETURN_IF_ERROR(args.CheckUtf8("--service"));
   HealthCheckRequest request;
   request.set_service(std::string(args.value("--service")));
   HealthCheckResponse response;
-  NEUMF_RETURN_IF_ERROR(
-      FromGrpcStatus(stub->Check(&context, request, &response)));
+  const absl::Status called =
+      FromGrpcStatus(stub->Check(&context, request, &response));
+  NEUMF_RETURN_IF_ERROR(ExplainMissingService(called, args, "--server"));
   const std::string status =
       HealthCheckResponse::ServingStatus_Name(response.status());
   if (response.status() != HealthCheckResponse::SERVING) {

@@ -5,6 +5,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "base/utf8.h"
 
 namespace neumf {
 namespace {
@@ -114,6 +115,15 @@ absl::Span<const std::string> Args::values(absl::string_view option) const {
   const auto found = options_.find(option);
   if (found == options_.end()) return {};
   return found->second;
+}
+
+absl::Status Args::CheckUtf8(absl::string_view option) const {
+  for (const std::string& value : values(option)) {
+    if (IsValidUtf8(value)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(option, ": the value is not UTF-8"));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<int32_t> Args::Number(absl::string_view option,

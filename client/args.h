@@ -50,6 +50,10 @@ class Args {
   absl::Span<const std::string> values(absl::string_view option) const;
   const std::string& operand(size_t index) const { return operands_[index]; }
 
+  // INVALID_ARGUMENT names the option when one of its values is not UTF-8, which
+  // no message could hold.
+  absl::Status CheckUtf8(absl::string_view option) const;
+
   // The value as a number, or as a time such as "500ms" that is above 0.
   // INVALID_ARGUMENT names the option when it is neither.
   absl::StatusOr<int32_t> Number(absl::string_view option,

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <exception>
+#include <new>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -60,10 +63,8 @@ std::string CommandHelp(const Command& command) {
   return text;
 }
 
-std::string GeneralHelp(absl::Span<const Command> commands) {
-  std::string text =
-      "Usage: neumfctl COMMAND [OPTIONS]\n\n"
-      "Asks a neumf server, and looks into checkpoints.\n\nCommands:\n";
+std::string CommandList(absl::Span<const Command> commands) {
+  std::string text = "Commands:\n";
   size_t width = 0;
   for (const Command& command : commands) {
     width = std::max(width, command.name.size());
@@ -72,11 +73,38 @@ std::string GeneralHelp(absl::Span<const Command> commands) {
     absl::StrAppend(&text, "  ", Padded(command.name, width), "  ",
                     command.summary, "\n");
   }
-  absl::StrAppend(&text,
-                  "\n'neumfctl help COMMAND' explains one of them; "
-                  "'neumfctl --version' prints the version.\n"
-                  "The exit code is 0 when the answer is OK, else 1.\n");
   return text;
+}
+
+std::string GeneralHelp(absl::Span<const Command> commands) {
+  return absl::StrCat(
+      "Usage: neumfctl COMMAND [OPTIONS]\n\n"
+      "Asks a neumf server, and looks into checkpoints.\n\n",
+      CommandList(commands),
+      "\n'neumfctl help COMMAND' explains one of them; "
+      "'neumfctl --version' prints the version.\n"
+      "The exit code is 0 when the answer is OK, else 1.\n");
+}
+
+// Of the commands of two words whose first is `word`.
+std::string GroupHelp(absl::string_view word, absl::Span<const Command> group) {
+  return absl::StrCat("Usage: neumfctl ", word, " COMMAND [OPTIONS]\n\n",
+                      CommandList(group));
+}
+
+std::vector<Command> CommandsOfGroup(absl::Span<const Command> commands,
+                                     absl::string_view word) {
+  std::vector<Command> group;
+  for (const Command& command : commands) {
+    if (absl::StartsWith(command.name, absl::StrCat(word, " "))) {
+      group.push_back(command);
+    }
+  }
+  return group;
+}
+
+bool AsksForHelp(absl::string_view word) {
+  return word == "--help" || word == "-h";
 }
 
 // The command that `words` begin with; null when there is none.
@@ -109,14 +137,49 @@ int PrintHelp(absl::Span<const Command> commands,
     return 0;
   }
   const Command* command = FindCommand(commands, topic);
-  if (command == nullptr) return UnknownCommand(topic, errors);
-  out << CommandHelp(*command);
+  if (command != nullptr) {
+    out << CommandHelp(*command);
+    return 0;
+  }
+  const std::vector<Command> group = CommandsOfGroup(commands, topic[0]);
+  if (topic.size() > 1 || group.empty()) return UnknownCommand(topic, errors);
+  out << GroupHelp(topic[0], group);
   return 0;
+}
+
+// For words that are no command: the first one of several commands, or nothing
+// at all.
+int RunGroup(absl::Span<const Command> commands,
+             absl::Span<const std::string> words, std::ostream& out,
+             std::ostream& errors) {
+  const std::vector<Command> group = CommandsOfGroup(commands, words[0]);
+  if (group.empty()) return UnknownCommand(words.subspan(0, 1), errors);
+  if (words.size() == 1) {
+    errors << GroupHelp(words[0], group);
+    return 1;
+  }
+  if (!AsksForHelp(words[1])) {
+    return UnknownCommand(words.subspan(0, 2), errors);
+  }
+  out << GroupHelp(words[0], group);
+  return 0;
+}
+
+// The file of a checkpoint may ask for more memory than there is.
+absl::Status RunFenced(const Command& command, const Args& args,
+                       std::ostream& out) {
+  try {
+    return command.run(args, out);
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("there is not enough memory");
+  } catch (const std::exception& error) {
+    return absl::InternalError(error.what());
+  }
 }
 
 int RunCommand(const Command& command, absl::Span<const std::string> words,
                std::ostream& out, std::ostream& errors) {
-  if (std::find(words.begin(), words.end(), "--help") != words.end()) {
+  if (std::any_of(words.begin(), words.end(), AsksForHelp)) {
     out << CommandHelp(command);
     return 0;
   }
@@ -127,7 +190,7 @@ int RunCommand(const Command& command, absl::Span<const std::string> words,
            << " (see 'neumfctl help " << command.name << "')\n";
     return 1;
   }
-  const absl::Status status = command.run(*args, out);
+  const absl::Status status = RunFenced(command, *args, out);
   if (!status.ok()) {
     // Without the payloads that Status::ToString() would append as bytes.
     errors << absl::StatusCodeToString(status.code()) << ": "
@@ -150,7 +213,7 @@ int RunNeumfctl(absl::Span<const Command> commands,
     errors << "neumfctl: which command? (see 'neumfctl --help')\n";
     return 1;
   }
-  if (words[0] == "--help" || words[0] == "help") {
+  if (words[0] == "help" || AsksForHelp(words[0])) {
     return PrintHelp(commands, words.subspan(1), out, errors);
   }
   if (words[0] == "--version") {
@@ -158,7 +221,7 @@ int RunNeumfctl(absl::Span<const Command> commands,
     return 0;
   }
   const Command* command = FindCommand(commands, words);
-  if (command == nullptr) return UnknownCommand(words.subspan(0, 1), errors);
+  if (command == nullptr) return RunGroup(commands, words, out, errors);
   return RunCommand(*command, words.subspan(NumWords(*command)), out, errors);
 }
 

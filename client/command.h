@@ -24,7 +24,9 @@ struct Command {
 };
 
 // Runs `neumfctl WORDS...`, its own `help`, `--help` and `--version` included,
-// and returns the exit code: 0 only when the answer is OK and was written.
+// and returns the exit code: 0 only when the answer is OK and was written. What
+// a command throws is an error like others: RESOURCE_EXHAUSTED when memory could
+// not be had, else INTERNAL.
 int RunNeumfctl(absl::Span<const Command> commands,
                 absl::Span<const std::string> words, std::ostream& out,
                 std::ostream& errors);

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
+#include "client/missing_service.h"
 #include "client/recommendation_client.h"
 #include "client/text_table.h"
 #include "client/titles.h"
@@ -24,6 +25,8 @@ absl::StatusOr<v1::SeenPolicy> ParseSeenPolicy(absl::string_view text) {
 
 absl::StatusOr<v1::RecommendRequest> MakeRequest(const Args& args) {
   v1::RecommendRequest request;
+  NEUMF_RETURN_IF_ERROR(args.CheckUtf8("--user"));
+  NEUMF_RETURN_IF_ERROR(args.CheckUtf8("--exclude"));
   request.set_user_id(std::string(args.value("--user")));
   NEUMF_ASSIGN_OR_RETURN(const int32_t k, args.Number("-k", 10));
   request.set_k(k);
@@ -111,14 +114,17 @@ absl::Status Recommend(const Args& args, std::ostream& out) {
                          args.Time("--timeout", options.timeout));
   NEUMF_ASSIGN_OR_RETURN(const auto client,
                          RecommendationClient::Create(options));
-  NEUMF_ASSIGN_OR_RETURN(const v1::RecommendResponse response,
-                         client->Recommend(request));
+  const absl::StatusOr<v1::RecommendResponse> response =
+      client->Recommend(request);
+  if (!response.ok()) {
+    return ExplainMissingService(response.status(), args, "--server");
+  }
   if (args.has("--json")) {
-    NEUMF_ASSIGN_OR_RETURN(const std::string json, ToJson(response));
+    NEUMF_ASSIGN_OR_RETURN(const std::string json, ToJson(*response));
     out << json;
   } else {
-    out << ResponseTable(response, with_titles ? &titles : nullptr)
-        << ResponseSummary(response) << "\n";
+    out << ResponseTable(*response, with_titles ? &titles : nullptr)
+        << ResponseSummary(*response) << "\n";
   }
   return absl::OkStatus();
 }

@@ -12,7 +12,8 @@
 namespace neumf {
 
 // A plain-text channel that notices a dead peer within about a minute and a
-// half. It connects when the first call is made. Any thread may use it.
+// half and asks no proxy. It connects when the first call is made. Any thread
+// may use it.
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target,
                                            grpc::ChannelArguments arguments);
 

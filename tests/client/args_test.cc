@@ -95,6 +95,17 @@ TEST(ArgsTest, SaysWhatIsWrong) {
               IsRefused("unexpected argument 'g'"));
 }
 
+TEST(ArgsTest, ChecksEveryValueOfAnOptionForUtf8) {
+  const auto args = Parse({"file", "--user", "J\xC3\xBCrgen", "--exclude", "a",
+                           "--exclude", "\xFF"});
+
+  ASSERT_THAT(args, IsOk());
+  EXPECT_THAT(args->CheckUtf8("--user"), IsOk());
+  EXPECT_THAT(args->CheckUtf8("--timeout"), IsOk());
+  EXPECT_THAT(args->CheckUtf8("--exclude"),
+              IsRefused("--exclude: the value is not UTF-8"));
+}
+
 TEST(ArgsTest, ReadsNumbers) {
   const auto number = [](const std::string& text) {
     return Parse({"file", "--user", "u", "-k", text})->Number("-k", 0);

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <new>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -23,6 +25,14 @@ absl::Status Fail(const Args& /*args*/, std::ostream& /*out*/) {
   return absl::NotFoundError("no such\nuser");
 }
 
+absl::Status RunOutOfMemory(const Args& /*args*/, std::ostream& /*out*/) {
+  throw std::bad_alloc();
+}
+
+absl::Status Throw(const Args& /*args*/, std::ostream& /*out*/) {
+  throw std::runtime_error("something else");
+}
+
 class CommandTest : public testing::Test {
  protected:
   CommandTest() : commands_(2) {
@@ -32,6 +42,7 @@ class CommandTest : public testing::Test {
     commands_[0].options = {{"--word", "WORD", "the word"}};
     commands_[0].run = Echo;
     commands_[1].name = "be wrong";
+    commands_[1].summary = "fails";
     commands_[1].run = Fail;
   }
 
@@ -56,6 +67,16 @@ TEST_F(CommandTest, PrintsAnErrorWithTheNameOfItsCodeOnOneLine) {
   EXPECT_EQ(errors_.str(), "NOT_FOUND: no such\uFFFDuser\n");
 }
 
+TEST_F(CommandTest, PrintsWhatACommandThrowsAsAnError) {
+  commands_[0].run = RunOutOfMemory;
+  EXPECT_EQ(Run({"echo"}), 1);
+  commands_[0].run = Throw;
+  EXPECT_EQ(Run({"echo"}), 1);
+  EXPECT_EQ(errors_.str(),
+            "RESOURCE_EXHAUSTED: there is not enough memory\n"
+            "INTERNAL: something else\n");
+}
+
 TEST_F(CommandTest, AnswersAWrongOptionWithOneLineAndAHint) {
   EXPECT_EQ(Run({"echo", "--words", "yes"}), 1);
   EXPECT_EQ(errors_.str(),
@@ -76,7 +97,36 @@ TEST_F(CommandTest, WantsACommand) {
 
 TEST_F(CommandTest, ListsItsCommands) {
   EXPECT_EQ(Run({"--help"}), 0);
-  EXPECT_THAT(out_.str(), HasSubstr("  echo      prints a word\n"));
+  const std::string help = out_.str();
+  EXPECT_THAT(help, HasSubstr("  echo      prints a word\n"));
+  EXPECT_EQ(Run({"-h"}), 0);
+  EXPECT_EQ(out_.str(), help + help);
+}
+
+TEST_F(CommandTest, ListsTheCommandsThatBeginWithAWord) {
+  const char* const help =
+      "Usage: neumfctl be COMMAND [OPTIONS]\n\n"
+      "Commands:\n"
+      "  be wrong  fails\n";
+
+  EXPECT_EQ(Run({"be"}), 1);
+  EXPECT_EQ(errors_.str(), help);
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"help", "be"},
+        {"be", "--help"},
+        {"be", "-h"}}) {
+    out_.str("");
+    EXPECT_EQ(Run(words), 0);
+    EXPECT_EQ(out_.str(), help);
+  }
+}
+
+TEST_F(CommandTest, NamesBothWordsOfAnUnknownCommand) {
+  EXPECT_EQ(Run({"be", "right"}), 1);
+  EXPECT_EQ(Run({"help", "be", "right"}), 1);
+  const std::string line =
+      "neumfctl: unknown command 'be right' (see 'neumfctl --help')\n";
+  EXPECT_EQ(errors_.str(), line + line);
 }
 
 TEST_F(CommandTest, ExplainsACommand) {
@@ -88,9 +138,11 @@ TEST_F(CommandTest, ExplainsACommand) {
 
   EXPECT_EQ(Run({"help", "echo"}), 0);
   EXPECT_EQ(out_.str(), help);
-  out_.str("");
-  EXPECT_EQ(Run({"echo", "--help"}), 0);
-  EXPECT_EQ(out_.str(), help);
+  for (const char* const option : {"--help", "-h"}) {
+    out_.str("");
+    EXPECT_EQ(Run({"echo", option}), 0);
+    EXPECT_EQ(out_.str(), help);
+  }
 }
 
 TEST_F(CommandTest, HasNoHelpForAnUnknownCommand) {

@@ -8,16 +8,18 @@
 
 namespace neumf {
 
-FakeServer::FakeServer() {
+FakeServer::FakeServer(Services services) {
   int port = 0;
   grpc::ServerBuilder builder;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(),
                            &port);
-  builder.RegisterService(
-      static_cast<v1::RecommendationService::Service*>(this));
   builder.RegisterService(static_cast<v1::ModelService::Service*>(this));
-  builder.RegisterService(
-      static_cast<grpc::health::v1::Health::Service*>(this));
+  if (services == Services::kAll) {
+    builder.RegisterService(
+        static_cast<v1::RecommendationService::Service*>(this));
+    builder.RegisterService(
+        static_cast<grpc::health::v1::Health::Service*>(this));
+  }
   server_ = builder.BuildAndStart();
   NEUMF_CHECK(server_ != nullptr);
   address_ = absl::StrCat("127.0.0.1:", port);

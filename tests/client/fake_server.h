@@ -28,7 +28,10 @@ class FakeServer final : public v1::RecommendationService::Service,
     bool hang = false;  // no answer before the server ends
   };
 
-  FakeServer();
+  // One that has all services, or, as neumf-server's admin listener,
+  // ModelService alone.
+  enum class Services { kAll, kAdmin };
+  explicit FakeServer(Services services = Services::kAll);
   ~FakeServer() override;
 
   // "127.0.0.1:port".

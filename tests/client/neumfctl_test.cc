@@ -162,6 +162,37 @@ TEST_F(NeumfctlRecommendTest, RefusesBadOptionsWithoutACall) {
   EXPECT_THAT(server_.calls(), IsEmpty());
 }
 
+TEST_F(NeumfctlRecommendTest, RefusesIdsThatAreNotUtf8InOneLine) {
+  EXPECT_THAT(
+      Recommend({"--exclude", "a\xFF"}),
+      FailsWith("INVALID_ARGUMENT: --exclude: the value is not UTF-8\n"));
+  EXPECT_THAT(
+      Neumfctl({"recommend", "--server", server_.address(), "--user", "\xC3"}),
+      FailsWith("INVALID_ARGUMENT: --user: the value is not UTF-8\n"));
+  EXPECT_THAT(server_.calls(), IsEmpty());
+}
+
+TEST_F(NeumfctlRecommendTest, AsksNoProxy) {
+  const std::vector<std::string> words = {"recommend", "--server",
+                                          server_.address(), "--user", "42"};
+  EXPECT_THAT(RunProgram("neumfctl", words,
+                         {"grpc_proxy=http://127.0.0.1:1", "no_grpc_proxy="}),
+              Succeeds());
+}
+
+TEST(NeumfctlTest, SaysWhichAddressWasWrong) {
+  const FakeServer admin(FakeServer::Services::kAdmin);
+  const std::string answer =
+      "UNIMPLEMENTED: the server at " + admin.address() +
+      " does not offer this service: --server takes the address of "
+      "neumf-server's --listen\n";
+  EXPECT_THAT(Neumfctl({"health", "--server", admin.address()}),
+              FailsWith(answer));
+  EXPECT_THAT(
+      Neumfctl({"recommend", "--server", admin.address(), "--user", "42"}),
+      FailsWith(answer));
+}
+
 TEST(NeumfctlTest, SaysUnavailableWhenNobodyListens) {
   EXPECT_THAT(Neumfctl({"health", "--server", "unix:/nonexistent/socket"}),
               FailsWith(StartsWith("UNAVAILABLE: ")));
@@ -179,7 +210,8 @@ TEST(NeumfctlTest, HasHelpForEveryCommand) {
 
 TEST(NeumfctlTest, WantsBothWordsOfACommand) {
   EXPECT_THAT(Neumfctl({"checkpoint"}),
-              FailsWith(HasSubstr("unknown command 'checkpoint'")));
+              FailsWith(AllOf(HasSubstr("checkpoint inspect"),
+                              HasSubstr("checkpoint verify"))));
 }
 
 TEST(NeumfctlHealthTest, PrintsServing) {

@@ -29,10 +29,20 @@ std::string ProgramPath(const std::string& name) {
   return absl::StrCat(directory, "/", name);
 }
 
+// What exec() takes: pointers to `words`, then null.
+std::vector<char*> Pointers(std::vector<std::string>& words) {
+  std::vector<char*> pointers;
+  pointers.reserve(words.size() + 1);
+  for (std::string& word : words) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
 }  // namespace
 
 ProgramResult RunProgram(const std::string& name,
-                         const std::vector<std::string>& arguments) {
+                         const std::vector<std::string>& arguments,
+                         const std::vector<std::string>& variables) {
   const TempDirectory directory;
   const std::string out = directory.Path("out");
   const std::string errors = directory.Path("errors");
@@ -46,13 +56,14 @@ ProgramResult RunProgram(const std::string& name,
 
   std::vector<std::string> words = {ProgramPath(name)};
   words.insert(words.end(), arguments.begin(), arguments.end());
-  std::vector<char*> argv;
-  argv.reserve(words.size() + 1);
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
+  std::vector<std::string> environment = variables;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    environment.emplace_back(*variable);
+  }
   pid_t pid = 0;
-  NEUMF_CHECK(
-      posix_spawn(&pid, argv[0], &actions, nullptr, argv.data(), environ) == 0);
+  NEUMF_CHECK(posix_spawn(&pid, words[0].c_str(), &actions, nullptr,
+                          Pointers(words).data(),
+                          Pointers(environment).data()) == 0);
   posix_spawn_file_actions_destroy(&actions);
   int status = 0;
   NEUMF_CHECK(waitpid(pid, &status, 0) == pid);

@@ -11,8 +11,10 @@ struct ProgramResult {
   std::string errors;
 };
 
-// Runs $NEUMF_BIN_DIR/`name` to its end. Aborts when it cannot be started.
+// Runs $NEUMF_BIN_DIR/`name` to its end, with `variables`, "NAME=value" each,
+// before those of this process. Aborts when it cannot be started.
 ProgramResult RunProgram(const std::string& name,
-                         const std::vector<std::string>& arguments);
+                         const std::vector<std::string>& arguments,
+                         const std::vector<std::string>& variables = {});
 
 }  // namespace neumf
