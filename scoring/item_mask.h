@@ -18,7 +18,9 @@ class ItemMask {
   uint64_t num_items() const { return num_items_; }
   // REQUIRES (both): row < num_items().
   void Set(uint64_t row) { words_[row / 64] |= uint64_t{1} << (row % 64); }
-  bool allows(uint64_t row) const { return words_[row / 64] >> (row % 64) & 1; }
+  bool allows(uint64_t row) const {
+    return (words_[row / 64] >> (row % 64) & 1) != 0;
+  }
 
   // Bit r of word w is item 64 * w + r; bits past the last item are clear.
   absl::Span<const uint64_t> words() const { return words_; }
