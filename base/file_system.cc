@@ -242,12 +242,6 @@ class PosixFileSystem : public FileSystem {
   }
 };
 
-absl::string_view DirectoryOf(absl::string_view path) {
-  const size_t slash = path.rfind('/');
-  if (slash == absl::string_view::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
 // A dot-file beside `path`. Random, so that it meets neither another writer's
 // nor what a writer that was killed has left.
 std::string TemporaryPath(absl::string_view path) {
@@ -272,6 +266,12 @@ std::unique_ptr<FileSystem> MakePosixFileSystem() {
 std::string JoinPath(absl::string_view directory, absl::string_view name) {
   const bool has_slash = !directory.empty() && directory.back() == '/';
   return absl::StrCat(directory, has_slash ? "" : "/", name);
+}
+
+absl::string_view DirectoryOf(absl::string_view path) {
+  const size_t slash = path.rfind('/');
+  if (slash == absl::string_view::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
 }
 
 absl::StatusOr<std::string> ReadWholeFile(FileSystem& files,

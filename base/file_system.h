@@ -86,6 +86,9 @@ std::unique_ptr<FileSystem> MakePosixFileSystem();
 
 // "directory/name".
 std::string JoinPath(absl::string_view directory, absl::string_view name);
+// Where the last name of `path` stands: "." for a name alone. A part of `path`,
+// or static.
+absl::string_view DirectoryOf(absl::string_view path);
 
 // The whole file. RESOURCE_EXHAUSTED when it is larger than `max_bytes`.
 absl::StatusOr<std::string> ReadWholeFile(FileSystem& files,

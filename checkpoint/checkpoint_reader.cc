@@ -292,11 +292,9 @@ absl::Status CheckpointReader::StreamItemTable(ItemTable table, uint32_t width,
   for (; rows.first_row < num_rows; rows.first_row += rows.num_rows) {
     rows.num_rows = std::min(rows_per_block, num_rows - rows.first_row);
     const auto values = absl::MakeSpan(block.data(), rows.num_rows * width);
-    absl::Status status = stream.Read(AsBytes(values));
-    if (!status.ok()) return AnnotateTensor(status, name);
-    status = CheckFinite(absl::StrCat("counted from row ", rows.first_row),
-                         values, width);
-    if (!status.ok()) return AnnotateTensor(AsDataLoss(status), name);
+    NEUMF_RETURN_IF_ERROR(AnnotateTensor(stream.Read(AsBytes(values)), name));
+    NEUMF_RETURN_IF_ERROR(
+        AsDataLoss(CheckFinite(name, values, width, rows.first_row)));
     NEUMF_RETURN_IF_ERROR(sink(rows));
   }
   return AnnotateTensor(stream.Finish(), name);

@@ -166,11 +166,10 @@ absl::StatusOr<PublishedCheckpoint> RenameToNextVersion(
   }
 }
 
-absl::StatusOr<PublishedCheckpoint> Publish(FileSystem& files,
-                                            absl::string_view directory,
-                                            const ServingModel& model,
-                                            const ItemTables& items,
-                                            const Manifest& manifest) {
+// All but the sync of the directory.
+absl::StatusOr<PublishedCheckpoint> WriteNextVersion(
+    FileSystem& files, absl::string_view directory, const ServingModel& model,
+    const ItemTables& items, const Manifest& manifest) {
   NEUMF_RETURN_IF_ERROR(files.CreateDirectories(directory));
   const std::string temporary = JoinPath(directory, TemporaryName());
   // A failed removal leaves a dot-file that everyone ignores; the error that
@@ -183,7 +182,6 @@ absl::StatusOr<PublishedCheckpoint> Publish(FileSystem& files,
   NEUMF_ASSIGN_OR_RETURN(const PublishedCheckpoint published,
                          RenameToNextVersion(files, directory, temporary));
   std::move(remove_temporary).Cancel();
-  NEUMF_RETURN_IF_ERROR(files.SyncDirectory(directory));
   return published;
 }
 
@@ -222,10 +220,16 @@ absl::StatusOr<PublishedCheckpoint> PublishCheckpoint(
     FileSystem& files, absl::string_view directory, const ServingModel& model,
     const ItemTables& items, const Manifest& manifest) {
   absl::StatusOr<PublishedCheckpoint> published =
-      Publish(files, directory, model, items, manifest);
-  if (published.ok()) return published;
-  return Annotate(published.status(),
-                  absl::StrCat("cannot write checkpoint into ", directory));
+      WriteNextVersion(files, directory, model, items, manifest);
+  if (!published.ok()) {
+    return Annotate(published.status(),
+                    absl::StrCat("cannot write checkpoint into ", directory));
+  }
+  NEUMF_RETURN_IF_ERROR(
+      Annotate(files.SyncDirectory(directory),
+               absl::StrCat("published ", published->path,
+                            ", but the directory could not be synced")));
+  return published;
 }
 
 }  // namespace neumf

@@ -9,7 +9,8 @@
 namespace neumf {
 namespace {
 
-constexpr size_t kUsersAtOnce = 64;
+constexpr size_t kMaxUsersAtOnce = 64;
+constexpr size_t kMaxRankingBytes = 64 << 20;  // of all users at once
 constexpr uint64_t kHits = 50;
 
 // Where the held-out item stands.
@@ -17,6 +18,13 @@ struct Place {
   uint64_t by_row = 0;  // ties by item row
   double midrank = 0;   // the middle of its group of equal scores
 };
+
+// A ranking holds the whole catalog, so a large one is ranked for fewer users.
+size_t UsersAtOnce(uint64_t num_items) {
+  const size_t ranking_bytes = num_items * sizeof(ScoredRow);
+  return std::clamp<size_t>(kMaxRankingBytes / ranking_bytes, 1,
+                            kMaxUsersAtOnce);
+}
 
 RankQuery WholeRanking(const HeldOutQuery& query, uint64_t num_items) {
   RankQuery rank;
@@ -73,14 +81,16 @@ absl::StatusOr<LeaveOneOutMetrics> EvaluateLeaveOneOut(
   if (queries.empty()) {
     return absl::InvalidArgumentError("there is no held-out item to rank");
   }
+  const uint64_t num_items = scorer.shape().num_items;
+  const size_t users_at_once = UsersAtOnce(num_items);
   LeaveOneOutMetrics sums;
   std::vector<RankQuery> batch;
   std::vector<Ranking> rankings;
-  for (size_t first = 0; first < queries.size(); first += kUsersAtOnce) {
-    const auto users = queries.subspan(first, kUsersAtOnce);
+  for (size_t first = 0; first < queries.size(); first += users_at_once) {
+    const auto users = queries.subspan(first, users_at_once);
     batch.clear();
     for (const HeldOutQuery& query : users) {
-      batch.push_back(WholeRanking(query, scorer.shape().num_items));
+      batch.push_back(WholeRanking(query, num_items));
     }
     rankings.resize(batch.size());
     NEUMF_RETURN_IF_ERROR(scorer.Rank(batch, absl::MakeSpan(rankings)));

@@ -200,14 +200,15 @@ void StoreItemRows(const ItemRows& rows, ItemTables& items) {
 }
 
 absl::Status CheckFinite(absl::string_view name, absl::Span<const float> values,
-                         uint64_t width) {
+                         uint64_t width, uint64_t first_row) {
   if (!HasNonFinite(values.data(), values.size())) return absl::OkStatus();
   const float* const bad =
       std::find_if(values.begin(), values.end(),
                    [](float value) { return !std::isfinite(value); });
   const auto at = static_cast<uint64_t>(bad - values.begin());
-  return absl::InvalidArgumentError(absl::StrCat(
-      name, ": value ", at % width, " of row ", at / width, " is not finite"));
+  return absl::InvalidArgumentError(
+      absl::StrCat(name, ": value ", at % width, " of row ",
+                   first_row + at / width, " is not finite"));
 }
 
 absl::Status Validate(const ModelShape& shape, const ScoreNetwork& network) {

@@ -125,10 +125,10 @@ ItemTables MakeItemTables(const ModelShape& shape);
 void StoreItemRows(const ItemRows& rows, ItemTables& items);
 
 // OK when no value of `values` [rows, width] row-major is NaN or infinite.
-// Otherwise INVALID_ARGUMENT: "name: value 3 of row 7 is not finite".
-// REQUIRES: width > 0.
+// Otherwise INVALID_ARGUMENT: "name: value 3 of row 7 is not finite", where
+// `values` begin with row `first_row`. REQUIRES: width > 0.
 absl::Status CheckFinite(absl::string_view name, absl::Span<const float> values,
-                         uint64_t width);
+                         uint64_t width, uint64_t first_row = 0);
 
 // Shapes that fit each other and `model.shape`, seen rows below I, user hashes
 // that are those of the ids, finite values. The first misfit is

@@ -11,11 +11,22 @@
 namespace neumf {
 namespace {
 
+// The two formats are easily taken for each other.
+absl::Status CheckDirectory(FileSystem& files, absl::string_view path) {
+  const absl::StatusOr<FileInfo> info = files.Stat(path);
+  if (!info.ok() || !info->is_regular) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--data ", path,
+                   " is a file: --format ml-100k wants a directory with "
+                   "u.data, --format csv takes a file"));
+}
+
 absl::StatusOr<EventLog> Read(FileSystem& files, const DataSource& source,
                               ReadReport* report) {
   ReadOptions options;
   options.max_bad_lines = source.max_bad_lines;
   if (source.format == "ml-100k") {
+    NEUMF_RETURN_IF_ERROR(CheckDirectory(files, source.path));
     return ReadMovieLens100k(files, source.path, options, report);
   }
   CsvColumns columns;

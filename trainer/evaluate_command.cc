@@ -6,6 +6,7 @@
 #include "checkpoint/checkpoint_reader.h"
 #include "data/split.h"
 #include "trainer/held_out_evaluation.h"
+#include "trainer/outputs.h"
 
 namespace neumf {
 namespace {
@@ -29,6 +30,7 @@ absl::Status CheckOptions(const EvaluateOptions& options) {
 absl::StatusOr<nlohmann::json> Evaluate(const EvaluateOptions& options,
                                         FileSystem& files) {
   NEUMF_RETURN_IF_ERROR(CheckOptions(options));
+  NEUMF_RETURN_IF_ERROR(CheckMetricsFile(files, options.metrics_out));
   NEUMF_ASSIGN_OR_RETURN(const HeldOut held_out,
                          ParseHeldOut("--split", options.split));
   NEUMF_ASSIGN_OR_RETURN(const LoadedCheckpoint loaded,
@@ -42,10 +44,7 @@ absl::StatusOr<nlohmann::json> Evaluate(const EvaluateOptions& options,
   nlohmann::json json = MetricsJson(metrics);
   json["split"] = options.split;
   json["checkpoint"] = options.checkpoint;
-  if (!options.metrics_out.empty()) {
-    NEUMF_RETURN_IF_ERROR(WriteFileAtomically(
-        files, options.metrics_out, absl::StrCat(json.dump(2), "\n")));
-  }
+  NEUMF_RETURN_IF_ERROR(WriteMetricsFile(files, options.metrics_out, json));
   return json;
 }
 

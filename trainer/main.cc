@@ -1,6 +1,7 @@
 // neumf-train: trains models and publishes them as checkpoints, evaluates
 // published checkpoints. This file only turns flags into options.
 
+#include <cerrno>
 #include <cstdio>
 #include <exception>
 #include <map>
@@ -22,12 +23,16 @@
 #include "base/file_system.h"
 #include "base/status_macros.h"
 #include "trainer/evaluate_command.h"
+#include "trainer/outputs.h"
 #include "trainer/recipes.h"
 #include "trainer/stop_signal.h"
 #include "trainer/train_command.h"
 
 // Of train and evaluate.
-ABSL_FLAG(std::string, data, "", "where the events are: a directory");
+ABSL_FLAG(
+    std::string, data, "",
+    "where the events are: a directory with u.data for ml-100k, a file or "
+    "a directory with exactly one for csv");
 ABSL_FLAG(std::string, format, "ml-100k", "of the data: ml-100k or csv");
 ABSL_FLAG(std::string, columns, "",
           "csv: names of the columns, as user=userId,item=movieId,"
@@ -77,11 +82,18 @@ namespace {
 constexpr char kUsage[] =
     "neumf-train trains recommendation models and publishes checkpoints.\n"
     "\n"
-    "  neumf-train train --data DIR --format ml-100k|csv --out DIR [flags]\n"
-    "  neumf-train evaluate --checkpoint FILE --data DIR --format ml-100k|csv "
+    "  neumf-train train --data PATH --format ml-100k|csv --out DIR [flags]\n"
+    "  neumf-train evaluate --checkpoint FILE --data PATH --format ml-100k|csv "
     "[flags]\n"
     "  neumf-train recipes\n"
     "  neumf-train --help | --version\n";
+
+// To stdout, at once: a disk may be full and a reader gone.
+absl::Status Print(absl::string_view text) {
+  const size_t count = std::fwrite(text.data(), 1, text.size(), stdout);
+  if (count == text.size() && std::fflush(stdout) == 0) return absl::OkStatus();
+  return ErrnoStatus(errno, "write to stdout");
+}
 
 // The flags of this file as --help shows them.
 std::string FlagsHelp() {
@@ -168,8 +180,8 @@ absl::Status RunTrain() {
   environment.clock = clock.get();
   environment.stop = InstallStopSignals();
   NEUMF_ASSIGN_OR_RETURN(const std::string path, Train(options, environment));
-  absl::PrintF("%s\n", path);
-  return absl::OkStatus();
+  return Annotate(Print(absl::StrCat(path, "\n")),
+                  absl::StrCat("published ", path, ", but cannot say so"));
 }
 
 absl::Status RunEvaluate() {
@@ -184,22 +196,22 @@ absl::Status RunEvaluate() {
   const std::unique_ptr<FileSystem> files = MakePosixFileSystem();
   NEUMF_ASSIGN_OR_RETURN(const nlohmann::json metrics,
                          Evaluate(options, *files));
-  absl::PrintF("%s\n", metrics.dump(2));
-  return absl::OkStatus();
+  return Print(MetricsText(metrics));
 }
 
 absl::Status RunCommand(const std::vector<char*>& arguments) {
-  if (arguments.size() != 2) {
+  if (arguments.size() > 2) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("unexpected argument '", arguments[2], "'; see --help"));
+  }
+  if (arguments.size() < 2) {
     return absl::InvalidArgumentError(
         "one command is needed: train, evaluate or recipes; see --help");
   }
   const absl::string_view command = arguments[1];
   if (command == "train") return RunTrain();
   if (command == "evaluate") return RunEvaluate();
-  if (command == "recipes") {
-    absl::PrintF("%s", DescribeRecipes());
-    return absl::OkStatus();
-  }
+  if (command == "recipes") return Print(DescribeRecipes());
   return absl::InvalidArgumentError(
       absl::StrCat("no command '", command,
                    "'; there are train, evaluate and recipes; see --help"));
@@ -207,24 +219,25 @@ absl::Status RunCommand(const std::vector<char*>& arguments) {
 
 // --help and --version come before everything else, and end well: Abseil's own
 // --help leaves with status 1.
-bool AnsweredAboutItself(int argc, char** argv) {
+std::optional<std::string> AnswerAboutItself(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const absl::string_view argument = argv[i];
     if (argument == "--help" || argument == "-h") {
-      absl::PrintF("%s\nFlags, with their defaults:\n%s", kUsage, FlagsHelp());
-      return true;
+      return absl::StrCat(kUsage, "\nFlags, with their defaults:\n",
+                          FlagsHelp());
     }
     if (argument == "--version") {
-      absl::PrintF("neumf-train %s\n", NEUMF_VERSION);
-      return true;
+      return absl::StrCat("neumf-train ", NEUMF_VERSION, "\n");
     }
   }
-  return false;
+  return std::nullopt;
 }
 
 int Main(int argc, char** argv) {
-  if (AnsweredAboutItself(argc, argv)) return 0;
-  const absl::Status status = RunCommand(absl::ParseCommandLine(argc, argv));
+  const std::optional<std::string> answer = AnswerAboutItself(argc, argv);
+  const absl::Status status =
+      answer.has_value() ? Print(*answer)
+                         : RunCommand(absl::ParseCommandLine(argc, argv));
   if (status.ok()) return 0;
   absl::FPrintF(stderr, "neumf-train: %s\n", status.message());
   return 1;

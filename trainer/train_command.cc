@@ -4,7 +4,6 @@
 
 #include <cstdio>
 #include <memory>
-#include <random>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -18,6 +17,7 @@
 #include "trainer/export_model.h"
 #include "trainer/held_out_evaluation.h"
 #include "trainer/neumf_module.h"
+#include "trainer/outputs.h"
 #include "trainer/progress_printer.h"
 
 namespace neumf {
@@ -32,31 +32,6 @@ absl::Status CheckOptions(const TrainOptions& options) {
     return absl::InvalidArgumentError("--threads must be 1 to 1024");
   }
   return Annotate(ValidateSettings(options.recipe.settings), "settings");
-}
-
-// Makes `directory` when it is missing, and a file in it for a moment: nobody
-// wants to hear after an hour of training that the disk is read-only.
-absl::Status CheckWritable(FileSystem& files, absl::string_view directory) {
-  NEUMF_RETURN_IF_ERROR(files.CreateDirectories(directory));
-  std::random_device random;
-  const std::string path =
-      JoinPath(directory, absl::StrCat(".writable-", absl::Hex(random())));
-  NEUMF_ASSIGN_OR_RETURN(const auto file, files.CreateNew(path));
-  absl::Status closed = file->Close();
-  NEUMF_RETURN_IF_ERROR(files.Remove(path));
-  return closed;
-}
-
-absl::Status CheckOutputs(const TrainOptions& options, FileSystem& files) {
-  NEUMF_RETURN_IF_ERROR(
-      Annotate(CheckWritable(files, options.out), "cannot write to --out"));
-  if (options.metrics_out.empty()) return absl::OkStatus();
-  const size_t slash = options.metrics_out.rfind('/');
-  const std::string directory = slash == std::string::npos
-                                    ? "."
-                                    : options.metrics_out.substr(0, slash + 1);
-  return Annotate(CheckWritable(files, directory),
-                  "cannot write to the directory of --metrics_out");
 }
 
 // The data of a run, ready to train on.
@@ -168,7 +143,8 @@ absl::StatusOr<std::string> Train(const TrainOptions& options,
                                   const CommandEnvironment& environment) {
   FileSystem& files = *environment.files;
   NEUMF_RETURN_IF_ERROR(CheckOptions(options));
-  NEUMF_RETURN_IF_ERROR(CheckOutputs(options, files));
+  NEUMF_RETURN_IF_ERROR(CheckCheckpointDirectory(files, options.out));
+  NEUMF_RETURN_IF_ERROR(CheckMetricsFile(files, options.metrics_out));
   NEUMF_ASSIGN_OR_RETURN(const Task task, Prepare(options, files));
   NEUMF_ASSIGN_OR_RETURN(TrainedModel trained,
                          RunTraining(options, environment, task));
@@ -187,11 +163,9 @@ absl::StatusOr<std::string> Train(const TrainOptions& options,
   NEUMF_ASSIGN_OR_RETURN(const PublishedCheckpoint published,
                          PublishCheckpoint(files, options.out, exported.model,
                                            exported.items, manifest));
-  if (!options.metrics_out.empty()) {
-    NEUMF_RETURN_IF_ERROR(
-        WriteFileAtomically(files, options.metrics_out,
-                            absl::StrCat(manifest.metrics.dump(2), "\n")));
-  }
+  NEUMF_RETURN_IF_ERROR(Annotate(
+      WriteMetricsFile(files, options.metrics_out, manifest.metrics),
+      absl::StrCat("published ", published.path, ", but not its metrics")));
   return published.path;
 }
 

@@ -35,8 +35,9 @@ struct CommandEnvironment {
   const std::atomic<bool>* stop = nullptr;  // see TrainingEnvironment
 };
 
-// The path of the published checkpoint. Fails before it trains when `out`
-// cannot be written to.
+// The path of the published checkpoint. Fails before it trains when `out` or
+// `metrics_out` cannot be written to. An error after the publishing says
+// "published PATH, but ...".
 absl::StatusOr<std::string> Train(const TrainOptions& options,
                                   const CommandEnvironment& environment);
 

@@ -168,6 +168,12 @@ TEST_F(FileSystemTest, JoinsPathsWithOneSlash) {
   EXPECT_EQ(JoinPath("/", "b"), "/b");
 }
 
+TEST_F(FileSystemTest, FindsTheDirectoryOfAPath) {
+  EXPECT_EQ(DirectoryOf("a/b/c"), "a/b");
+  EXPECT_EQ(DirectoryOf("/c"), "/");
+  EXPECT_EQ(DirectoryOf("c"), ".");
+}
+
 class AtomicWriteTest : public FileSystemTest {
  protected:
   static constexpr char kOld[] = "the old content";

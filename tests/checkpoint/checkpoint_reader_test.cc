@@ -441,6 +441,18 @@ TEST_F(CheckpointReaderTest, RefusesValuesThatAreNotFinite) {
   }
 }
 
+TEST_F(CheckpointReaderTest, NamesTheRowOfABadValueInAnyBlock) {
+  image_.Put("item.gmf", 32 * 4 + 3, HUGE_VALF);
+  MemoryFile file(image_.Bytes());
+  CheckpointReader::Options options;
+  options.block_bytes = 64;  // 4 rows of 4 floats
+  NEUMF_ASSERT_OK_AND_ASSIGN(const auto reader,
+                             CheckpointReader::Open(file, "7", options));
+  EXPECT_THAT(
+      reader->Read([](const ItemRows&) { return absl::OkStatus(); }).status(),
+      StatusIs(kDataLoss, HasSubstr("item.gmf: value 3 of row 32 is not")));
+}
+
 TEST_F(CheckpointReaderTest, RefusesScoresThatMayOverflow) {
   image_.Put("user.gmf", 0, 3e38f);
   image_.Put("item.gmf", 0, 3e38f);

@@ -203,6 +203,19 @@ TEST_F(PublishTest, SaysWhereItCouldNotWrite) {
                                            Folder() + ": ")));
 }
 
+TEST_F(PublishTest, SaysThatAVersionIsThereWhenOnlyItsSyncFailed) {
+  FaultyFileSystem faulty(files_.get());
+  NEUMF_ASSERT_OK(Publish(faulty));
+  const int sync = faulty.num_calls();  // the last call of all
+  faulty.FailCall(sync, absl::UnavailableError("disk gone"));
+  EXPECT_THAT(Publish(faulty),
+              StatusIs(absl::StatusCode::kUnavailable,
+                       "published " + JoinPath(Folder(), "2.safetensors") +
+                           ", but the directory could not be synced: "
+                           "disk gone"));
+  EXPECT_THAT(ValidVersions(), ElementsAre(1u, 2u));
+}
+
 TEST_F(PublishTest, LeavesNothingBehindWhenAnyOneCallFails) {
   NEUMF_ASSERT_OK(Publish(*files_));
   const std::string before = Content("models/ml/1.safetensors");

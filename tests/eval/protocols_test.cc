@@ -1,6 +1,8 @@
 #include "eval/protocols.h"
 
+#include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "tests/eval/fixed_scores_model.h"
 #include "tests/support/status_matchers.h"
@@ -82,6 +84,45 @@ TEST_F(LeaveOneOutTest, CountsMoreUsersThanFitABatch) {
   NEUMF_ASSERT_OK_AND_ASSIGN(const LeaveOneOutMetrics metrics, Evaluate());
   EXPECT_EQ(metrics.num_users, 150);
   EXPECT_DOUBLE_EQ(metrics.auc, .5);
+}
+
+// Says that it has as many items as a test wants, and returns one of them.
+class HugeCatalogScorer : public Scorer {
+ public:
+  explicit HugeCatalogScorer(uint64_t num_items) {
+    shape_.num_items = num_items;
+  }
+
+  absl::Status Rank(absl::Span<const RankQuery> queries,
+                    absl::Span<Ranking> rankings) const override {
+    largest_batch_ = std::max(largest_batch_, queries.size());
+    for (Ranking& ranking : rankings) {
+      ranking.items = {{1.0f, 0}};
+      ranking.eligible_count = 1;
+    }
+    return absl::OkStatus();
+  }
+  const ModelShape& shape() const override { return shape_; }
+  uint64_t resident_bytes() const override { return 0; }
+  const char* name() const override { return "huge catalog (test)"; }
+
+  size_t largest_batch() const { return largest_batch_; }
+
+ private:
+  ModelShape shape_;
+  mutable size_t largest_batch_ = 0;
+};
+
+TEST(LeaveOneOutMemoryTest, RanksFewerUsersAtOnceTheLargerTheCatalog) {
+  const std::vector<HeldOutQuery> queries(100);
+  for (const auto& [num_items, users_at_once] :
+       {std::pair{1'000, 64}, {1 << 20, 8}, {100 << 20, 1}}) {
+    const HugeCatalogScorer scorer(num_items);
+    NEUMF_ASSERT_OK_AND_ASSIGN(const LeaveOneOutMetrics metrics,
+                               EvaluateLeaveOneOut(scorer, queries));
+    EXPECT_EQ(metrics.num_users, 100);
+    EXPECT_EQ(scorer.largest_batch(), users_at_once) << num_items;
+  }
 }
 
 TEST_F(LeaveOneOutTest, RefusesAHeldOutItemThatWasSeen) {

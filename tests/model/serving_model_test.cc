@@ -193,6 +193,15 @@ TEST(CheckFiniteTest, FindsTheBadValueAtEveryPlace) {
   NEUMF_EXPECT_OK(CheckFinite("x", {}, 1));
 }
 
+TEST(CheckFiniteTest, CountsFromTheRowThatTheValuesBeginWith) {
+  std::vector<float> values(12, 1.0F);
+  values[11] = kInfinity;
+  EXPECT_EQ(CheckFinite("x", values, 4).message(),
+            "x: value 3 of row 2 is not finite");
+  EXPECT_EQ(CheckFinite("x", values, 4, 100).message(),
+            "x: value 3 of row 102 is not finite");
+}
+
 class ModelShapeTest : public testing::Test {
  protected:
   ModelShapeTest() {

@@ -34,7 +34,7 @@ class FaultyWritableFile : public WritableFile {
       : files_(files), base_(std::move(base)) {}
 
   absl::Status Append(absl::string_view bytes) override {
-    absl::Status fault = files_->NextCall();
+    absl::Status fault = files_->NextAppend(bytes.size());
     if (fault.ok()) return base_->Append(bytes);
     base_->Append(bytes.substr(0, bytes.size() / 2)).IgnoreError();
     return fault;
@@ -75,6 +75,11 @@ void FaultyFileSystem::Arm(int nth, bool and_after, absl::Status error) {
   error_ = std::move(error);
 }
 
+void FaultyFileSystem::LimitSpace(uint64_t bytes) {
+  MutexLock lock(&mutex_);
+  free_bytes_ = bytes;
+}
+
 int FaultyFileSystem::num_calls() const {
   MutexLock lock(&mutex_);
   return calls_;
@@ -86,6 +91,16 @@ absl::Status FaultyFileSystem::NextCall() {
   const bool fails = fail_at_ != 0 &&
                      (calls_ == fail_at_ || (fail_after_ && calls_ > fail_at_));
   return fails ? error_ : absl::OkStatus();
+}
+
+absl::Status FaultyFileSystem::NextAppend(uint64_t bytes) {
+  NEUMF_RETURN_IF_ERROR(NextCall());
+  MutexLock lock(&mutex_);
+  if (bytes > free_bytes_) {
+    return absl::ResourceExhaustedError("no space left on device");
+  }
+  free_bytes_ -= bytes;
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::unique_ptr<ReadableFile>> FaultyFileSystem::OpenForRead(

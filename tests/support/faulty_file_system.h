@@ -3,6 +3,8 @@
 // A FileSystem over a real one whose calls can be made to fail, so that a test
 // can walk through every point at which a disk may give up.
 
+#include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,7 +26,10 @@ class FaultyFileSystem : public FileSystem {
   // Like FailCall, and every call after it fails too: the machine has died.
   void FailFrom(int nth, absl::Status error);
   void StopFailing();
-  // Calls made since the last of the three methods above.
+  // From now on files take `bytes` more between them. An Append beyond that
+  // writes half of its bytes and fails with RESOURCE_EXHAUSTED.
+  void LimitSpace(uint64_t bytes);
+  // Calls made since the last FailCall(), FailFrom() or StopFailing().
   int num_calls() const;
 
   absl::StatusOr<std::unique_ptr<ReadableFile>> OpenForRead(
@@ -44,6 +49,8 @@ class FaultyFileSystem : public FileSystem {
   // For the files that this one opens: counts a call, and its error if it is
   // to fail.
   absl::Status NextCall();
+  // The same for an Append, with the space that it takes.
+  absl::Status NextAppend(uint64_t bytes);
 
  private:
   void Arm(int nth, bool and_after, absl::Status error);
@@ -55,6 +62,8 @@ class FaultyFileSystem : public FileSystem {
   int fail_at_ ABSL_GUARDED_BY(mutex_) = 0;  // 0: never
   bool fail_after_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status error_ ABSL_GUARDED_BY(mutex_);
+  uint64_t free_bytes_ ABSL_GUARDED_BY(mutex_) =
+      std::numeric_limits<uint64_t>::max();
 };
 
 }  // namespace neumf

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -42,14 +43,18 @@ struct Result {
 // a test can wait for a line of it.
 class Program {
  public:
-  Program(std::vector<std::string> arguments, const std::string& out_path)
+  // `out_mode` as fopen() takes it.
+  Program(std::vector<std::string> arguments, const std::string& out_path,
+          const char* out_mode = "w")
       : out_path_(out_path) {
     int pipe_ends[2];
     if (pipe(pipe_ends) != 0) std::abort();
     pid_ = fork();
     if (pid_ == 0) {
       dup2(pipe_ends[1], STDERR_FILENO);
-      if (std::freopen(out_path.c_str(), "w", stdout) == nullptr) _exit(126);
+      if (std::freopen(out_path.c_str(), out_mode, stdout) == nullptr) {
+        _exit(126);
+      }
       close(pipe_ends[0]);
       close(pipe_ends[1]);
       Exec(std::move(arguments));
@@ -119,6 +124,27 @@ class ProgramTest : public testing::Test {
     return Program(arguments, directory_.Path("stdout")).Finish();
   }
 
+  // With a stdout that takes nothing.
+  Result RunUnheard(const std::vector<std::string>& arguments) {
+    const std::string path = directory_.Path("read_only");
+    NEUMF_EXPECT_OK(WriteFileAtomically(*files_, path, ""));
+    return Program(arguments, path, "r").Finish();
+  }
+
+  std::vector<std::string> EvaluateArguments() const {
+    return {"evaluate",
+            "--checkpoint",
+            JoinPath(out_, "1.safetensors"),
+            "--data",
+            directory_.path(),
+            "--format",
+            "ml-100k",
+            "--protocol",
+            "d2l",
+            "--split",
+            "test"};
+  }
+
   // `more` may repeat a flag: the last one counts.
   std::vector<std::string> TrainArguments(
       const std::vector<std::string>& more) const {
@@ -160,14 +186,42 @@ TEST_F(ProgramTest, LastLineOfTrainIsThePublishedPath) {
 
 TEST_F(ProgramTest, EvaluatePrintsJson) {
   ASSERT_EQ(Run(TrainArguments({})).status, 0);
-  const Result result =
-      Run({"evaluate", "--checkpoint", JoinPath(out_, "1.safetensors"),
-           "--data", directory_.path(), "--format", "ml-100k", "--protocol",
-           "d2l", "--split", "test"});
+  const Result result = Run(EvaluateArguments());
   EXPECT_EQ(result.status, 0) << result.err;
   const nlohmann::json metrics = nlohmann::json::parse(result.out);
   EXPECT_EQ(metrics["evaluated_users"], 60);
   EXPECT_GT(metrics["auc"], 0);
+}
+
+// A file's name need not be UTF-8, and JSON must be.
+TEST_F(ProgramTest, EvaluatePrintsJsonForAFileOfAnyName) {
+  const std::string path = directory_.Path("\xff.safetensors");
+  ASSERT_EQ(Run(TrainArguments({})).status, 0);
+  NEUMF_ASSERT_OK(files_->Rename(JoinPath(out_, "1.safetensors"), path));
+  std::vector<std::string> arguments = EvaluateArguments();
+  arguments.insert(arguments.end(), {"--checkpoint", path, "--metrics_out",
+                                     directory_.Path("metrics.json")});
+  const Result result = Run(arguments);
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(nlohmann::json::parse(result.out)["checkpoint"],
+            directory_.Path("\uFFFD.safetensors"));
+  EXPECT_EQ(*ReadWholeFile(*files_, directory_.Path("metrics.json"), 1 << 20),
+            result.out);
+}
+
+TEST_F(ProgramTest, SaysWhenNobodyCanHearIt) {
+  const Result trained = RunUnheard(TrainArguments({}));
+  EXPECT_EQ(trained.status, 1);
+  EXPECT_THAT(trained.err, HasSubstr("published " + out_ +
+                                     "/1.safetensors, "
+                                     "but cannot say so: write to stdout: "));
+  EXPECT_EQ(NumVersions(), 1u);
+  for (const auto& arguments :
+       {EvaluateArguments(), {"recipes"}, {"--help"}, {"--version"}}) {
+    const Result result = RunUnheard(arguments);
+    EXPECT_EQ(result.status, 1) << arguments[0];
+    EXPECT_THAT(result.err, HasSubstr("neumf-train: write to stdout: "));
+  }
 }
 
 TEST_F(ProgramTest, TellsAboutItself) {
@@ -181,6 +235,8 @@ TEST_F(ProgramTest, TellsAboutItself) {
 TEST_F(ProgramTest, RefusesWhatItDoesNotKnowInOneLine) {
   ExpectUsageError(Run({}), "train, evaluate or recipes");
   ExpectUsageError(Run({"fly"}), "no command 'fly'");
+  ExpectUsageError(Run(TrainArguments({"extra"})),
+                   "unexpected argument 'extra'");
   ExpectUsageError(Run(TrainArguments({"--epoch", "3"})), "epoch");
   ExpectUsageError(Run(TrainArguments({"--epochs", "many"})), "many");
   ExpectUsageError(Run(TrainArguments({"--epochs", "0"})), "epochs must be");
@@ -202,12 +258,33 @@ TEST_F(ProgramTest, NamesADirectoryThatItCannotWriteTo) {
   ExpectUsageError(Run(TrainArguments({"--out", "/proc/checkpoints"})),
                    "cannot write to --out");
   ExpectUsageError(Run(TrainArguments({"--metrics_out", "/proc/m.json"})),
-                   "--metrics_out");
+                   "cannot write --metrics_out");
+}
+
+TEST_F(ProgramTest, RefusesAMetricsFileThatCannotBeBeforeItTrains) {
+  const std::string pipe = directory_.Path("pipe");
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  for (const std::string& path : {directory_.path(), pipe}) {
+    ExpectUsageError(Run(TrainArguments({"--metrics_out", path})),
+                     path + " is there and is not a regular file");
+  }
+  const std::string missing = directory_.Path("missing");
+  ExpectUsageError(
+      Run(TrainArguments({"--metrics_out", missing + "/m.json"})),
+      "cannot write --metrics_out: stat " + missing + ": No such file");
+  EXPECT_FALSE(files_->Stat(missing).ok());
+  EXPECT_FALSE(files_->Stat(pipe)->is_regular);
+  EXPECT_EQ(NumVersions(), 0u);
 }
 
 TEST_F(ProgramTest, NamesDataThatIsNotThere) {
   ExpectUsageError(Run(TrainArguments({"--data", "/nowhere"})),
                    "/nowhere/u.data");
+}
+
+TEST_F(ProgramTest, SaysWhichFormatTakesAFile) {
+  ExpectUsageError(Run(TrainArguments({"--data", directory_.Path("u.data")})),
+                   "--format ml-100k wants a directory with u.data");
 }
 
 TEST_F(ProgramTest, PublishesTheEpochThatASignalEnds) {

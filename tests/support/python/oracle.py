@@ -96,8 +96,8 @@ def explains(checkpoint, user_row, answer, k, excluded_ids=(), seen="drop",
              tolerance=1e-4):
     """None when `answer`, [(item_id, score)], is right; else what is wrong.
 
-    Scores must be within `tolerance`, relative above 1 and absolute below.
-    Items may differ from the float64 ranking only where scores are that close.
+    Scores must be within `tolerance`. Items may differ from the float64 ranking
+    only where scores are that close.
     """
     expected = expected_top_k(checkpoint, user_row, k, excluded_ids, seen)
     ids = [item_id for item_id, _ in answer]
@@ -112,9 +112,8 @@ def explains(checkpoint, user_row, answer, k, excluded_ids=(), seen="drop",
         if row_of.get(item_id) not in allowed:
             return f"place {place}: {item_id} is not eligible"
         truth = values[row_of[item_id]]
-        slack = tolerance * max(1.0, abs(truth))
-        if abs(score - truth) > slack:
+        if abs(score - truth) > tolerance:
             return f"place {place}: {item_id} has {score}, not {truth}"
-        if abs(truth - best) > slack:
+        if abs(truth - best) > tolerance:
             return f"place {place}: {item_id} has {truth}, the place {best}"
     return None

@@ -2,38 +2,29 @@
 // that were computed by other means: whoever changes the split, the order of
 // item rows, ties or the metrics moves them.
 
-#include <cstdlib>
-#include <string>
+#include <memory>
+#include <utility>
+#include <vector>
 
 #include "data/interactions.h"
 #include "data/readers.h"
 #include "data/split.h"
 #include "eval/protocols.h"
 #include "tests/eval/fixed_scores_model.h"
+#include "tests/support/movielens.h"
 #include "tests/support/status_matchers.h"
 
 namespace neumf {
 namespace {
 
-std::string DataFolder() {
-  const char* const folder = std::getenv("NEUMF_TEST_DATA");
-  if (folder != nullptr) return folder;
-  const char* const source = std::getenv("NEUMF_SOURCE_DIR");
-  return JoinPath(source == nullptr ? "." : source, "../shared/data");
-}
-
-class MovieLensGoldenTest : public testing::Test {
+class MovieLensProtocolTest : public testing::Test {
  protected:
   void SetUp() override {
-    const std::string folder = JoinPath(DataFolder(), "ml-100k");
     const auto files = MakePosixFileSystem();
-    if (!files->Stat(JoinPath(folder, "u.data")).ok()) {
-      GTEST_SKIP() << "no u.data in " << folder
-                   << "; set NEUMF_TEST_DATA to a folder that has ml-100k/";
-    }
     ReadReport report;
-    NEUMF_ASSERT_OK_AND_ASSIGN(const EventLog log,
-                               ReadMovieLens100k(*files, folder, {}, &report));
+    NEUMF_ASSERT_OK_AND_ASSIGN(
+        const EventLog log,
+        ReadMovieLens100k(*files, MovieLens100kDirectory(), {}, &report));
     const Split split = *MakeSplit(log, SplitKind::kD2l, HeldOut::kTest);
     train_ = std::make_unique<Interactions>(log.num_users(), log.num_items(),
                                             split.train);
@@ -64,7 +55,7 @@ class MovieLensGoldenTest : public testing::Test {
 // The published digits.
 constexpr double kHalfDigit = .00005;
 
-TEST_F(MovieLensGoldenTest, AConstantScoreRanksByRow) {
+TEST_F(MovieLensProtocolTest, AConstantScoreRanksByRow) {
   const LeaveOneOutMetrics metrics =
       Evaluate(std::vector<float>(train_->num_items(), 0.0f));
   EXPECT_NEAR(metrics.hit_at_50, .0753, kHalfDigit);
@@ -72,7 +63,7 @@ TEST_F(MovieLensGoldenTest, AConstantScoreRanksByRow) {
   EXPECT_NEAR(metrics.midrank_auc, .5, 1e-9);
 }
 
-TEST_F(MovieLensGoldenTest, PopularityIsABaseline) {
+TEST_F(MovieLensProtocolTest, PopularityIsABaseline) {
   const std::vector<uint32_t> counts = train_->ItemCounts();
   const LeaveOneOutMetrics metrics =
       Evaluate(std::vector<float>(counts.begin(), counts.end()));

@@ -1,0 +1,31 @@
+#pragma once
+
+// What a command leaves behind: checked before the work, written after it.
+// Nobody wants to hear after an hour of training that a disk is read-only.
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "base/file_system.h"
+#include "nlohmann/json.hpp"
+
+namespace neumf {
+
+// Makes `directory` when it is missing, and a small file in it for a moment.
+absl::Status CheckCheckpointDirectory(FileSystem& files,
+                                      absl::string_view directory);
+
+// OK when `path` is empty, or when it can become a regular file: one that is
+// there will be replaced, anything else that is there is refused, and its
+// directory must exist.
+absl::Status CheckMetricsFile(FileSystem& files, absl::string_view path);
+
+// Does nothing when `path` is empty.
+absl::Status WriteMetricsFile(FileSystem& files, absl::string_view path,
+                              const nlohmann::json& metrics);
+
+// JSON in lines. What is not UTF-8, as a file's name may be, is replaced.
+std::string MetricsText(const nlohmann::json& metrics);
+
+}  // namespace neumf
