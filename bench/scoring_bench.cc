@@ -25,7 +25,7 @@ constexpr uint32_t kGmfWidth = 8;
 const std::vector<uint32_t> kTowerWidths = {32, 16, 8};
 
 void FillRandomly(std::mt19937& random, float* values, size_t count) {
-  std::normal_distribution<float> normal(0.0f, 0.3f);
+  std::normal_distribution<float> normal(0.0F, 0.3F);
   for (size_t i = 0; i < count; ++i) values[i] = normal(random);
 }
 

@@ -54,7 +54,7 @@ bool NumberLess(const std::string& a, const std::string& b) {
 // The numbers of `ids` in the order of item rows.
 std::vector<uint32_t> ItemOrder(const std::deque<std::string>& ids) {
   std::vector<uint32_t> order(ids.size());
-  std::iota(order.begin(), order.end(), 0u);
+  std::iota(order.begin(), order.end(), 0U);
   if (absl::c_all_of(ids, IsNumber)) {
     absl::c_sort(order, [&](uint32_t a, uint32_t b) {
       return NumberLess(ids[a], ids[b]);
@@ -72,7 +72,7 @@ std::vector<uint32_t> UserOrder(const std::deque<std::string>& ids) {
   hashes.reserve(ids.size());
   for (const std::string& id : ids) hashes.push_back(IdHash(id));
   std::vector<uint32_t> order(ids.size());
-  std::iota(order.begin(), order.end(), 0u);
+  std::iota(order.begin(), order.end(), 0U);
   absl::c_sort(order, [&](uint32_t a, uint32_t b) {
     return std::tie(hashes[a], ids[a]) < std::tie(hashes[b], ids[b]);
   });

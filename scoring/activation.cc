@@ -6,9 +6,9 @@ namespace neumf {
 namespace {
 
 // -0.0 becomes +0.0, as it does in the vector form.
-float Relu(float x) { return x > 0.0f ? x : 0.0f; }
+float Relu(float x) { return x > 0.0F ? x : 0.0F; }
 float Tanh(float x) { return std::tanh(x); }
-float Sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
+float Sigmoid(float x) { return 1.0F / (1.0F + std::exp(-x)); }
 
 template <float (*kFunction)(float)>
 void ApplyToAll(float* values, size_t count) {

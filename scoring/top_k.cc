@@ -1,6 +1,7 @@
 #include "scoring/top_k.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <limits>
 
 namespace neumf {
@@ -43,7 +44,7 @@ void TopK::Finish(std::vector<ScoredRow>* best) {
 }
 
 void TopK::Shrink() {
-  const auto kth = buffer_.begin() + (k_ - 1);
+  const auto kth = buffer_.begin() + static_cast<std::ptrdiff_t>(k_) - 1;
   std::nth_element(buffer_.begin(), kth, buffer_.end());
   worst_ = *kth;
   buffer_.resize(k_);

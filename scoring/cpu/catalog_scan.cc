@@ -7,11 +7,11 @@
 namespace neumf {
 namespace {
 
-constexpr uint32_t kAllLanes = (1u << kBlockItems) - 1;
+constexpr uint32_t kAllLanes = (1U << kBlockItems) - 1;
 // Blocks between two looks at the selection's threshold.
 constexpr size_t kStripBlocks = 16;
 
-uint32_t LowLanes(uint64_t count) { return (1u << count) - 1; }
+uint32_t LowLanes(uint64_t count) { return (1U << count) - 1; }
 
 bool IsCancelled(const RankQuery& query) {
   return query.cancelled != nullptr &&
@@ -105,7 +105,7 @@ uint32_t CatalogScan::Gather(const RankQuery& query,
     const uint32_t row = rows[lane];
     if (query.allow_mask && !query.allow_mask->allows(row)) continue;
     items_.Gather(row, lane, tile);
-    lanes |= 1u << lane;
+    lanes |= 1U << lane;
   }
   return lanes;
 }

@@ -100,7 +100,7 @@ class ReferenceScorer : public Scorer {
       }
     }
     if (shape_.has_item_bias) score += items_.bias[row];
-    return score + 0.0f;
+    return score + 0.0F;
   }
 
   std::vector<float> TowerOutput(const RankQuery& query, uint64_t row) const {

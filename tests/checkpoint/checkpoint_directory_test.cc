@@ -12,9 +12,9 @@ namespace neumf {
 namespace {
 
 TEST(CheckpointDirectoryTest, KnowsVersionNames) {
-  EXPECT_EQ(ParseVersionFileName("1.safetensors"), 1u);
+  EXPECT_EQ(ParseVersionFileName("1.safetensors"), 1U);
   EXPECT_EQ(ParseVersionFileName("999999999999999999.safetensors"),
-            999'999'999'999'999'999u);
+            999'999'999'999'999'999U);
   EXPECT_EQ(VersionFileName(42), "42.safetensors");
 }
 
@@ -37,10 +37,10 @@ TEST(CheckpointDirectoryTest, ListsVersionsByNumber) {
   }
   NEUMF_ASSERT_OK_AND_ASSIGN(const std::vector<CheckpointFile> checkpoints,
                              ListCheckpoints(*files, directory.path()));
-  ASSERT_EQ(checkpoints.size(), 3u);
-  EXPECT_EQ(checkpoints[0].version, 9u);
+  ASSERT_EQ(checkpoints.size(), 3U);
+  EXPECT_EQ(checkpoints[0].version, 9U);
   EXPECT_EQ(checkpoints[0].path, directory.Path("9.safetensors"));
-  EXPECT_EQ(checkpoints[2].version, 100u);
+  EXPECT_EQ(checkpoints[2].version, 100U);
 }
 
 TEST(CheckpointDirectoryTest, SaysWhenThereIsNoDirectory) {

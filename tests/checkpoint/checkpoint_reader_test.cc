@@ -96,14 +96,14 @@ TEST_F(CheckpointReaderTest, KnowsTheShapeBeforeTheData) {
   NEUMF_ASSERT_OK_AND_ASSIGN(const auto reader,
                              CheckpointReader::Open(file, "7", {}));
   const ModelShape& shape = reader->info().shape;
-  EXPECT_EQ(shape.num_users, 7u);
-  EXPECT_EQ(shape.num_items, 33u);
-  EXPECT_EQ(shape.gmf_width, 4u);
-  EXPECT_THAT(shape.tower_widths, ElementsAre(8u, 4u));
+  EXPECT_EQ(shape.num_users, 7U);
+  EXPECT_EQ(shape.num_items, 33U);
+  EXPECT_EQ(shape.gmf_width, 4U);
+  EXPECT_THAT(shape.tower_widths, ElementsAre(8U, 4U));
   EXPECT_TRUE(shape.has_item_bias);
-  EXPECT_EQ(reader->network().layers.size(), 1u);
+  EXPECT_EQ(reader->network().layers.size(), 1U);
   EXPECT_EQ(reader->info().manifest.model_kind, "neumf");
-  EXPECT_EQ(reader->info().digest.size(), 64u);
+  EXPECT_EQ(reader->info().digest.size(), 64U);
 }
 
 TEST_F(CheckpointReaderTest, StreamsWholeItemRowsInSmallBlocks) {
@@ -278,7 +278,7 @@ TEST_F(CheckpointReaderTest, TakesWhatIsOptionalAsAbsent) {
   EXPECT_TRUE(loaded.model.seen.empty());
   EXPECT_TRUE(loaded.model.popularity.empty());
   EXPECT_TRUE(loaded.items.bias.empty());
-  EXPECT_EQ(loaded.model.network.head_bias, 0.0f);
+  EXPECT_EQ(loaded.model.network.head_bias, 0.0F);
 }
 
 TEST_F(CheckpointReaderTest, TakesADotProductAlone) {
@@ -454,8 +454,8 @@ TEST_F(CheckpointReaderTest, NamesTheRowOfABadValueInAnyBlock) {
 }
 
 TEST_F(CheckpointReaderTest, RefusesScoresThatMayOverflow) {
-  image_.Put("user.gmf", 0, 3e38f);
-  image_.Put("item.gmf", 0, 3e38f);
+  image_.Put("user.gmf", 0, 3e38F);
+  image_.Put("item.gmf", 0, 3e38F);
   EXPECT_THAT(Read(), RefusedFor("", "scores"));
 }
 

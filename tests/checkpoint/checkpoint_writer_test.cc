@@ -89,9 +89,9 @@ TEST_F(CheckpointWriterTest, LosesNothingOfEveryKindOfModel) {
 }
 
 TEST_F(CheckpointWriterTest, KeepsEveryBitOfAFloat) {
-  tiny_.items.bias[0] = -0.0f;
+  tiny_.items.bias[0] = -0.0F;
   tiny_.items.bias[1] = std::numeric_limits<float>::denorm_min();
-  tiny_.items.bias[2] = std::nextafter(1.0f, 2.0f);
+  tiny_.items.bias[2] = std::nextafter(1.0F, 2.0F);
   NEUMF_ASSERT_OK(Write("7"));
   NEUMF_ASSERT_OK_AND_ASSIGN(const LoadedCheckpoint loaded,
                              LoadCheckpoint(*files_, directory_.Path("7")));
@@ -117,9 +117,9 @@ TEST_F(CheckpointWriterTest, BeginsTheDataAtAMultipleOf64) {
       const auto reader,
       CheckpointReader::Open(*files_, directory_.Path("7"), {}));
   const SafetensorsHeader& header = reader->header();
-  EXPECT_EQ(header.data_begin % 64, 0u);
+  EXPECT_EQ(header.data_begin % 64, 0U);
   for (const TensorInfo& tensor : header.tensors) {
-    EXPECT_EQ(tensor.begin % ElementBytes(tensor.type), 0u) << tensor.name;
+    EXPECT_EQ(tensor.begin % ElementBytes(tensor.type), 0U) << tensor.name;
   }
 }
 
@@ -127,8 +127,8 @@ TEST_F(CheckpointWriterTest, RefusesWhatTheReaderWouldRefuse) {
   tiny_.items.bias[3] = std::nanf("");
   EXPECT_THAT(Write("nan"), StatusIs(kInvalid, HasSubstr("item.bias")));
   tiny_ = MakeTinyModel({});
-  tiny_.model.users.gmf.row(0)[0] = 3e38f;
-  tiny_.items.gmf.row(0)[0] = 3e38f;
+  tiny_.model.users.gmf.row(0)[0] = 3e38F;
+  tiny_.items.gmf.row(0)[0] = 3e38F;
   EXPECT_THAT(Write("overflow"), StatusIs(kInvalid, HasSubstr("scores")));
   tiny_ = MakeTinyModel({});
   manifest_.required_features = {"history"};
@@ -170,11 +170,11 @@ class PublishTest : public CheckpointWriterTest {
 
 TEST_F(PublishTest, CountsVersionsUp) {
   NEUMF_ASSERT_OK_AND_ASSIGN(const PublishedCheckpoint first, Publish(*files_));
-  EXPECT_EQ(first.version, 1u);
+  EXPECT_EQ(first.version, 1U);
   EXPECT_EQ(first.path, JoinPath(Folder(), "1.safetensors"));
   NEUMF_ASSERT_OK(Publish(*files_));
   EXPECT_THAT(Names(), UnorderedElementsAre("1.safetensors", "2.safetensors"));
-  EXPECT_THAT(ValidVersions(), ElementsAre(1u, 2u));
+  EXPECT_THAT(ValidVersions(), ElementsAre(1U, 2U));
 }
 
 TEST_F(PublishTest, FollowsTheLargestVersion) {
@@ -183,7 +183,7 @@ TEST_F(PublishTest, FollowsTheLargestVersion) {
       files_->CreateNew(JoinPath(Folder(), "99.safetensors")).status());
   NEUMF_ASSERT_OK_AND_ASSIGN(const PublishedCheckpoint published,
                              Publish(*files_));
-  EXPECT_EQ(published.version, 100u);
+  EXPECT_EQ(published.version, 100U);
 }
 
 TEST_F(PublishTest, SaysWhenTheNumbersHaveRunOut) {
@@ -213,7 +213,7 @@ TEST_F(PublishTest, SaysThatAVersionIsThereWhenOnlyItsSyncFailed) {
                        "published " + JoinPath(Folder(), "2.safetensors") +
                            ", but the directory could not be synced: "
                            "disk gone"));
-  EXPECT_THAT(ValidVersions(), ElementsAre(1u, 2u));
+  EXPECT_THAT(ValidVersions(), ElementsAre(1U, 2U));
 }
 
 TEST_F(PublishTest, LeavesNothingBehindWhenAnyOneCallFails) {
@@ -247,7 +247,7 @@ TEST_F(PublishTest, LeavesAtMostADotFileWhenItDies) {
       EXPECT_TRUE(name[0] == '.' || ParseVersionFileName(name).has_value())
           << name;
     }
-    EXPECT_EQ(ValidVersions().front(), 1u);
+    EXPECT_EQ(ValidVersions().front(), 1U);
     if (published) break;
   }
   EXPECT_EQ(Content("models/ml/1.safetensors"), before);

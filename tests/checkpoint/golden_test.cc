@@ -50,10 +50,10 @@ TEST_F(GoldenTest, IsRead) {
   EXPECT_THAT(golden.info.manifest.probes, SizeIs(2));
 
   const ModelShape& shape = golden.model.shape;
-  EXPECT_EQ(shape.num_users, 60u);
-  EXPECT_EQ(shape.num_items, 150u);
-  EXPECT_EQ(shape.gmf_width, 8u);
-  EXPECT_THAT(shape.tower_widths, ElementsAre(32u, 16u, 8u));
+  EXPECT_EQ(shape.num_users, 60U);
+  EXPECT_EQ(shape.num_items, 150U);
+  EXPECT_EQ(shape.gmf_width, 8U);
+  EXPECT_THAT(shape.tower_widths, ElementsAre(32U, 16U, 8U));
   EXPECT_TRUE(golden.model.user_ids.Find("Zoë").has_value());
   EXPECT_EQ(golden.model.item_ids.id(149), "été");
   EXPECT_THAT(golden.model.seen.row(7), SizeIs(150));

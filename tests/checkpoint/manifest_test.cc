@@ -103,7 +103,7 @@ TEST(ManifestTest, ReadsProbes) {
       ParseManifest(
           R"({"format_version":1,"tensors":{},"probes":[{"user_id":"u","items":
           [{"item_id":"i","score":-1.5},{"item_id":"j","score":-2}]}]})"));
-  ASSERT_EQ(manifest.probes.size(), 1u);
+  ASSERT_EQ(manifest.probes.size(), 1U);
   EXPECT_EQ(manifest.probes[0].user_id, "u");
   EXPECT_EQ(manifest.probes[0].items[0].score, -1.5);
   EXPECT_EQ(manifest.probes[0].items[1].item_id, "j");

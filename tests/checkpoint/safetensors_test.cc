@@ -38,9 +38,9 @@ TEST(SafetensorsTest, TakesASmallHeader) {
   NEUMF_ASSERT_OK_AND_ASSIGN(const SafetensorsHeader header,
                              ParseSafetensorsHeader(kHeader, 8 + 54 + 8));
   ASSERT_NE(header.Find("a"), nullptr);
-  EXPECT_EQ(header.Find("a")->num_elements(), 2u);
+  EXPECT_EQ(header.Find("a")->num_elements(), 2U);
   EXPECT_EQ(header.Find("b"), nullptr);
-  EXPECT_EQ(header.data_begin, 62u);
+  EXPECT_EQ(header.data_begin, 62U);
 }
 
 TEST(SafetensorsTest, TakesSpacesAfterTheHeaderAndNothingElse) {
@@ -122,7 +122,7 @@ std::string LengthBytes(uint64_t length) {
 }
 
 TEST(SafetensorsTest, RefusesHeaderLengthsThatLie) {
-  EXPECT_THAT(ParseHeaderLength(LengthBytes(100), 108), IsOkAndHolds(100u));
+  EXPECT_THAT(ParseHeaderLength(LengthBytes(100), 108), IsOkAndHolds(100U));
   EXPECT_THAT(ParseHeaderLength(LengthBytes(100), 107), Refused("passes"));
   EXPECT_THAT(ParseHeaderLength(LengthBytes(1), 108), Refused("length 1 "));
   EXPECT_THAT(ParseHeaderLength(LengthBytes(1'048'577), 1 << 30),
@@ -138,7 +138,7 @@ TEST(SafetensorsTest, ReadsWhatItWrote) {
   header.tensors = {{"a", TensorType::kF32, "F32", {2, 3}, 0, 24},
                     {"b", TensorType::kOther, "BF16", {2}, 24, 28}};
   const std::string bytes = SerializeSafetensorsHeader(header);
-  EXPECT_EQ(bytes.size() % 64, 0u);
+  EXPECT_EQ(bytes.size() % 64, 0U);
   EXPECT_THAT(ParseHeaderLength(bytes.substr(0, 8), bytes.size() + 28),
               IsOkAndHolds(bytes.size() - 8));
   NEUMF_ASSERT_OK_AND_ASSIGN(

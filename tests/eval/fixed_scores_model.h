@@ -15,10 +15,10 @@ class FixedScoresModel {
 
   const Scorer& scorer() const { return *scorer_; }
   // [G] with G = 1: the vector of any user.
-  const float* user_gmf() const { return &kOne; }
+  const float* user_gmf() const { return &one_; }
 
  private:
-  static constexpr float kOne = 1;
+  const float one_ = 1;
   std::unique_ptr<Scorer> scorer_;
 };
 

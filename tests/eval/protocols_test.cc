@@ -51,7 +51,7 @@ TEST_F(LeaveOneOutTest, AveragesOverUsers) {
 
 TEST_F(LeaveOneOutTest, HitsOnlyWithinTheFirstFifty) {
   std::vector<float> scores(200);
-  std::iota(scores.rbegin(), scores.rend(), 0.0f);
+  std::iota(scores.rbegin(), scores.rend(), 0.0F);
   Catalog(scores);
   User({}, 49);
   User({}, 50);
@@ -60,7 +60,7 @@ TEST_F(LeaveOneOutTest, HitsOnlyWithinTheFirstFifty) {
 }
 
 TEST_F(LeaveOneOutTest, BreaksTiesByRowAndSaysWhatHalfWouldGive) {
-  Catalog(std::vector<float>(101, 7.0f));
+  Catalog(std::vector<float>(101, 7.0F));
   User({}, 0);
   User({}, 25);
   NEUMF_ASSERT_OK_AND_ASSIGN(const LeaveOneOutMetrics metrics, Evaluate());
@@ -97,7 +97,7 @@ class HugeCatalogScorer : public Scorer {
                     absl::Span<Ranking> rankings) const override {
     largest_batch_ = std::max(largest_batch_, queries.size());
     for (Ranking& ranking : rankings) {
-      ranking.items = {{1.0f, 0}};
+      ranking.items = {{1.0F, 0}};
       ranking.eligible_count = 1;
     }
     return absl::OkStatus();

@@ -57,7 +57,7 @@ constexpr double kHalfDigit = .00005;
 
 TEST_F(MovieLensProtocolTest, AConstantScoreRanksByRow) {
   const LeaveOneOutMetrics metrics =
-      Evaluate(std::vector<float>(train_->num_items(), 0.0f));
+      Evaluate(std::vector<float>(train_->num_items(), 0.0F));
   EXPECT_NEAR(metrics.hit_at_50, .0753, kHalfDigit);
   EXPECT_NEAR(metrics.auc, .7329, kHalfDigit);
   EXPECT_NEAR(metrics.midrank_auc, .5, 1e-9);

@@ -44,7 +44,7 @@ TinyModel ModelWithScores(const std::vector<float>& scores) {
   TinyModel tiny = ConstantModel(scores.size());
   tiny.model.network.head_bias = 0;
   AlignedMatrix& users = tiny.model.users.gmf;
-  std::fill(users.data(), users.data() + users.size(), 1.0f);
+  std::fill(users.data(), users.data() + users.size(), 1.0F);
   std::copy(scores.begin(), scores.end(), tiny.items.gmf.data());
   return tiny;
 }
@@ -73,7 +73,7 @@ TEST_P(ScorerTest, GivesTheReferenceBitsAtEveryCatalogSize) {
         65, 127, 128, 129, 255, 256, 257, 511, 513, 1023, 1025}) {
     SCOPED_TRACE(absl::StrCat(num_items, " items"));
     Use(Sized(num_items, 7, {8, 5}));
-    for (uint32_t k : {0u, 1u, 10u, static_cast<uint32_t>(num_items), 5000u}) {
+    for (uint32_t k : {0U, 1U, 10U, static_cast<uint32_t>(num_items), 5000U}) {
       ExpectSameAsReference(QueriesOfAll(k));
     }
   }
@@ -87,7 +87,7 @@ TEST_P(ScorerTest, GivesTheReferenceBitsAroundTheSizeOfAPiece) {
     TinyModelOptions options = Sized(num_items, 8, {});
     options.item_bias = false;
     Use(options);
-    for (uint32_t k : {1u, 100u, 20000u}) {
+    for (uint32_t k : {1U, 100U, 20000U}) {
       ExpectSameAsReference(QueriesOfAll(k));
     }
   }
@@ -170,10 +170,10 @@ TEST_P(ScorerTest, BreaksTiesByRow) {
 }
 
 TEST_P(ScorerTest, BreaksTiesByRowAcrossBlocksAndPieces) {
-  std::vector<float> scores(2 * 65536 / 4, 0.0f);
+  std::vector<float> scores(2 * 65536 / 4, 0.0F);
   const std::vector<uint32_t> tied = {15,   16,   255,  256,  4095,
                                       4096, 8191, 8192, 16383};
-  for (uint32_t row : tied) scores[row] = 1.0f;
+  for (uint32_t row : tied) scores[row] = 1.0F;
   Use(ModelWithScores(scores));
   EXPECT_EQ(RowsOf(Rank(QueryOf(0, 9))), tied);
   EXPECT_THAT(RowsOf(Rank(QueryOf(0, 2))), ElementsAre(15, 16));
@@ -190,8 +190,8 @@ TEST_P(ScorerTest, RanksAscendingAndDescendingScores) {
 }
 
 TEST_P(ScorerTest, ReturnsNegativeZeroAsZeroAndTiesThemByRow) {
-  Use(ModelWithScores({-0.0f, 0.0f, -0.0f, -1.0f}));
-  tiny_.model.network.head_bias = -0.0f;
+  Use(ModelWithScores({-0.0F, 0.0F, -0.0F, -1.0F}));
+  tiny_.model.network.head_bias = -0.0F;
   Use(std::move(tiny_));
   const Ranking ranking = Rank(QueryOf(0, 4));
   EXPECT_THAT(RowsOf(ranking), ElementsAre(0, 1, 2, 3));
@@ -201,7 +201,7 @@ TEST_P(ScorerTest, ReturnsNegativeZeroAsZeroAndTiesThemByRow) {
 
 TEST_P(ScorerTest, RanksByBiasWhenEveryReluIsDead) {
   Use(Sized(50, 0, {8, 4}));
-  for (float& bias : tiny_.model.network.layers[0].bias) bias = -1e6f;
+  for (float& bias : tiny_.model.network.layers[0].bias) bias = -1e6F;
   Use(std::move(tiny_));
   ExpectSameAsReference(QueriesOfAll(50));
   const Ranking ranking = Rank(QueryOf(0, 1));
@@ -267,7 +267,7 @@ TEST_P(ScorerTest, AnswersTheOneItemOfAMaskInTheLastLane) {
 
 TEST_P(ScorerTest, AnswersOnlyTheAllowedRows) {
   Use(Sized(1003, 4, {8, 4}));
-  for (uint32_t count : {0u, 1u, 15u, 16u, 17u, 40u}) {
+  for (uint32_t count : {0U, 1U, 15U, 16U, 17U, 40U}) {
     std::vector<uint32_t> rows;
     for (uint32_t i = 0; i < count; ++i) rows.push_back(1002 - 25 * (39 - i));
     std::vector<RankQuery> queries = QueriesOfAll(10);

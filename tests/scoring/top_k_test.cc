@@ -50,7 +50,7 @@ std::vector<ScoredRow> BestBySorting(std::vector<ScoredRow> candidates,
 
 TEST_F(TopKTest, SelectsWhatSortingSelects) {
   const std::vector<ScoredRow> candidates = RandomCandidates(1, 1000);
-  for (uint32_t k : {0u, 1u, 2u, 10u, 500u, 999u, 1000u, 2000u}) {
+  for (uint32_t k : {0U, 1U, 2U, 10U, 500U, 999U, 1000U, 2000U}) {
     Select(k, candidates.size());
     for (const ScoredRow& candidate : candidates) top_.Push(candidate);
     EXPECT_EQ(Best(), BestBySorting(candidates, k));
@@ -61,7 +61,7 @@ TEST_F(TopKTest, KeepsTheSmallerRowsOfATieWhateverComesFirst) {
   Select(2, 10);
   for (uint32_t row : {9, 7, 8, 5, 4, 6, 2, 1, 3}) {
     top_.SeekTo(row);
-    top_.Push({1.0f, row});
+    top_.Push({1.0F, row});
   }
   EXPECT_THAT(Best(), ElementsAre(ScoredRow{1, 1}, ScoredRow{1, 2}));
 }
