@@ -37,7 +37,7 @@ RankQuery WholeRanking(const HeldOutQuery& query, uint64_t num_items) {
 
 absl::StatusOr<Place> FindPlace(absl::Span<const ScoredRow> items,
                                 uint32_t held_out) {
-  const auto item = std::find_if(
+  const auto* const item = std::find_if(
       items.begin(), items.end(),
       [&](const ScoredRow& other) { return other.row == held_out; });
   if (item == items.end()) {

@@ -35,7 +35,7 @@ double ServedScore(const FoldedModel& folded, uint64_t user, uint64_t item) {
     }
     h = next;
   }
-  double score = double{folded.network.head_bias};
+  double score = folded.network.head_bias;
   for (uint32_t g = 0; g < folded.shape.gmf_width; ++g) {
     score += double{folded.users.gmf.row(user)[g]} *
              double{folded.items.gmf.row(item)[g]};
@@ -57,7 +57,7 @@ class FoldTest : public testing::Test {
 
 TEST_F(FoldTest, ShapesFit) {
   EXPECT_EQ(folded_.shape.tower_widths, (std::vector<uint32_t>{4, 3, 2}));
-  EXPECT_EQ(folded_.shape.gmf_width, 3u);
+  EXPECT_EQ(folded_.shape.gmf_width, 3U);
   EXPECT_FALSE(folded_.shape.has_item_bias);
   NEUMF_EXPECT_OK(Validate(folded_.shape, folded_.items));
 }

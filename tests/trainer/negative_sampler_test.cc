@@ -41,7 +41,7 @@ TEST_F(PoolSamplerTest, DrawsEveryItemOfThePoolAndNoOther) {
     const std::set<uint32_t> excluded = Excluded(user);
     std::set<uint32_t> drawn;
     for (int n = 0; n < 2000; ++n) drawn.insert(sampler.Draw(user, random_));
-    for (uint32_t item : drawn) EXPECT_EQ(excluded.count(item), 0u);
+    for (uint32_t item : drawn) EXPECT_EQ(excluded.count(item), 0U);
     EXPECT_EQ(drawn.size() + excluded.size(), log_.num_items());
     EXPECT_LT(*drawn.rbegin(), log_.num_items());
   }
@@ -66,7 +66,7 @@ TEST_F(PoolSamplerTest, DrawsHeldOutItemsWhenNothingIsHeldOut) {
                              PoolSampler::Create(train_, {}));
   std::set<uint32_t> drawn;
   for (int n = 0; n < 2000; ++n) drawn.insert(sampler.Draw(0, random_));
-  EXPECT_EQ(drawn.count(split_.held_out[0].item), 1u);
+  EXPECT_EQ(drawn.count(split_.held_out[0].item), 1U);
 }
 
 TEST_F(PoolSamplerTest, RefusesAUserWhoHasEverything) {

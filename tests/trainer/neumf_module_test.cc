@@ -38,7 +38,7 @@ TEST(NeuMfParametersTest, CountIsThatOfThePublishedModel) {
   shape.num_items = 1682;
   shape.factors = settings.factors;
   shape.hidden = settings.hidden;
-  EXPECT_EQ(NeuMfLayout(shape).size, 52950u);
+  EXPECT_EQ(NeuMfLayout(shape).size, 52950U);
 }
 
 TEST(NeuMfParametersTest, WeightsStartSmallAndBiasesWithinTheirLimit) {
@@ -61,8 +61,8 @@ TEST(NeuMfParametersTest, WeightsStartSmallAndBiasesWithinTheirLimit) {
   for (float b : parameters.row(parameters.layout().first_bias, 0)) {
     largest = std::max(largest, std::abs(b));
   }
-  EXPECT_LE(largest, 0.25f);  // 1 / sqrt(16 inputs)
-  EXPECT_GT(largest, 0.1f);
+  EXPECT_LE(largest, 0.25F);  // 1 / sqrt(16 inputs)
+  EXPECT_GT(largest, 0.1F);
 }
 
 TEST(NeuMfModuleTest, ScoresAreThoseOfTheDefinition) {
@@ -97,7 +97,7 @@ TEST(NeuMfModuleTest, GradientIsTheSlopeOfTheLoss) {
   module.ComputeBprGradient(SmallBatch());
   const std::vector<float> gradient(module.gradient().begin(),
                                     module.gradient().end());
-  constexpr float kStep = 1e-3f;
+  constexpr float kStep = 1e-3F;
   for (size_t i = 0; i < gradient.size(); ++i) {
     float& value = parameters.values()[i];
     const float middle = value;

@@ -2,12 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -73,7 +73,7 @@ class Program {
     ADD_FAILURE() << "neumf-train never said '" << part << "': " << err_;
   }
 
-  void Signal(int signal) { kill(pid_, signal); }
+  void Signal(int signal) const { kill(pid_, signal); }
 
   Result Finish() {
     while (ReadLine()) {
@@ -92,7 +92,8 @@ class Program {
   [[noreturn]] static void Exec(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), ProgramPath());
     std::vector<char*> argv;
-    for (std::string& argument : arguments) argv.push_back(&argument[0]);
+    argv.reserve(arguments.size() + 1);
+    for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
     execv(argv[0], argv.data());
     _exit(127);
@@ -215,7 +216,7 @@ TEST_F(ProgramTest, SaysWhenNobodyCanHearIt) {
   EXPECT_THAT(trained.err, HasSubstr("published " + out_ +
                                      "/1.safetensors, "
                                      "but cannot say so: write to stdout: "));
-  EXPECT_EQ(NumVersions(), 1u);
+  EXPECT_EQ(NumVersions(), 1U);
   for (const auto& arguments :
        {EvaluateArguments(), {"recipes"}, {"--help"}, {"--version"}}) {
     const Result result = RunUnheard(arguments);
@@ -274,7 +275,7 @@ TEST_F(ProgramTest, RefusesAMetricsFileThatCannotBeBeforeItTrains) {
       "cannot write --metrics_out: stat " + missing + ": No such file");
   EXPECT_FALSE(files_->Stat(missing).ok());
   EXPECT_FALSE(files_->Stat(pipe)->is_regular);
-  EXPECT_EQ(NumVersions(), 0u);
+  EXPECT_EQ(NumVersions(), 0U);
 }
 
 TEST_F(ProgramTest, NamesDataThatIsNotThere) {
@@ -309,7 +310,7 @@ TEST_F(ProgramTest, SecondSignalLeavesAtOnceWithoutACheckpoint) {
   program.Signal(SIGTERM);
   program.Signal(SIGCONT);
   EXPECT_THAT(program.Finish().status, testing::AnyOf(130, 143));
-  EXPECT_EQ(NumVersions(), 0u);
+  EXPECT_EQ(NumVersions(), 0U);
 }
 
 }  // namespace

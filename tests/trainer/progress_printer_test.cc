@@ -26,7 +26,7 @@ std::string Shown(bool is_terminal) {
     }
   }
   std::fclose(out);
-  const std::string shown(text, size);
+  std::string shown(text, size);
   std::free(text);
   return shown;
 }

@@ -138,7 +138,7 @@ TEST_F(TrainCommandTest, ManifestSaysWhatWasTrained) {
   EXPECT_FALSE(manifest.created_at.empty());
   EXPECT_EQ(manifest.training["recipe"], "d2l-neumf");
   EXPECT_EQ(manifest.training["seed"], 1);
-  EXPECT_EQ(manifest.training["losses"].size(), 3u);
+  EXPECT_EQ(manifest.training["losses"].size(), 3U);
   EXPECT_EQ(manifest.training["data"]["users"], 60);
   EXPECT_GT(manifest.metrics["train_examples_per_second"], 0);
 }
@@ -154,7 +154,7 @@ TEST_F(TrainCommandTest, ProbesAreTheAnswersOfTheServingScorer) {
   }));
   NEUMF_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Scorer> scorer,
                              builder->Build());
-  ASSERT_EQ(checkpoint.info.manifest.probes.size(), 8u);
+  ASSERT_EQ(checkpoint.info.manifest.probes.size(), 8U);
   for (const Probe& probe : checkpoint.info.manifest.probes) {
     const uint32_t user = model.user_ids.Find(probe.user_id).value();
     RankQuery query;
@@ -195,7 +195,7 @@ TEST_F(TrainCommandTest, ValidationLeavesTheTestEventsOutOfTrainingToo) {
   options_.held_out = "validation";
   NEUMF_ASSERT_OK_AND_ASSIGN(const LoadedCheckpoint checkpoint, TrainAndLoad());
   EXPECT_EQ(checkpoint.model.seen.items().size(),
-            MakeTinyLog(60, 80, 1).events.size() - 2 * 60);
+            MakeTinyLog(60, 80, 1).events.size() - size_t{2} * 60);
   NEUMF_ASSERT_OK_AND_ASSIGN(const nlohmann::json evaluated,
                              EvaluateFile(checkpoint.info.path, "validation"));
   EXPECT_EQ(evaluated["auc"], checkpoint.info.manifest.metrics["auc"]);

@@ -75,21 +75,21 @@ TEST_F(TrainingLoopTest, LearnsWhatThereIsToLearn) {
 
 TEST_F(TrainingLoopTest, SeesEachTrainPairOnceAnEpochTheShortBatchToo) {
   const uint64_t pairs = train_.num_interactions();
-  ASSERT_NE(pairs % settings_.batch_size, 0u);
+  ASSERT_NE(pairs % settings_.batch_size, 0U);
   NEUMF_ASSERT_OK_AND_ASSIGN(const TrainedModel model, TrainWithSeed(1));
   EXPECT_EQ(model.num_examples, settings_.epochs * pairs);
   EXPECT_EQ(model.epoch_losses.size(), settings_.epochs);
   const uint64_t batches = pairs / settings_.batch_size + 1;
   ASSERT_EQ(progress_.size(), settings_.epochs * batches);
   EXPECT_TRUE(progress_[batches - 1].epoch_done());
-  EXPECT_EQ(progress_[batches].epoch, 2u);
+  EXPECT_EQ(progress_[batches].epoch, 2U);
   EXPECT_EQ(progress_[batches].examples_done, settings_.batch_size);
 }
 
 TEST_F(TrainingLoopTest, StopsAtTheEndOfTheEpoch) {
   stop_in_epoch_ = 2;
   NEUMF_ASSERT_OK_AND_ASSIGN(const TrainedModel model, TrainWithSeed(1));
-  EXPECT_EQ(model.epoch_losses.size(), 2u);
+  EXPECT_EQ(model.epoch_losses.size(), 2U);
   EXPECT_TRUE(progress_.back().epoch_done());
 }
 
