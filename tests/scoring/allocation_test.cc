@@ -18,7 +18,10 @@ void* operator new(std::size_t size) {
   return memory;
 }
 void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+// Inlined, g++ would take its free() for the wrong partner of `new`.
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
 
 namespace neumf {
 namespace {
