@@ -14,6 +14,26 @@
 namespace neumf {
 namespace {
 
+// A file that can be read for as long as somebody wants it.
+class CancellableFile : public ReadableFile {
+ public:
+  CancellableFile(std::unique_ptr<ReadableFile> file,
+                  std::function<bool()> cancelled)
+      : file_(std::move(file)), cancelled_(std::move(cancelled)) {}
+
+  const FileInfo& info() const override { return file_->info(); }
+
+  absl::StatusOr<size_t> ReadAt(uint64_t offset,
+                                absl::Span<char> buffer) override {
+    if (cancelled_()) return absl::CancelledError("no longer wanted");
+    return file_->ReadAt(offset, buffer);
+  }
+
+ private:
+  const std::unique_ptr<ReadableFile> file_;
+  const std::function<bool()> cancelled_;
+};
+
 absl::string_view FileName(absl::string_view path) {
   const size_t slash = path.rfind('/');
   return slash == absl::string_view::npos ? path : path.substr(slash + 1);
@@ -129,6 +149,10 @@ absl::StatusOr<std::unique_ptr<CheckpointReader>> CheckpointReader::Open(
     FileSystem& files, absl::string_view path, const Options& options) {
   NEUMF_ASSIGN_OR_RETURN(std::unique_ptr<ReadableFile> file,
                          files.OpenForRead(path));
+  if (options.cancelled) {
+    file =
+        std::make_unique<CancellableFile>(std::move(file), options.cancelled);
+  }
   auto reader =
       absl::WrapUnique(new CheckpointReader(std::move(file), options));
   reader->info_.path = std::string(path);

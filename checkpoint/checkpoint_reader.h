@@ -37,6 +37,7 @@
 // A reader belongs to one thread.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -69,6 +70,9 @@ class CheckpointReader {
     // Largest piece read at once, in bytes. More costs memory and brings
     // little.
     size_t block_bytes = 4 << 20;
+    // Asked before each piece: true ends the read with CANCELLED. Default:
+    // nobody is asked.
+    std::function<bool()> cancelled;
   };
 
   static absl::StatusOr<std::unique_ptr<CheckpointReader>> Open(

@@ -60,6 +60,11 @@ absl::Status CheckMemory(const CheckpointFile& file, uint64_t needed,
                    available, " are available"));
 }
 
+absl::Status CheckWanted(const std::function<bool()>& cancelled) {
+  return cancelled() ? absl::CancelledError("the load was given up")
+                     : absl::OkStatus();
+}
+
 // Values in a row of `table`.
 uint64_t RowWidth(const ModelShape& shape, ItemTable table) {
   switch (table) {
@@ -178,14 +183,15 @@ CheckpointLoader::CheckpointLoader(FileSystem* files, const Options& options,
                                    ServerMetrics* metrics)
     : files_(files), options_(options), metrics_(metrics) {}
 
-LoadOutcome CheckpointLoader::Load(const CheckpointFile& file) const {
+LoadOutcome CheckpointLoader::Load(
+    const CheckpointFile& file, const std::function<bool()>& cancelled) const {
   LoadOutcome outcome;
   // A file that changes between this and being opened will look changed, and be
   // tried again.
   const absl::StatusOr<FileInfo> info = files_->Stat(file.path);
   if (info.ok()) outcome.file = *info;
   try {
-    LoadInto(file, &outcome);
+    LoadInto(file, cancelled, &outcome);
   } catch (const std::bad_alloc&) {
     Refuse(ReloadResult::kNoMemory,
            absl::StrCat(file.path, ": not enough memory to load it"), &outcome);
@@ -200,8 +206,11 @@ LoadOutcome CheckpointLoader::Load(const CheckpointFile& file) const {
 }
 
 void CheckpointLoader::LoadInto(const CheckpointFile& file,
+                                const std::function<bool()>& cancelled,
                                 LoadOutcome* outcome) const {
-  auto reader = CheckpointReader::Open(*files_, file.path, {});
+  CheckpointReader::Options options;
+  options.cancelled = cancelled;
+  auto reader = CheckpointReader::Open(*files_, file.path, options);
   if (!reader.ok()) return Refuse(reader.status(), outcome);
   const CheckpointInfo& info = (*reader)->info();
   outcome->digest = info.digest;
@@ -211,7 +220,7 @@ void CheckpointLoader::LoadInto(const CheckpointFile& file,
                                         options_.available_memory_bytes());
   if (!fits.ok()) return Refuse(fits, outcome);
 
-  auto snapshot = BuildSnapshot(file.version, **reader);
+  auto snapshot = BuildSnapshot(file.version, **reader, cancelled);
   if (!snapshot.ok()) return Refuse(snapshot.status(), outcome);
   const absl::Status probed =
       CheckProbes(info.manifest.probes, PartsOf(**snapshot));
@@ -219,7 +228,8 @@ void CheckpointLoader::LoadInto(const CheckpointFile& file,
     return Refuse(ReloadResult::kProbeFailed, probed.message(), outcome);
   }
   if (!probed.ok()) return Refuse(probed, outcome);
-  const absl::Status warm = WarmUp(**snapshot);
+  absl::Status warm = CheckWanted(cancelled);
+  if (warm.ok()) warm = WarmUp(**snapshot);
   if (!warm.ok()) return Refuse(warm, outcome);
 
   metrics_->SetLoadProgress(1);
@@ -228,13 +238,15 @@ void CheckpointLoader::LoadInto(const CheckpointFile& file,
 }
 
 absl::StatusOr<std::unique_ptr<Snapshot>> CheckpointLoader::BuildSnapshot(
-    uint64_t version, CheckpointReader& reader) const {
+    uint64_t version, CheckpointReader& reader,
+    const std::function<bool()>& cancelled) const {
   const CheckpointInfo& info = reader.info();
   NEUMF_ASSIGN_OR_RETURN(std::unique_ptr<ScorerBuilder> builder,
                          MakeScorerBuilder(options_.backend, info.shape,
                                            reader.network(), options_.scorer));
   NEUMF_ASSIGN_OR_RETURN(ServingModel model,
                          ReadAtLowPriority(reader, *builder, metrics_));
+  NEUMF_RETURN_IF_ERROR(CheckWanted(cancelled));
   NEUMF_ASSIGN_OR_RETURN(std::unique_ptr<Scorer> scorer, builder->Build());
 
   auto snapshot = std::make_unique<Snapshot>();
@@ -251,6 +263,7 @@ absl::StatusOr<std::unique_ptr<Snapshot>> CheckpointLoader::BuildSnapshot(
   snapshot->seen = std::make_shared<SeenSets>(std::move(model.seen));
   snapshot->popularity = OrderByPopularity(model.popularity);
   snapshot->resident_bytes = ResidentBytes(*snapshot);
+  NEUMF_RETURN_IF_ERROR(CheckWanted(cancelled));
   return snapshot;
 }
 

@@ -51,12 +51,20 @@ class CheckpointLoader {
   CheckpointLoader(FileSystem* files, const Options& options,
                    ServerMetrics* metrics);
 
-  LoadOutcome Load(const CheckpointFile& file) const;
+  // `cancelled` is asked before each step and each piece of the file, by this
+  // thread and the one that reads: once it says true, the load soon ends
+  // without a snapshot, and its reason says nothing about the file.
+  LoadOutcome Load(const CheckpointFile& file,
+                   const std::function<bool()>& cancelled) const;
 
  private:
-  void LoadInto(const CheckpointFile& file, LoadOutcome* outcome) const;
+  void LoadInto(const CheckpointFile& file,
+                const std::function<bool()>& cancelled,
+                LoadOutcome* outcome) const;
+  // Not yet probed.
   absl::StatusOr<std::unique_ptr<Snapshot>> BuildSnapshot(
-      uint64_t version, CheckpointReader& reader) const;
+      uint64_t version, CheckpointReader& reader,
+      const std::function<bool()>& cancelled) const;
 
   FileSystem* const files_;
   const Options options_;

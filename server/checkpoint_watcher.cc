@@ -16,6 +16,8 @@ namespace {
 
 constexpr absl::Duration kFirstBackoff = absl::Seconds(1);
 constexpr absl::Duration kLongestBackoff = absl::Seconds(60);
+// A directory may hold thousands of files that are none.
+constexpr size_t kMaxReasonsTold = 5;
 
 }  // namespace
 
@@ -43,12 +45,21 @@ void CheckpointWatcher::Start() {
   thread_ = std::thread([this] { Run(); });
 }
 
-void CheckpointWatcher::Stop() {
+void CheckpointWatcher::RequestStop() {
   {
     MutexLock lock(&mutex_);
     stopping_ = true;
   }
   wake_.Signal();
+}
+
+bool CheckpointWatcher::IsStopping() {
+  MutexLock lock(&mutex_);
+  return stopping_;
+}
+
+void CheckpointWatcher::Stop() {
+  RequestStop();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -84,17 +95,17 @@ absl::Status CheckpointWatcher::ServeLargest() {
   const uint64_t served_version = served == nullptr ? 0 : served->version;
   std::reverse(found.begin(), found.end());
   for (const CheckpointFile& file : found) {
-    if (file.version <= served_version || TryLoad(file)) break;
+    if (file.version <= served_version || IsStopping() || TryLoad(file)) break;
   }
   return absl::OkStatus();
 }
 
 void CheckpointWatcher::ForgetMissing(
     const std::vector<CheckpointFile>& found) {
+  auto file = found.begin();  // both ascend
   for (auto it = refusals_.begin(); it != refusals_.end();) {
-    const bool missing = std::none_of(
-        found.begin(), found.end(),
-        [&](const auto& file) { return file.version == it->first; });
+    while (file != found.end() && file->version < it->first) ++file;
+    const bool missing = file == found.end() || file->version != it->first;
     it = missing ? refusals_.erase(it) : std::next(it);
   }
 }
@@ -123,13 +134,18 @@ bool CheckpointWatcher::TryLoad(const CheckpointFile& file) {
   uint64_t attempt = again ? 0 : Announce(file, info);
 
   const absl::Duration started = parts_.clock->MonotonicNow();
-  LoadOutcome outcome = parts_.loader->Load(file);
+  LoadOutcome outcome =
+      parts_.loader->Load(file, [this] { return IsStopping(); });
   const absl::Duration took = parts_.clock->MonotonicNow() - started;
-  const bool served = outcome.snapshot != nullptr;
-  if (again && (served || outcome.result != refusals_[file.version].result)) {
+  const bool loaded = outcome.snapshot != nullptr;
+  if (!loaded && IsStopping()) {
+    GiveUp(attempt, file.version);
+    return false;
+  }
+  if (again && (loaded || outcome.result != refusals_[file.version].result)) {
     attempt = Announce(file, info);
   }
-  if (served) {
+  if (loaded) {
     refusals_.erase(file.version);
     Serve(attempt, std::move(outcome.snapshot), took);
     return true;
@@ -153,10 +169,10 @@ uint64_t CheckpointWatcher::Announce(const CheckpointFile& file,
 
 void CheckpointWatcher::Serve(uint64_t attempt,
                               std::unique_ptr<Snapshot> snapshot,
-                              absl::Duration took) const {
+                              absl::Duration took) {
   const std::shared_ptr<const Snapshot> next =
       parts_.reaper->Adopt(std::move(snapshot));
-  parts_.holder->Swap(next);
+  if (!SwapIn(next)) return GiveUp(attempt, next->version);
   const absl::Time now = parts_.clock->WallNow();
   parts_.history->Serving(attempt, *next, now);
   parts_.metrics->ModelServed(*next, now);
@@ -170,6 +186,19 @@ void CheckpointWatcher::Serve(uint64_t attempt,
       .WithNumber("bytes", next->resident_bytes)
       .With("scorer", next->scorer->name())
       .WithNumber("seconds", absl::ToDoubleSeconds(took));
+}
+
+// The lock makes it certain that nothing is swapped in after RequestStop().
+bool CheckpointWatcher::SwapIn(const std::shared_ptr<const Snapshot>& next) {
+  MutexLock lock(&mutex_);
+  if (!stopping_) parts_.holder->Swap(next);
+  return !stopping_;
+}
+
+void CheckpointWatcher::GiveUp(uint64_t attempt, uint64_t version) const {
+  if (attempt == 0) return;
+  parts_.history->Forget(attempt);
+  LogEvent("checkpoint_given_up").WithNumber("version", version);
 }
 
 void CheckpointWatcher::Refuse(const CheckpointFile& file, uint64_t attempt,
@@ -202,10 +231,13 @@ void CheckpointWatcher::Remember(const CheckpointFile& file,
 
 std::string CheckpointWatcher::RefusalsText() const {
   std::string text;
-  for (auto it = refusals_.rbegin(); it != refusals_.rend(); ++it) {
+  size_t left = refusals_.size();
+  for (auto it = refusals_.rbegin(); it != refusals_.rend(); ++it, --left) {
+    if (refusals_.size() - left == kMaxReasonsTold) break;
     absl::StrAppend(&text, text.empty() ? "" : "; ", "version ", it->first,
                     ": ", it->second.reason);
   }
+  if (left > 0) absl::StrAppend(&text, "; and ", left, " older versions");
   return text;
 }
 

@@ -18,7 +18,8 @@
 //   CheckpointWatcher watcher(...);
 //   absl::Status status = watcher.LoadFirst();    // blocks; the daemon's start
 //   watcher.Start();
-//   watcher.Stop();
+//   watcher.RequestStop();                        // nothing is swapped in
+//   watcher.Stop();                               // blocks for a moment
 
 #include <cstdint>
 #include <map>
@@ -70,7 +71,11 @@ class CheckpointWatcher {
 
   // Begins to poll on a thread of its own. Call it once.
   void Start();
-  // Returns when the thread has ended, which a load in progress delays.
+  // From now on nothing new is served. A load in progress is given up at its
+  // next step or piece of the file, and leaves no record. Any thread may call
+  // it.
+  void RequestStop();
+  // The same, and returns when the thread has ended.
   void Stop();
 
   // One look, by the calling thread: for tests. REQUIRES: not started.
@@ -94,6 +99,7 @@ class CheckpointWatcher {
     kAgain,  // of a content that could not be loaded
   };
 
+  bool IsStopping();
   void Run();
   // Tries the versions above the served one, the largest first.
   absl::Status ServeLargest();
@@ -103,10 +109,15 @@ class CheckpointWatcher {
   bool TryLoad(const CheckpointFile& file);
   uint64_t Announce(const CheckpointFile& file, const FileInfo& info) const;
   void Serve(uint64_t attempt, std::unique_ptr<Snapshot> snapshot,
-             absl::Duration took) const;
+             absl::Duration took);
+  // False when the watcher was told to stop.
+  bool SwapIn(const std::shared_ptr<const Snapshot>& next);
   void Refuse(const CheckpointFile& file, uint64_t attempt,
               const LoadOutcome& outcome, absl::Duration took) const;
+  // `attempt` may be 0: none was announced.
+  void GiveUp(uint64_t attempt, uint64_t version) const;
   void Remember(const CheckpointFile& file, const LoadOutcome& outcome);
+  // Of the newest few.
   std::string RefusalsText() const;
 
   const Options options_;

@@ -6,8 +6,8 @@
 //   Options options;
 //   FlagTable flags;
 //   flags.Group("Listening");
-//   flags.Add("listen", &options.listen, "HOST:PORT, [IPV6]:PORT or
-//   unix:PATH."); NEUMF_RETURN_IF_ERROR(flags.Parse(args, *files));
+//   flags.Add("listen", &options.listen, "Where to serve: HOST:PORT.");
+//   NEUMF_RETURN_IF_ERROR(flags.Parse(args, *files));
 //
 // Accepts --name=value, --name value, and --name or --noname for booleans.
 // Values are those of absl's flags: "2s", "100ms", "true".

@@ -24,6 +24,7 @@ class ListenAddress {
   static absl::StatusOr<ListenAddress> Parse(absl::string_view text);
 
   bool is_unix() const { return storage_.ss_family == AF_UNIX; }
+  bool is_ipv4() const { return storage_.ss_family == AF_INET; }
   // Only programs of this machine can reach it.
   bool is_local() const;
   // Numeric: "127.0.0.1:50051", "[::1]:0", "unix:/run/neumf.sock".

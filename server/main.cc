@@ -1,12 +1,18 @@
 // neumf-server: reads its flags, runs a Server until it is told to stop.
 
+#include <sys/resource.h>
+
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "google/protobuf/stubs/logging.h"
 #include "server/server.h"
 #include "server/server_flags.h"
@@ -18,6 +24,8 @@ enum ExitCode { kDrained = 0, kBadConfiguration = 1, kNoCheckpoint = 2 };
 
 // Beyond the drain itself; then the process ends by force.
 constexpr absl::Duration kWatchdogSlack = absl::Seconds(5);
+// Of the process, without connections. gRPC aborts when it finds too few.
+constexpr rlim_t kLeastDescriptors = 32;
 
 // What they print about single connections and messages is for their
 // developers, and callers could fill the log with it.
@@ -27,26 +35,53 @@ void QuietLibraries() {
   google::protobuf::SetLogHandler(nullptr);
 }
 
-ExitCode Fail(ExitCode code, const absl::Status& status) {
-  std::fprintf(stderr, "neumf-server: %s\n",
-               std::string(status.message()).c_str());
+// Always one line: a flag may hold any character.
+ExitCode Fail(ExitCode code, absl::string_view message) {
+  std::string line;
+  for (const char& c : message) {
+    const bool is_control = absl::ascii_iscntrl(static_cast<unsigned char>(c));
+    line += is_control ? absl::CEscape({&c, 1}) : std::string(1, c);
+  }
+  std::fprintf(stderr, "neumf-server: %s\n", line.c_str());
   return code;
 }
 
-ExitCode Serve(const neumf::Server::Options& options) {
-  // First of all: threads that exist already would take the signals.
-  neumf::StopSignal stop(options.drain_delay + options.drain_timeout +
-                         kWatchdogSlack);
-  auto server = neumf::Server::Start(options);
-  if (!server.ok()) return Fail(kBadConfiguration, server.status());
-  const absl::Status serving = (*server)->ServeCheckpoints();
-  if (!serving.ok()) {
-    return Fail(absl::IsNotFound(serving) ? kNoCheckpoint : kBadConfiguration,
-                serving);
+absl::Status CheckDescriptors() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
+      limit.rlim_cur >= kLeastDescriptors) {
+    return absl::OkStatus();
   }
-  stop.Arm();
-  stop.Wait();
+  return absl::ResourceExhaustedError(
+      absl::StrCat("the limit of open files is ", limit.rlim_cur, ", at least ",
+                   kLeastDescriptors, " are needed (ulimit -n)"));
+}
+
+ExitCode Serve(const neumf::Server::Options& options) {
+  const absl::Status descriptors = CheckDescriptors();
+  if (!descriptors.ok()) return Fail(kBadConfiguration, descriptors.message());
+  // Before all threads: those that exist already would take the signals.
+  const auto stop = neumf::StopSignal::Create(
+      options.drain_delay + options.drain_timeout + kWatchdogSlack);
+  if (!stop.ok()) return Fail(kBadConfiguration, stop.status().message());
+  const auto server = neumf::Server::Start(options);
+  if (!server.ok()) return Fail(kBadConfiguration, server.status().message());
+  const absl::Status loaded = (*server)->LoadFirst();
+  if (!loaded.ok()) return Fail(kNoCheckpoint, loaded.message());
+
+  (*stop)->Arm();
+  const absl::Status ready = (*server)->AnnounceReady();
+  if (ready.ok()) (*stop)->Wait();
   (*server)->Drain();
+  return ready.ok() ? kDrained : Fail(kBadConfiguration, ready.message());
+}
+
+int Run(const std::vector<std::string>& args) {
+  const std::unique_ptr<neumf::FileSystem> files = neumf::MakePosixFileSystem();
+  const auto command = neumf::ParseCommand(args, *files);
+  if (!command.ok()) return Fail(kBadConfiguration, command.status().message());
+  if (command->text.empty()) return Serve(command->options);
+  std::fputs(command->text.c_str(), stdout);
   return kDrained;
 }
 
@@ -56,13 +91,11 @@ int main(int argc, char** argv) {
   // A log reader that goes away must not end the daemon.
   std::signal(SIGPIPE, SIG_IGN);
   QuietLibraries();
-  const std::unique_ptr<neumf::FileSystem> files = neumf::MakePosixFileSystem();
-  const auto command = neumf::ParseCommand(
-      std::vector<std::string>(argv + 1, argv + argc), *files);
-  if (!command.ok()) return Fail(kBadConfiguration, command.status());
-  if (!command->text.empty()) {
-    std::fputs(command->text.c_str(), stdout);
-    return kDrained;
+  try {
+    return Run({argv + 1, argv + argc});
+  } catch (const std::exception& error) {
+    // Threads or memory ran out; what serves has fences of its own.
+    return Fail(kBadConfiguration,
+                absl::StrCat("cannot start: ", error.what()));
   }
-  return Serve(command->options);
 }

@@ -9,25 +9,36 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/status_macros.h"
 #include "prometheus/exposer.h"
 #include "prometheus/registry.h"
 
 namespace neumf {
+namespace {
+
+// A connection takes one until it asks or its time is up, and some that ask for
+// nothing must not hold up a scrape.
+constexpr char kNumThreads[] = "16";
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<MetricsEndpoint>> MetricsEndpoint::Start(
     const ListenAddress& address,
-    std::shared_ptr<prometheus::Collectable> registry) {
-  if (address.is_unix()) {
-    return absl::InvalidArgumentError("metrics are served over TCP only");
+    std::shared_ptr<prometheus::Collectable> registry,
+    absl::Duration idle_limit) {
+  if (!address.is_ipv4()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        address.ToString(), ": metrics are served over IPv4 only"));
   }
+  // Says why it cannot be had; the web server would not.
+  NEUMF_RETURN_IF_ERROR(ListenSocket::Open(address).status());
   auto endpoint =
       std::unique_ptr<MetricsEndpoint>(new MetricsEndpoint(address));
   endpoint->registry_ = std::move(registry);
-  // Four threads and a time limit: idle connections must not block a scrape.
-  const std::vector<std::string> options = {
-      "listening_ports",    address.ToString(),
-      "num_threads",        "4",
-      "request_timeout_ms", "2000"};
+  const std::string limit_ms = absl::StrCat(ToInt64Milliseconds(idle_limit));
+  std::vector<std::string> options = {"listening_ports", address.ToString()};
+  options.insert(options.end(), {"num_threads", kNumThreads});
+  options.insert(options.end(), {"request_timeout_ms", limit_ms});
   try {
     endpoint->exposer_ = std::make_unique<prometheus::Exposer>(options);
     endpoint->exposer_->RegisterCollectable(endpoint->registry_);

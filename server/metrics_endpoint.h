@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "server/listen_address.h"
 
 namespace prometheus {
@@ -19,11 +20,13 @@ namespace neumf {
 
 class MetricsEndpoint {
  public:
-  // ALREADY_EXISTS when the address is in use; INVALID_ARGUMENT for a unix
-  // socket, which the web server does not have.
+  // ALREADY_EXISTS when the address is in use; INVALID_ARGUMENT when it is not
+  // IPv4, the only kind that the web server is built for everywhere. A
+  // connection that asks for nothing is closed after `idle_limit`.
   static absl::StatusOr<std::unique_ptr<MetricsEndpoint>> Start(
       const ListenAddress& address,
-      std::shared_ptr<prometheus::Collectable> registry);
+      std::shared_ptr<prometheus::Collectable> registry,
+      absl::Duration idle_limit = absl::Seconds(1));
   ~MetricsEndpoint();
 
   // With the port that was taken.

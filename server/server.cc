@@ -69,6 +69,7 @@ absl::Status Server::Listen() {
                                      : DefaultMaxConnections();
   const size_t max_admin_connections =
       std::clamp<size_t>(max_connections / 4, 1, kMostAdminConnections);
+  NEUMF_RETURN_IF_ERROR(Annotate(ClearPortFile(), "--port_file"));
   acceptor_ = std::make_unique<ConnectionAcceptor>(&counters_);
   NEUMF_ASSIGN_OR_RETURN(data_server_,
                          StartGrpc(std::move(data), max_connections,
@@ -133,27 +134,40 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> Server::StartGrpc(
   return server;
 }
 
-absl::Status Server::ServeCheckpoints() {
+absl::Status Server::LoadFirst() {
   absl::Status loaded = watcher_.LoadFirst();
-  if (!loaded.ok() && !options_.wait_for_checkpoint) return loaded;
+  return options_.wait_for_checkpoint ? absl::OkStatus() : loaded;
+}
+
+absl::Status Server::AnnounceReady() {
+  phase_ = Phase::kReady;
   UpdateHealth();
   watcher_.Start();
-  return WritePortFile();
+  return Annotate(WritePortFile(), "--port_file");
+}
+
+// Whoever waits for the file would take one of an earlier run for ours; and a
+// wrong path should be told now, not after a long load.
+absl::Status Server::ClearPortFile() {
+  if (options_.port_file.empty()) return absl::OkStatus();
+  const absl::Status removed = files_->Remove(options_.port_file);
+  if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
+  const std::string trial = absl::StrCat(options_.port_file, ".trial");
+  NEUMF_RETURN_IF_ERROR(WriteFileAtomically(*files_, trial, ""));
+  return files_->Remove(trial);
 }
 
 absl::Status Server::WritePortFile() {
   if (options_.port_file.empty()) return absl::OkStatus();
-  return Annotate(
-      WriteFileAtomically(
-          *files_, options_.port_file,
-          absl::StrCat("grpc=", grpc_address_.ToString(),
-                       "\nmetrics=", metrics_address().ToString(),
-                       "\nadmin=", admin_address_.ToString(), "\n")),
-      "--port_file");
+  return WriteFileAtomically(
+      *files_, options_.port_file,
+      absl::StrCat("grpc=", grpc_address_.ToString(),
+                   "\nmetrics=", metrics_address().ToString(),
+                   "\nadmin=", admin_address_.ToString(), "\n"));
 }
 
 bool Server::IsServing() const {
-  return snapshots_.Get() != nullptr && !leaving_ &&
+  return phase_ == Phase::kReady && snapshots_.Get() != nullptr &&
          clock_->MonotonicNow() - batcher_.last_heartbeat() < kHeartbeatLimit;
 }
 
@@ -164,12 +178,15 @@ void Server::UpdateHealth() {
 
 void Server::Drain() {
   if (health_updates_ == nullptr) return;  // never began, or done already
-  leaving_ = true;
+  const bool was_ready = phase_.exchange(Phase::kLeaving) == Phase::kReady;
   const absl::Duration begin = clock_->MonotonicNow();
-  LogEvent("drain_started")
-      .With("timeout", absl::FormatDuration(options_.drain_timeout));
-  UpdateHealth();
-  absl::SleepFor(options_.drain_delay);
+  watcher_.RequestStop();
+  if (was_ready) {
+    LogEvent("drain_started")
+        .With("timeout", absl::FormatDuration(options_.drain_timeout));
+    UpdateHealth();
+    absl::SleepFor(options_.drain_delay);
+  }
   acceptor_->StopAccepting();
   DrainCalls();
   health_updates_.reset();
@@ -180,6 +197,7 @@ void Server::Drain() {
   admin_server_.reset();
   acceptor_.reset();
   metrics_.reset();
+  if (!was_ready) return;
   LogEvent("drained").WithNumber(
       "seconds", absl::ToDoubleSeconds(clock_->MonotonicNow() - begin));
 }

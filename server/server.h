@@ -10,7 +10,8 @@
 // returns, before there is a model.
 //
 //   NEUMF_ASSIGN_OR_RETURN(auto server, Server::Start(options));
-//   NEUMF_RETURN_IF_ERROR(server->ServeCheckpoints());
+//   NEUMF_RETURN_IF_ERROR(server->LoadFirst());
+//   NEUMF_RETURN_IF_ERROR(server->AnnounceReady());
 //   ... wait for a signal ...
 //   server->Drain();
 //
@@ -78,19 +79,24 @@ class Server {
     absl::Duration drain_timeout = absl::Seconds(30);
   };
 
-  // Binds every address, then serves. INVALID_ARGUMENT and ALREADY_EXISTS name
-  // the flag that has to change.
+  // Binds every address, removes the port file of an earlier run, then serves.
+  // INVALID_ARGUMENT, ALREADY_EXISTS and the errors of the port file name the
+  // flag that has to change.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const Options& options);
 
   // Drain()s.
   ~Server();
 
-  // Loads the first checkpoint, which may take long, writes the port file, and
-  // watches for new versions from then on. NOT_FOUND says where it looked for a
-  // servable checkpoint.
-  absl::Status ServeCheckpoints();
+  // Loads the first checkpoint, which may take long. NOT_FOUND says where it
+  // looked for one that can be served.
+  absl::Status LoadFirst();
 
-  // Refuses new calls, lets running ones end, and stops all parts. Idempotent.
+  // Health says SERVING, the port file is written, and new versions are watched
+  // for. Fails when the port file does. REQUIRES: LoadFirst() returned OK.
+  absl::Status AnnounceReady();
+
+  // Refuses new calls, lets running ones end, and stops all parts. A server
+  // that never was ready ends without a word and without the delay. Idempotent.
   void Drain();
 
   const ListenAddress& grpc_address() const { return grpc_address_; }
@@ -101,6 +107,8 @@ class Server {
   const ServerMetrics& counters() const { return counters_; }
 
  private:
+  enum class Phase { kStarting, kReady, kLeaving };
+
   explicit Server(const Options& options);
 
   absl::Status Listen();
@@ -113,6 +121,8 @@ class Server {
   absl::StatusOr<std::unique_ptr<grpc::Server>> StartGrpc(
       ListenSocket socket, size_t max_connections, grpc::Service* service,
       grpc::Service* health);
+  // Removes the old one, and makes sure that a new one can be written.
+  absl::Status ClearPortFile();
   absl::Status WritePortFile();
   bool IsServing() const;
   void UpdateHealth();
@@ -129,7 +139,7 @@ class Server {
   VersionHistory history_;
   CheckpointLoader loader_;
   CheckpointWatcher watcher_;
-  std::atomic<bool> leaving_{false};  // the drain has begun
+  std::atomic<Phase> phase_{Phase::kStarting};
   CallRegistry calls_;
   RequestBatcher batcher_;
   RecommendationService recommendations_;

@@ -33,7 +33,7 @@ void AddListening(Server::Options* o, FlagTable* flags) {
   flags->Add("listen", &o->listen,
              "ADDRESS of the recommendation service. Port 0 takes a free one.");
   flags->Add("metrics_listen", &o->metrics_listen,
-             "ADDRESS of /metrics for Prometheus; no unix socket.");
+             "HOST:PORT of /metrics for Prometheus: IPv4 only.");
   flags->Add("admin_listen", &o->admin_listen, "ADDRESS of the model service.");
   flags->Add("allow_insecure_listen", &o->allow_insecure_listen,
              "Listen where other machines can connect, although nothing is\n"

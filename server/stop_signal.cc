@@ -6,10 +6,14 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <csignal>
 #include <cstdint>
+#include <utility>
 
+#include "absl/memory/memory.h"
 #include "base/logging.h"
+#include "base/status_macros.h"
 #include "base/thread_pool.h"
 
 namespace neumf {
@@ -28,11 +32,21 @@ int BlockAndOpen() {
 
 }  // namespace
 
-StopSignal::StopSignal(absl::Duration grace)
-    : grace_(grace), signals_(BlockAndOpen()), end_(eventfd(0, EFD_CLOEXEC)) {
-  NEUMF_CHECK(signals_.valid() && end_.valid());
-  thread_ = std::thread([this] { Run(); });
+absl::StatusOr<std::unique_ptr<StopSignal>> StopSignal::Create(
+    absl::Duration grace) {
+  UniqueFd signals(BlockAndOpen());
+  if (!signals.valid()) return ErrnoStatus(errno, "signalfd");
+  UniqueFd end(eventfd(0, EFD_CLOEXEC));
+  if (!end.valid()) return ErrnoStatus(errno, "eventfd");
+  return absl::WrapUnique(
+      new StopSignal(grace, std::move(signals), std::move(end)));
 }
+
+StopSignal::StopSignal(absl::Duration grace, UniqueFd signals, UniqueFd end)
+    : grace_(grace),
+      signals_(std::move(signals)),
+      end_(std::move(end)),
+      thread_([this] { Run(); }) {}
 
 StopSignal::~StopSignal() {
   const uint64_t one = 1;

@@ -5,13 +5,15 @@
 // The signals are blocked in the thread that makes this, and so in all threads
 // made after it: make it first. One thread takes them:
 //
-//   first signal, before Arm()  -> exit(0): nothing is served that could be
-//   drained first signal, after Arm()   -> Wait() returns second signal, or
-//   `grace` after the first             -> exit(3): the drain hangs, or is not
-//   wanted
+//   first signal before Arm()    exit(0): nothing is served yet
+//   first signal after Arm()     Wait() returns
+//   second signal                exit(3): the drain is not wanted
+//   `grace` after the first      exit(3): the drain hangs
 
+#include <memory>
 #include <thread>
 
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/mutex.h"
 #include "server/unique_fd.h"
@@ -21,12 +23,15 @@ namespace neumf {
 class StopSignal {
  public:
   // `grace` bounds the time from the first signal to the end of the process.
-  explicit StopSignal(absl::Duration grace);
+  // Fails when there are no descriptors left.
+  static absl::StatusOr<std::unique_ptr<StopSignal>> Create(
+      absl::Duration grace);
   // Ends the watchdog.
   ~StopSignal();
   StopSignal(const StopSignal&) = delete;
   StopSignal& operator=(const StopSignal&) = delete;
 
+  // Call it before anybody can be told that the server is ready.
   void Arm();
   // Returns after the first signal.
   void Wait();
@@ -34,6 +39,7 @@ class StopSignal {
  private:
   enum class Outcome { kSignal, kTimeout, kEnd };
 
+  StopSignal(absl::Duration grace, UniqueFd signals, UniqueFd end);
   void Run();
   Outcome AwaitSignal(absl::Duration timeout);
   // False before Arm().

@@ -92,6 +92,15 @@ void VersionHistory::Refused(uint64_t attempt, absl::string_view digest,
   record->version.set_reason(CleanReason(reason));
 }
 
+void VersionHistory::Forget(uint64_t attempt) {
+  MutexLock lock(&mutex_);
+  records_.erase(std::remove_if(records_.begin(), records_.end(),
+                                [&](const Record& record) {
+                                  return record.attempt == attempt;
+                                }),
+                 records_.end());
+}
+
 std::vector<v1::ModelVersion> VersionHistory::List() const {
   MutexLock lock(&mutex_);
   std::vector<v1::ModelVersion> versions;

@@ -34,6 +34,8 @@ class VersionHistory {
   void Serving(uint64_t attempt, const Snapshot& snapshot, absl::Time now);
   void Refused(uint64_t attempt, absl::string_view digest,
                absl::string_view reason);
+  // Drops an attempt that was given up before it said anything about its file.
+  void Forget(uint64_t attempt);
 
   // Newest first.
   std::vector<v1::ModelVersion> List() const;

@@ -58,7 +58,7 @@ class CheckpointLoaderTest : public testing::Test {
   LoadOutcome Load(uint64_t version) { return LoadFrom(files_, version); }
   LoadOutcome LoadFrom(FileSystem& files, uint64_t version) {
     const CheckpointLoader loader(&files, options_, &metrics_);
-    return loader.Load(folder_.File(version));
+    return loader.Load(folder_.File(version), [] { return false; });
   }
   // The snapshot of a valid checkpoint.
   std::unique_ptr<Snapshot> LoadOk(uint64_t version) {
@@ -180,6 +180,24 @@ TEST_F(CheckpointLoaderTest, OtherExceptionsEndInARefusalToo) {
   folder_.Publish(1);
   ThrowingFileSystem<TestFailure> files(posix_.get());
   ExpectRefused(LoadFrom(files, 1), ReloadResult::kCorrupt, "something else");
+}
+
+TEST_F(CheckpointLoaderTest, EndsWithoutASnapshotWheneverItIsCancelled) {
+  Manifest manifest;
+  manifest.probes = ProbesOf(1);
+  folder_.Publish(1, manifest);
+  const CheckpointLoader loader(&files_, options_, &metrics_);
+  int patience = 0;
+  for (;; ++patience) {
+    int asked = 0;
+    const auto cancelled = [&] { return asked++ == patience; };
+    const LoadOutcome outcome = loader.Load(folder_.File(1), cancelled);
+    if (asked <= patience) break;  // it was never told to end
+    EXPECT_EQ(outcome.snapshot, nullptr) << "asked " << asked << " times";
+    EXPECT_EQ(asked, patience + 1) << "it went on";
+  }
+  // The header, a dozen tensors, and the steps after them.
+  EXPECT_GT(patience, 15);
 }
 
 TEST_F(CheckpointLoaderTest, ReportsTheFileThatItRefused) {

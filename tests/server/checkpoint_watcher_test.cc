@@ -1,10 +1,12 @@
 #include "server/checkpoint_watcher.h"
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "tests/server/metric_reader.h"
 #include "tests/server/test_checkpoint.h"
 #include "tests/support/fake_clock.h"
@@ -14,7 +16,10 @@
 namespace neumf {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
+using testing::SizeIs;
 
 int Count(const std::string& text, const std::string& part) {
   int count = 0;
@@ -24,6 +29,18 @@ int Count(const std::string& text, const std::string& part) {
   }
   return count;
 }
+
+// Does something when a file is opened.
+class ObservedFileSystem : public FaultyFileSystem {
+ public:
+  using FaultyFileSystem::FaultyFileSystem;
+  std::function<void()> on_open = [] {};
+  absl::StatusOr<std::unique_ptr<ReadableFile>> OpenForRead(
+      absl::string_view path) override {
+    on_open();
+    return FaultyFileSystem::OpenForRead(path);
+  }
+};
 
 class CheckpointWatcherTest : public testing::Test {
  protected:
@@ -73,7 +90,7 @@ class CheckpointWatcherTest : public testing::Test {
 
   CheckpointFolder folder_;
   const std::unique_ptr<FileSystem> posix_ = MakePosixFileSystem();
-  FaultyFileSystem files_{posix_.get()};
+  ObservedFileSystem files_{posix_.get()};
   FakeClock clock_;
   ServerMetrics metrics_;
   VersionHistory history_;
@@ -119,6 +136,54 @@ TEST_F(CheckpointWatcherTest, SaysWhyThereIsNothingToServe) {
   EXPECT_THAT(watcher_->LoadFirst(),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr(folder_.path())));
   EXPECT_EQ(Served(), 0U);
+}
+
+TEST_F(CheckpointWatcherTest, TellsWhyTheNewestCannotBeServedAndCountsTheRest) {
+  for (uint64_t version = 1; version <= 7; ++version) {
+    folder_.Overwrite(version, "junk");
+  }
+  EXPECT_THAT(watcher_->LoadFirst(),
+              StatusIs(absl::StatusCode::kNotFound,
+                       AllOf(HasSubstr("version 7: "), HasSubstr("version 3: "),
+                             HasSubstr("; and 2 older versions"),
+                             Not(HasSubstr("version 2: ")))));
+}
+
+TEST_F(CheckpointWatcherTest, ForgetsRefusedVersionsThatAreGone) {
+  for (uint64_t version = 1; version <= 3; ++version) {
+    folder_.Overwrite(version, "junk");
+  }
+  EXPECT_FALSE(watcher_->LoadFirst().ok());
+  folder_.Remove(1);
+  folder_.Remove(3);
+  EXPECT_THAT(
+      watcher_->LoadFirst(),
+      StatusIs(absl::StatusCode::kNotFound,
+               AllOf(HasSubstr("version 2: "), Not(HasSubstr("version 1: ")),
+                     Not(HasSubstr("version 3: ")))));
+}
+
+TEST_F(CheckpointWatcherTest, ALoadThatIsGivenUpIsNeitherServedNorRefused) {
+  folder_.Publish(1);
+  NEUMF_ASSERT_OK(watcher_->LoadFirst());
+  folder_.Publish(2);
+  folder_.Publish(3);
+  files_.on_open = [&] { watcher_->RequestStop(); };
+  Poll(2);
+  EXPECT_EQ(Served(), 1U);
+  EXPECT_THAT(history_.List(), SizeIs(1));
+  EXPECT_EQ(ReadMetric(metrics_, "neumf_reload_duration_seconds"), 1);
+  EXPECT_THAT(Log(), AllOf(HasSubstr("event=checkpoint_given_up version=3"),
+                           Not(HasSubstr("event=checkpoint_refused")),
+                           Not(HasSubstr("version=2"))));
+}
+
+TEST_F(CheckpointWatcherTest, LooksAtNothingOnceItIsToldToStop) {
+  folder_.Publish(1);
+  watcher_->RequestStop();
+  Poll();
+  EXPECT_EQ(Served(), 0U);
+  EXPECT_THAT(history_.List(), SizeIs(0));
 }
 
 TEST_F(CheckpointWatcherTest, SwapsInANewVersion) {

@@ -7,6 +7,7 @@
 #include "checkpoint/checkpoint_writer.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
+#include "tests/support/eventually.h"
 
 namespace neumf {
 namespace {
@@ -43,13 +44,19 @@ void RunningServer::Start() {
   auto server = Server::Start(options);
   NEUMF_CHECK(server.ok());
   server_ = *std::move(server);
-  NEUMF_CHECK(server_->ServeCheckpoints().ok());
-  const auto data = NewChannel();
+  NEUMF_CHECK(server_->LoadFirst().ok());
+  NEUMF_CHECK(server_->AnnounceReady().ok());
+  data_ = NewChannel();
   const auto admin = Connect(server_->admin_address());
-  recommendations_ = v1::RecommendationService::NewStub(data);
-  health_ = grpc::health::v1::Health::NewStub(data);
+  recommendations_ = v1::RecommendationService::NewStub(data_);
+  health_ = grpc::health::v1::Health::NewStub(data_);
   models_ = v1::ModelService::NewStub(admin);
   admin_health_ = grpc::health::v1::Health::NewStub(admin);
+}
+
+void RunningServer::WaitForConnection() {
+  NEUMF_CHECK(
+      data_->WaitForConnected(std::chrono::system_clock::now() + kFarTooLong));
 }
 
 absl::Duration RunningServer::Drain() {

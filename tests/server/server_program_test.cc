@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -16,7 +17,9 @@ namespace neumf {
 namespace {
 
 using testing::AllOf;
+using testing::EndsWith;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 class ServerProgramTest : public testing::Test {
@@ -56,8 +59,9 @@ TEST_F(ServerProgramTest, AnAddressInUseExitsWithOne) {
     const ProgramResult result =
         Run({std::string(flag) + "=" + taken.address().ToString()});
     EXPECT_EQ(result.exit_code, 1) << flag;
-    EXPECT_THAT(result.errors,
-                AllOf(HasSubstr(flag), HasSubstr(taken.address().ToString())));
+    EXPECT_EQ(result.errors, "neumf-server: " + std::string(flag) + ": " +
+                                 taken.address().ToString() +
+                                 " is in use by another process\n");
   }
 }
 
@@ -68,10 +72,34 @@ TEST_F(ServerProgramTest, AnOpenListenerIsRefused) {
 }
 
 TEST_F(ServerProgramTest, NoCheckpointExitsWithTwoAndSaysWhereItLooked) {
-  const ProgramResult result = Run({});
+  const ProgramResult result = Run({"--drain_delay=1h"});  // nothing to drain
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_THAT(result.errors,
-              AllOf(HasSubstr("neumf-server: "), HasSubstr(directory_.path())));
+              AllOf(HasSubstr("neumf-server: no servable checkpoint in " +
+                              directory_.path()),
+                    EndsWith("no file is named <version>.safetensors\n"),
+                    Not(HasSubstr("event=drain"))));
+}
+
+TEST_F(ServerProgramTest, TheReasonIsOneLineWhateverTheFlagsHold) {
+  const ProgramResult result = Run({"--checkpoint_dir=/no\nwhere\t\x1b"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.errors, HasSubstr("/no\\nwhere\\t\\033: "));
+}
+
+TEST_F(ServerProgramTest, AWrongPortFileExitsWithOneBeforeAnythingIsLoaded) {
+  std::ofstream(directory_.Path("7.safetensors")) << "this is no checkpoint";
+  const ProgramResult result = Run({"--port_file=/no/such/directory/ports"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.errors, AllOf(StartsWith("neumf-server: --port_file: "),
+                                   HasSubstr("/no/such/directory/")));
+}
+
+TEST_F(ServerProgramTest, APortFileOfAnEarlierRunIsRemovedAtTheStart) {
+  const std::string ports = directory_.Path("ports");
+  std::ofstream(ports) << "grpc=127.0.0.1:1\n";
+  EXPECT_EQ(Run({"--port_file=" + ports}).exit_code, 2);
+  EXPECT_TRUE(std::filesystem::is_empty(directory_.path()));
 }
 
 TEST_F(ServerProgramTest, OnlyCorruptCheckpointsExitWithTwo) {
