@@ -3,12 +3,20 @@
 // What is known and counted of one call, whatever its kind: when it came, when
 // it must be over, how it ended. Its counters move once at the start and once
 // at the end.
+//
+// gRPC keeps a finished call, and with it the bytes of its answer, until the
+// client has taken them. One that does not read is cut off: a second after its
+// deadline, but no later than 30 s after the call was finished, which is all
+// that a call without a deadline gets.
 
 #include <atomic>
+#include <cstdint>
+#include <limits>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "base/mutex.h"
 #include "grpcpp/server_context.h"
 #include "server/call_registry.h"
 #include "server/server_metrics.h"
@@ -24,9 +32,9 @@ struct CallParts {
 
 class CallRecord {
  public:
-  // Counts the start. `context` is read here only.
+  // Counts the start. `context` must live until Done().
   CallRecord(const CallParts& parts, RpcMethod method,
-             const grpc::CallbackServerContext& context);
+             grpc::CallbackServerContext* context);
 
   const CallParts& parts() const { return parts_; }
   // Both on the monotonic clock; InfiniteDuration() when the caller set none.
@@ -36,18 +44,30 @@ class CallRecord {
 
   void MessageSent() { parts_.metrics->MessageSent(method_); }
 
-  // The call is answered with `code`, as far as we are concerned. Called once.
+  // The end of the call waits for nothing but its client, whose time to take it
+  // begins. Only the first time counts.
+  void Ending();
+  // The call is answered with `code`, as far as we are concerned: it is Ending(),
+  // too. Called once.
   void Finished(absl::StatusCode code);
+
+  // When that time is over, on the monotonic clock; InfiniteDuration() before
+  // Ending(). Any thread, as for the next.
+  absl::Duration cut_time() const;
+  // Cancels the call for its client, unless it was cut or gRPC is done with it.
+  void Cut();
 
   // The caller is gone, perhaps since its deadline has passed: what the call
   // has ended with, DEADLINE_EXCEEDED or CANCELLED, even if we had finished it.
   absl::Status Cancelled();
 
-  // gRPC is done with the call: counts the end. REQUIRES: Finished() came
-  // first.
+  // gRPC is done with the call: counts the end, and lets go of the context.
+  // REQUIRES: Finished() came first.
   void Done();
 
  private:
+  static constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+
   const CallParts parts_;
   const RpcMethod method_;
   const absl::Duration started_;
@@ -56,6 +76,12 @@ class CallRecord {
   absl::StatusCode code_ = absl::StatusCode::kUnknown;
   absl::Duration handling_ = absl::ZeroDuration();
   std::atomic<absl::StatusCode> cancel_code_{absl::StatusCode::kOk};
+  std::atomic<int64_t> cut_nanos_{kNever};
+
+  // Held while gRPC cancels, so that Done(), which gRPC never calls from there,
+  // comes after it.
+  Mutex mutex_;
+  grpc::CallbackServerContext* context_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace neumf

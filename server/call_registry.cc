@@ -1,7 +1,6 @@
 #include "server/call_registry.h"
 
 #include <utility>
-#include <vector>
 
 namespace neumf {
 
@@ -30,23 +29,29 @@ bool CallRegistry::WaitUntilEmpty(const Clock& clock, absl::Duration deadline) {
 }
 
 void CallRegistry::FinishExpired(absl::Duration now) {
-  FinishUntil(now, absl::DeadlineExceededError("the deadline has passed"));
+  const auto status = absl::DeadlineExceededError("the deadline has passed");
+  for (const auto& call : CallsDue(&LiveCall::deadline, now)) {
+    call->FinishWithError(status);
+  }
+  for (const auto& call : CallsDue(&LiveCall::cut_time, now)) call->Cut();
 }
 
 void CallRegistry::FinishAll(const absl::Status& status) {
-  FinishUntil(absl::InfiniteDuration(), status);
+  for (const auto& call :
+       CallsDue(&LiveCall::deadline, absl::InfiniteDuration())) {
+    call->FinishWithError(status);
+  }
 }
 
-void CallRegistry::FinishUntil(absl::Duration deadline,
-                               const absl::Status& status) {
-  std::vector<std::shared_ptr<LiveCall>> calls;
-  {
-    MutexLock lock(&mutex_);
-    for (const auto& call : calls_) {
-      if (call->deadline() <= deadline) calls.push_back(call);
-    }
+CallRegistry::Calls CallRegistry::CallsDue(absl::Duration (LiveCall::*time)()
+                                               const,
+                                           absl::Duration now) {
+  Calls due;
+  MutexLock lock(&mutex_);
+  for (const auto& call : calls_) {
+    if (((*call).*time)() <= now) due.push_back(call);
   }
-  for (const auto& call : calls) call->FinishWithError(status);
+  return due;
 }
 
 }  // namespace neumf

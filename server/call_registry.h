@@ -6,7 +6,9 @@
 // deadline or not, so the drain must be able to finish them all. Calls are also
 // finished from here when their deadlines pass: gRPC's own check ends the
 // stream and, since the reactor has to be finished all the same, ends it again
-// then. The registry holds gRPC's reference to each reactor, from its creation
+// then. And a call that is finished for us is not over for gRPC while its client
+// does not read, so such calls are cut from here, too. The registry holds gRPC's
+// reference to each reactor, from its creation
 // until OnDone.
 //
 // Any thread may call any method.
@@ -14,6 +16,7 @@
 #include <atomic>
 #include <list>
 #include <memory>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -34,6 +37,12 @@ class LiveCall : public std::enable_shared_from_this<LiveCall> {
   virtual absl::Duration deadline() const = 0;
   // Finishes the call with `status` unless it is finished. Any thread.
   virtual void FinishWithError(const absl::Status& status) = 0;
+  // When to Cut() the call, on the monotonic clock; InfiniteDuration() while it
+  // does not wait for its client.
+  virtual absl::Duration cut_time() const = 0;
+  // Ends the call for a client that does not read; once it is over, or cut, does
+  // nothing. Any thread.
+  virtual void Cut() = 0;
 
  private:
   friend class CallRegistry;
@@ -53,13 +62,17 @@ class CallRegistry {
   // False when calls are left at `deadline`, on the monotonic clock.
   bool WaitUntilEmpty(const Clock& clock, absl::Duration deadline);
 
-  // Finishes the calls whose deadlines are not after `now`.
+  // Finishes the calls whose deadlines are not after `now`, and cuts those whose
+  // cut times are not.
   void FinishExpired(absl::Duration now);
   // Finishes all calls that are there.
   void FinishAll(const absl::Status& status);
 
  private:
-  void FinishUntil(absl::Duration deadline, const absl::Status& status);
+  using Calls = std::vector<std::shared_ptr<LiveCall>>;
+
+  // Those whose `time` is not after `now`; no lock is held while gRPC is called.
+  Calls CallsDue(absl::Duration (LiveCall::*time)() const, absl::Duration now);
 
   std::atomic<bool> draining_{false};
 

@@ -29,6 +29,8 @@ constexpr size_t kSpareDescriptors = 256;
 constexpr int kDescriptorPauseMillis = 20;
 // Of one listener in a row, so that others and hang-ups have their turn.
 constexpr int kAcceptsInARow = 64;
+// A flood is one line of the log a minute.
+constexpr std::chrono::minutes kRefusalLogInterval(1);
 
 // False when the system has no room for it.
 bool Watch(int epoll, int fd, uint32_t events) {
@@ -46,7 +48,7 @@ bool OutOfDescriptors(int error) {
 }  // namespace
 
 size_t DefaultMaxConnections(size_t max_descriptors) {
-  const size_t spare = std::min(kSpareDescriptors, max_descriptors / 2);
+  const size_t spare = std::min(kSpareDescriptors, max_descriptors / 8 * 5);
   return std::clamp<size_t>((max_descriptors - spare) / 2, 1, kMostConnections);
 }
 
@@ -163,17 +165,30 @@ void ConnectionAcceptor::AcceptFrom(Listener* listener) {
       if (OutOfDescriptors(errno)) WaitForDescriptors();
       return;  // other errors are those of the peer, or none is left
     }
-    if (listener->num_connections < listener->max_connections) {
-      HandOver(listener, std::move(connection));
+    if (listener->num_connections >= listener->max_connections) {
+      CountRefusal(*listener);
+    } else if (!HandOver(listener, std::move(connection))) {
+      return WaitForDescriptors();
     }
   }
 }
 
-void ConnectionAcceptor::HandOver(Listener* listener, UniqueFd connection) {
+void ConnectionAcceptor::CountRefusal(const Listener& listener) {
+  metrics_->ConnectionRefused();
+  const auto now = std::chrono::steady_clock::now();
+  if (now < next_refusal_log_) return;
+  next_refusal_log_ = now + kRefusalLogInterval;
+  LogEvent("overloaded")
+      .With("reason", "connections")
+      .With("listener", listener.socket.address().ToString())
+      .WithNumber("max_connections", listener.max_connections);
+}
+
+bool ConnectionAcceptor::HandOver(Listener* listener, UniqueFd connection) {
   UniqueFd duplicate(fcntl(connection.get(), F_DUPFD_CLOEXEC, 0));
   const int number = duplicate.get();
   if (!Watch(epoll_.get(), number, EPOLLRDHUP | EPOLLHUP | EPOLLET)) {
-    return WaitForDescriptors();
+    return false;
   }
   connections_[number] = Connection{std::move(duplicate), listener};
   ++listener->num_connections;
@@ -183,6 +198,7 @@ void ConnectionAcceptor::HandOver(Listener* listener, UniqueFd connection) {
   parameters.listener_fd = listener->socket.fd();
   parameters.fd = connection.Release();
   listener->grpc->HandleNewConnection(&parameters);
+  return true;
 }
 
 void ConnectionAcceptor::WaitForDescriptors() {

@@ -21,6 +21,7 @@
 // duplicate lives, hence the order. Belongs to one thread.
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <thread>
 #include <unordered_map>
@@ -47,7 +48,8 @@ class ConnectionAcceptor {
   explicit ConnectionAcceptor(ServerMetrics* metrics);
   ~ConnectionAcceptor();
 
-  // Connections above `max_connections` on `socket` are closed at once.
+  // Connections above `max_connections` on `socket` are closed at once, counted
+  // and, once a minute at most, logged.
   // REQUIRES: not started; `builder` has not built yet.
   void Listen(ListenSocket socket, size_t max_connections,
               grpc::ServerBuilder* builder);
@@ -74,7 +76,9 @@ class ConnectionAcceptor {
   void Run();
   void HandleEvent(int fd);
   void AcceptFrom(Listener* listener);
-  void HandOver(Listener* listener, UniqueFd connection);
+  void CountRefusal(const Listener& listener);
+  // False when the system has no room for it.
+  bool HandOver(Listener* listener, UniqueFd connection);
   void WaitForDescriptors();
   void CloseListeners();
   void ShutDownConnections(int how);
@@ -89,6 +93,7 @@ class ConnectionAcceptor {
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::unordered_map<int, Connection>
       connections_;  // by the duplicate's number
+  std::chrono::steady_clock::time_point next_refusal_log_;
 
   enum class Stage { kAccepting, kWatching, kHangingUp, kCutting, kStopped };
   void EnterStage(Stage stage);

@@ -5,8 +5,8 @@
 // It has two owners: gRPC, until the call is over, and the batcher's queue. Who
 // finishes it is decided by a race that exactly one wins: the batcher with an
 // answer, the caller's cancellation or deadline, or the drain. Only the winner
-// may touch the response and finish the call; a loser drops its reference and
-// nothing else.
+// may touch the response and finish the call; a loser drops its reference. What
+// was to be scored is the batcher's from Submit() on, won or lost.
 //
 //   if (call->Claim()) { ... write the answer, finish ... }
 
@@ -43,6 +43,14 @@ struct PendingCall {
 
   // True for exactly one caller, whatever the thread.
   bool Claim() { return !claimed.exchange(true, std::memory_order_acq_rel); }
+
+  // Lets go of the model and of what was to be scored, which gRPC would keep
+  // until the client has taken its answer. For the one that answers, and for the
+  // batcher when it meets a call that others finished.
+  void Release() {
+    snapshot = nullptr;
+    queries = std::vector<ResolvedQuery>();
+  }
 
   // The scorer reads it too: a claimed call needs no more scoring.
   std::atomic<bool> claimed{false};

@@ -50,7 +50,7 @@ grpc::ServerUnaryReactor* RecommendationService::Handle(
   if (status.ok()) {
     call->Proceed(parts_.batcher);
   } else {
-    call->FinishWithError(status);
+    call->Fail(status);
   }
   return call.get();
 }

@@ -191,6 +191,7 @@ void RequestBatcher::TakeBatch(Calls* batch) {
 
 void RequestBatcher::Process(const Work& work) {
   for (const auto& call : work.expired) call->done(Expired(), {});
+  for (const auto& call : work.abandoned) call->Release();
   if (work.batch.empty()) return;
   const absl::Duration taken = clock_->MonotonicNow();
   GatherQueries(work.batch);
@@ -263,7 +264,13 @@ void RequestBatcher::AnswerBatch(const Calls& batch,
     const size_t count = call->queries.size();
     const bool expired = call->deadline <= now;
     if (!call->Claim()) {
-      metrics_->RequestCancelled(Stage::kScore);
+      // Whoever was faster has answered: the registry, or the caller's end.
+      if (expired) {
+        metrics_->RequestExpired(Stage::kScore);
+      } else {
+        metrics_->RequestCancelled(Stage::kScore);
+      }
+      call->Release();
     } else if (!status.ok()) {
       call->done(status, {});
     } else if (expired) {

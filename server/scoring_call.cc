@@ -13,7 +13,7 @@ void ScoringCall::Proceed(RequestBatcher* batcher) {
   pending_.deadline = record().deadline();
   pending_.done = [this](const absl::Status& status,
                          absl::Span<const Ranking> rankings) {
-    if (!status.ok()) return FinishWithError(status);
+    if (!status.ok()) return Fail(status);
     Answer(rankings);
     const CallParts& parts = record().parts();
     parts.metrics->StageTook(Stage::kEncode,
@@ -21,7 +21,18 @@ void ScoringCall::Proceed(RequestBatcher* batcher) {
   };
   const absl::Status submitted = batcher->Submit(
       std::shared_ptr<PendingCall>(shared_from_this(), &pending_));
-  if (!submitted.ok()) FinishWithError(submitted);
+  if (!submitted.ok()) Fail(submitted);
+}
+
+void ScoringCall::Answer(absl::Span<const Ranking> rankings) {
+  grpc::ByteBuffer bytes = Encode(rankings);
+  pending_.Release();
+  FinishWithBytes(std::move(bytes));
+}
+
+void ScoringCall::Fail(const absl::Status& status) {
+  pending_.Release();
+  FinishWithError(status);
 }
 
 void ScoringCall::Fill(const ResolvedQuery& query, const Ranking& ranking,
@@ -38,9 +49,10 @@ void RecommendCall::Admit(ResolvedQuery query) {
   }
 }
 
-void RecommendCall::Answer(absl::Span<const Ranking> rankings) {
-  if (!rankings.empty()) Fill(query(0), rankings[0], &response_);
-  FinishWithAnswer(response_);
+grpc::ByteBuffer RecommendCall::Encode(absl::Span<const Ranking> rankings) {
+  v1::RecommendResponse response = std::move(response_);
+  if (!rankings.empty()) Fill(query(0), rankings[0], &response);
+  return SerializeToBuffer(response);
 }
 
 void BatchCall::Admit(absl::StatusOr<ResolvedQuery> query) {
@@ -57,12 +69,13 @@ void BatchCall::Admit(absl::StatusOr<ResolvedQuery> query) {
   }
 }
 
-void BatchCall::Answer(absl::Span<const Ranking> rankings) {
+grpc::ByteBuffer BatchCall::Encode(absl::Span<const Ranking> rankings) {
+  v1::BatchRecommendResponse response = std::move(response_);
   for (size_t i = 0; i < rankings.size(); ++i) {
     Fill(query(i), rankings[i],
-         response_.mutable_results(scored_results_[i])->mutable_response());
+         response.mutable_results(scored_results_[i])->mutable_response());
   }
-  FinishWithAnswer(response_);
+  return SerializeToBuffer(response);
 }
 
 }  // namespace neumf

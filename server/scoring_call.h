@@ -3,6 +3,9 @@
 // Calls that are answered from the scorer: what happens between admission and
 // the answer. The batcher finishes them on its thread, unless the caller or the
 // drain was faster.
+//
+// gRPC may keep an answered call for long. So it lets go of its model before it
+// is finished: only the bytes of the answer wait for the client.
 
 #include <memory>
 #include <vector>
@@ -27,8 +30,10 @@ class ScoringCall : public UnaryCall {
   }
   const Snapshot& snapshot() const { return *pending_.snapshot; }
 
+  // Finishes the call with an error. REQUIRES: the batcher does not have it.
+  void Fail(const absl::Status& status);
   // Answers at once when nothing needs the scorer; otherwise the batcher does.
-  // REQUIRES: admission is done.
+  // REQUIRES: admission is done. The snapshot may be gone afterwards.
   void Proceed(RequestBatcher* batcher);
 
  protected:
@@ -36,8 +41,9 @@ class ScoringCall : public UnaryCall {
   void AddQuery(ResolvedQuery query) {
     pending_.queries.push_back(std::move(query));
   }
-  // Finishes the call with one ranking for each query that was added.
-  virtual void Answer(absl::Span<const Ranking> rankings) = 0;
+  // The bytes of the answer, from one ranking for each query that was added.
+  // Called once.
+  virtual grpc::ByteBuffer Encode(absl::Span<const Ranking> rankings) = 0;
 
   // Writes the answer to `query` and counts what is remarkable about it.
   void Fill(const ResolvedQuery& query, const Ranking& ranking,
@@ -45,6 +51,8 @@ class ScoringCall : public UnaryCall {
   const ResolvedQuery& query(size_t i) const { return pending_.queries[i]; }
 
  private:
+  // Finishes the call. `rankings` are empty when nothing needed the scorer.
+  void Answer(absl::Span<const Ranking> rankings);
   void Abandoned() override { pending_.Claim(); }
 
   PendingCall pending_;
@@ -58,7 +66,7 @@ class RecommendCall : public ScoringCall {
   void Admit(ResolvedQuery query);
 
  private:
-  void Answer(absl::Span<const Ranking> rankings) override;
+  grpc::ByteBuffer Encode(absl::Span<const Ranking> rankings) override;
 
   v1::RecommendResponse response_;
 };
@@ -72,7 +80,7 @@ class BatchCall : public ScoringCall {
   void Admit(absl::StatusOr<ResolvedQuery> query);
 
  private:
-  void Answer(absl::Span<const Ranking> rankings) override;
+  grpc::ByteBuffer Encode(absl::Span<const Ranking> rankings) override;
 
   v1::BatchRecommendResponse response_;
   std::vector<int> scored_results_;  // the result that belongs to each query

@@ -240,9 +240,13 @@ struct ServerMetrics::Series : public prometheus::Collectable {
       "Time that an attempt to load a checkpoint took.", ReloadBuckets());
 
   Gauge& connections =
-      AddGauge("neumf_connections", "Open connections to the data port.");
+      AddGauge("neumf_connections", "Open connections of both gRPC listeners.");
+  Counter& connections_refused =
+      AddCounter("neumf_connections_refused_total",
+                 "Connections closed at once because there were too many.");
   Counter& accept_errors = AddCounter(
-      "neumf_accept_errors_total", "Connections that could not be accepted.");
+      "neumf_accept_errors_total",
+      "Connections that could not be accepted for want of resources.");
 
   Mutex mutex;
   Gauge* served_info ABSL_GUARDED_BY(mutex) = nullptr;  // of model_info
@@ -390,6 +394,10 @@ void ServerMetrics::SetLoadProgress(double ratio) {
 
 void ServerMetrics::SetConnections(size_t open) {
   series_->connections.Set(static_cast<double>(open));
+}
+
+void ServerMetrics::ConnectionRefused() {
+  series_->connections_refused.Increment();
 }
 
 void ServerMetrics::AcceptFailed() { series_->accept_errors.Increment(); }

@@ -77,6 +77,7 @@ class ServerMetrics {
 
   // Connections.
   void SetConnections(size_t open);
+  void ConnectionRefused();
   void AcceptFailed();
 
  private:

@@ -40,12 +40,9 @@ grpc::ByteBuffer SerializeToBuffer(const google::protobuf::Message& message) {
 UnaryCall::UnaryCall(const CallParts& parts, RpcMethod method,
                      grpc::CallbackServerContext* context,
                      grpc::ByteBuffer* response)
-    : record_(parts, method, *context),
-      context_(context),
-      response_(response) {}
+    : record_(parts, method, context), context_(context), response_(response) {}
 
-void UnaryCall::FinishWithAnswer(const google::protobuf::Message& answer) {
-  grpc::ByteBuffer bytes = SerializeToBuffer(answer);
+void UnaryCall::FinishWithBytes(grpc::ByteBuffer bytes) {
   if (!Claim()) return;
   response_->Swap(&bytes);
   record_.MessageSent();

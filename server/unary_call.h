@@ -7,7 +7,9 @@
 //    caller's cancellation, the drain. The others do nothing.
 // 2. AT ONCE. A cancelled call is finished from OnCancel, and one whose
 //    deadline has passed by the registry: neither waits for the scorer.
-// 3. ALIVE. gRPC's reference lies in the CallRegistry until OnDone. Who else
+// 3. BOUNDED. A client that does not read its answer is cut off by the registry,
+//    as CallRecord says.
+// 4. ALIVE. gRPC's reference lies in the CallRegistry until OnDone. Who else
 //    needs the call, like the batcher, shares it; request and answer of gRPC
 //    are gone then, and only the one that finishes touches them.
 //
@@ -41,9 +43,15 @@ class UnaryCall : public grpc::ServerUnaryReactor, public LiveCall {
   UnaryCall(const CallParts& parts, RpcMethod method,
             grpc::CallbackServerContext* context, grpc::ByteBuffer* response);
 
-  void FinishWithAnswer(const google::protobuf::Message& answer);
-  absl::Duration deadline() const override { return record_.deadline(); }
+  void FinishWithAnswer(const google::protobuf::Message& answer) {
+    FinishWithBytes(SerializeToBuffer(answer));
+  }
+  // Of an answer.
+  void FinishWithBytes(grpc::ByteBuffer bytes);
   void FinishWithError(const absl::Status& status) override;
+  absl::Duration deadline() const override { return record_.deadline(); }
+  absl::Duration cut_time() const override { return record_.cut_time(); }
+  void Cut() override { record_.Cut(); }
 
   const CallRecord& record() const { return record_; }
 

@@ -35,7 +35,7 @@ std::vector<std::shared_ptr<WatchCall>> WatchList::Watches() const {
 
 WatchCall::WatchCall(const CallParts& parts,
                      grpc::CallbackServerContext* context, WatchList* list)
-    : record_(parts, RpcMethod::kHealthWatch, *context), list_(list) {}
+    : record_(parts, RpcMethod::kHealthWatch, context), list_(list) {}
 
 void WatchCall::Show(WatchList::ServingStatus status) {
   {
@@ -49,6 +49,7 @@ void WatchCall::FinishWithError(const absl::Status& status) {
   {
     MutexLock lock(&mutex_);
     if (!end_.has_value()) end_ = status;
+    record_.Ending();
   }
   Advance();
 }

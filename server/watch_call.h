@@ -3,8 +3,10 @@
 // Health Watches: streams that show the latest status, and skip those that
 // changed while a message was under way.
 //
-// At most one operation is under way: a message or the end. Cancellation makes
-// a message fail, so the end never waits for a client that does not read.
+// At most one operation is under way: a message or the end. So the end waits for
+// a message that the client does not read, until cancellation makes that fail:
+// by the client, by the registry some time after the end was wanted, or because
+// the drain cuts the connection.
 
 #include <map>
 #include <memory>
@@ -49,10 +51,12 @@ class WatchCall : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   WatchCall(const CallParts& parts, grpc::CallbackServerContext* context,
             WatchList* list);
 
-  // Both by any thread.
+  // All by any thread.
   void Show(WatchList::ServingStatus status);
-  absl::Duration deadline() const override { return record_.deadline(); }
   void FinishWithError(const absl::Status& status) override;
+  absl::Duration deadline() const override { return record_.deadline(); }
+  absl::Duration cut_time() const override { return record_.cut_time(); }
+  void Cut() override { record_.Cut(); }
 
  private:
   enum class Action { kNone, kWrite, kFinish };

@@ -20,11 +20,17 @@ class FakeCall : public LiveCall {
   void FinishWithError(const absl::Status& status) override {
     end_ = status.code();
   }
+  absl::Duration cut_time() const override { return cut_time_; }
+  void Cut() override { was_cut_ = true; }
   std::optional<absl::StatusCode> end() const { return end_; }
+  bool was_cut() const { return was_cut_; }
+  void set_cut_time(absl::Duration time) { cut_time_ = time; }
 
  private:
   const absl::Duration deadline_;
   std::optional<absl::StatusCode> end_;
+  absl::Duration cut_time_ = absl::InfiniteDuration();
+  bool was_cut_ = false;
 };
 
 class CallRegistryTest : public testing::Test {
@@ -62,6 +68,17 @@ TEST_F(CallRegistryTest, FinishesCallsAtTheirDeadlines) {
   registry_.FinishExpired(absl::Hours(1));
   EXPECT_EQ(late->end(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_EQ(never->end(), std::nullopt);
+}
+
+TEST_F(CallRegistryTest, CutsCallsAtTheirTimesWhateverTheirDeadlines) {
+  const auto unread = Add();
+  const auto unfinished = Add(absl::Seconds(1));
+  unread->set_cut_time(absl::Seconds(2));
+  registry_.FinishExpired(absl::Seconds(1));
+  EXPECT_FALSE(unread->was_cut());
+  registry_.FinishExpired(absl::Seconds(2));
+  EXPECT_TRUE(unread->was_cut());
+  EXPECT_FALSE(unfinished->was_cut());
 }
 
 TEST_F(CallRegistryTest, FinishesEveryCallAtTheEnd) {

@@ -13,6 +13,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "tests/server/running_server.h"
+#include "tests/support/eventually.h"
 
 namespace neumf {
 namespace {
@@ -72,7 +73,7 @@ class HotSwapTest : public testing::Test {
   // Calls until the last version answers; checks every answer.
   void CallUntilTheEnd() {
     uint64_t last = 0;
-    while (last < kNumVersions) {
+    while (last < kNumVersions && !HasFailure()) {
       v1::RecommendRequest request;
       request.set_user_id("u0");
       v1::RecommendResponse response;
@@ -89,7 +90,7 @@ class HotSwapTest : public testing::Test {
   }
 
   void WaitUntilServed(uint64_t version) {
-    while (latest_ < version && !HasFailure()) std::this_thread::yield();
+    EXPECT_TRUE(Eventually([&] { return latest_ >= version || HasFailure(); }));
   }
 
   std::map<std::string, std::string> expected_;  // by version

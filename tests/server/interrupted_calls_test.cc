@@ -11,9 +11,14 @@
 #include <utility>
 #include <vector>
 
+#include "grpcpp/create_channel.h"
+#include "grpcpp/generic/generic_stub.h"
+#include "grpcpp/security/credentials.h"
+#include "server/unary_call.h"
 #include "tests/server/metric_reader.h"
 #include "tests/server/running_server.h"
 #include "tests/server/test_snapshot.h"
+#include "tests/support/eventually.h"
 
 namespace neumf {
 namespace {
@@ -44,13 +49,14 @@ class InterruptedCallsTest : public testing::Test {
   // Returns when as many calls have ended with `code`: gRPC counts after the
   // client knows.
   void WaitUntilHandled(const std::string& code, double calls) {
-    while (ReadMetric(server_.server().counters(), "grpc_server_handled_total",
-                      {{"grpc_service", "neumf.v1.RecommendationService"},
-                       {"grpc_method", "Recommend"},
-                       {"grpc_type", "unary"},
-                       {"grpc_code", code}}) < calls) {
-      std::this_thread::yield();
-    }
+    EXPECT_TRUE(Eventually([&] {
+      return ReadMetric(server_.server().counters(),
+                        "grpc_server_handled_total",
+                        {{"grpc_service", "neumf.v1.RecommendationService"},
+                         {"grpc_method", "Recommend"},
+                         {"grpc_type", "unary"},
+                         {"grpc_code", code}}) >= calls;
+    }));
   }
 
   RunningServer server_;
@@ -60,10 +66,15 @@ class InterruptedCallsTest : public testing::Test {
 
 TEST_F(InterruptedCallsTest, ADeadlineEndsACallThatIsBeingScored) {
   StartAndHold();
-  grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() +
-                       std::chrono::milliseconds(50));
-  EXPECT_EQ(Call(&context).error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  server_.WaitForConnection();
+  std::thread caller([&] {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() +
+                         std::chrono::seconds(2));
+    EXPECT_EQ(Call(&context).error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  });
+  scorer_->WaitUntilHeld();
+  caller.join();
   WaitUntilHandled("DeadlineExceeded", 1);
 }
 
@@ -135,10 +146,70 @@ TEST_F(InterruptedCallsTest, TheDrainLetsRunningCallsEnd) {
   std::thread drain([&] { server_.Drain(); });
   // Once the listener is closed, the drain is waiting for the call alone.
   const ListenAddress address = server_.server().grpc_address();
-  while (!ListenSocket::Open(address).ok()) std::this_thread::yield();
+  EXPECT_TRUE(Eventually([&] { return ListenSocket::Open(address).ok(); }));
   scorer_->Unblock();
   caller.join();
   drain.join();
+}
+
+// A batch whose answer is larger than what its client ever lets through.
+class UnreadAnswerTest : public testing::Test {
+ protected:
+  UnreadAnswerTest() {
+    TinyModelOptions options;
+    options.num_items = 1000;
+    server_.Publish(MakeTinyModel(options));
+    server_.Start();
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);  // a window that stays
+    stub_ = std::make_unique<grpc::GenericStub>(grpc::CreateCustomChannel(
+        server_.server().grpc_address().ToString(),
+        grpc::InsecureChannelCredentials(), arguments));
+  }
+  ~UnreadAnswerTest() override {
+    context_->TryCancel();
+    call_->Finish(&answer_, &status_, nullptr);
+    Next();
+  }
+
+  // Returns when the server has answered.
+  void Call() {
+    v1::BatchRecommendRequest batch;
+    for (int i = 0; i < 100; ++i) {
+      v1::RecommendRequest* request = batch.add_requests();
+      request->set_user_id("u0");
+      request->set_k(1000);
+    }
+    call_ = stub_->PrepareUnaryCall(
+        context_.get(), "/neumf.v1.RecommendationService/BatchRecommend",
+        SerializeToBuffer(batch), &queue_);
+    call_->StartCall();
+    call_->ReadInitialMetadata(nullptr);  // and no more
+    Next();
+  }
+  void Next() {
+    void* tag = nullptr;
+    bool ok = false;
+    queue_.Next(&tag, &ok);
+  }
+
+  RunningServer server_;
+  std::unique_ptr<grpc::GenericStub> stub_;
+  grpc::CompletionQueue queue_;
+  const std::unique_ptr<grpc::ClientContext> context_ = PatientContext();
+  std::unique_ptr<grpc::GenericClientAsyncResponseReader> call_;
+  grpc::ByteBuffer answer_;
+  grpc::Status status_;
+};
+
+TEST_F(UnreadAnswerTest, PinsNoModel) {
+  const std::weak_ptr<const Snapshot> model =
+      server_.server().snapshots().Get();
+  Call();
+  server_.server().snapshots().Swap(MakeTestSnapshot(2).snapshot);
+  EXPECT_TRUE(Eventually([&] { return model.expired(); }));
+  EXPECT_EQ(ReadMetric(server_.server().counters(), "neumf_inflight_requests"),
+            1);
 }
 
 }  // namespace

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <thread>
 
+#include "tests/support/eventually.h"
 #include "tests/support/fake_clock.h"
 
 namespace neumf {
@@ -15,10 +15,10 @@ TEST(PeriodicTaskTest, RunsOnlyAfterItsInterval) {
   const absl::Duration begin = clock.MonotonicNow();
   std::atomic<int> runs{0};
   const PeriodicTask task("test", absl::Seconds(1), &clock, [&] { ++runs; });
-  while (runs < 3) {
+  EXPECT_TRUE(Eventually([&] {
     clock.Advance(absl::Milliseconds(100));
-    std::this_thread::yield();
-  }
+    return runs >= 3;
+  }));
   EXPECT_GE(clock.MonotonicNow() - begin, absl::Seconds(3));
 }
 

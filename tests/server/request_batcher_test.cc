@@ -7,10 +7,12 @@
 #include <utility>
 #include <vector>
 
+#include "base/logging.h"
 #include "server/errors.h"
 #include "server/snapshot_holder.h"
 #include "tests/server/metric_reader.h"
 #include "tests/server/test_snapshot.h"
+#include "tests/support/eventually.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/status_matchers.h"
 
@@ -32,7 +34,9 @@ class Answer {
   }
   void Wait() {
     MutexLock lock(&mutex_);
-    while (times_ == 0) changed_.Wait(&mutex_);
+    while (times_ == 0) {
+      NEUMF_CHECK(changed_.WaitFor(&mutex_, kFarTooLong));
+    }
   }
   absl::Status status() {
     Wait();
@@ -233,6 +237,34 @@ TEST_F(RequestBatcherTest, ACallThatIsCancelledWhileScoringIsNotAnswered) {
   EXPECT_EQ(Metric("neumf_requests_cancelled_total", {{"stage", "score"}}), 1);
 }
 
+TEST_F(RequestBatcherTest, ACallThatExpiresWhileScoringIsNoCancelledOne) {
+  Start();
+  scorer_->Block();
+  const TestCall call = NewCall(1);
+  call.call->deadline = clock_.MonotonicNow() + absl::Seconds(1);
+  NEUMF_ASSERT_OK(batcher_->Submit(call.call));
+  scorer_->WaitUntilHeld();
+  clock_.Advance(absl::Seconds(2));
+  ASSERT_TRUE(call.call->Claim());  // as the registry does at the deadline
+  scorer_->Unblock();
+  NEUMF_EXPECT_OK(Submit(1).answer->status());
+  EXPECT_EQ(call.answer->times(), 0);
+  EXPECT_EQ(Metric("neumf_requests_expired_total", {{"stage", "score"}}), 1);
+  EXPECT_EQ(Metric("neumf_requests_cancelled_total", {{"stage", "score"}}), 0);
+}
+
+TEST_F(RequestBatcherTest, CallsThatOthersFinishedPinNoModel) {
+  Start();
+  const TestCall held = SubmitAndHold();
+  const TestCall waiting = Submit(1);
+  ASSERT_TRUE(held.call->Claim());
+  ASSERT_TRUE(waiting.call->Claim());
+  scorer_->Unblock();
+  NEUMF_EXPECT_OK(Submit(1).answer->status());
+  EXPECT_EQ(held.call->snapshot, nullptr);
+  EXPECT_EQ(waiting.call->snapshot, nullptr);
+}
+
 TEST_F(RequestBatcherTest, AFailingScorerMakesTheBatchUnavailable) {
   Start();
   scorer_->FailWith(absl::UnavailableError("the device is gone"));
@@ -292,10 +324,10 @@ TEST_F(RequestBatcherTest, StopAnswersWhatWaitsAndRefusesWhatComes) {
   const TestCall waiting = Submit(2);
   std::thread stopper([&] { batcher_->Stop(); });
   // Refused as DRAINING once Stop() has begun; the queue has room.
-  while (batcher_->Submit(NewCall(1).call).ok() ||
-         Metric("neumf_requests_shed_total", {{"reason", "draining"}}) == 0) {
-    std::this_thread::yield();
-  }
+  EXPECT_TRUE(Eventually([&] {
+    return !batcher_->Submit(NewCall(1).call).ok() &&
+           Metric("neumf_requests_shed_total", {{"reason", "draining"}}) > 0;
+  }));
   scorer_->Unblock();
   stopper.join();
   NEUMF_EXPECT_OK(held.answer->status());
@@ -364,7 +396,7 @@ class SwappingTest : public RequestBatcherTest {
     uint64_t last = 0;
     while (last < kVersions) {
       const TestCall call = MakeCall(holder_.Get(), 2);
-      if (!batcher_->Submit(call.call).ok()) continue;
+      NEUMF_ASSERT_OK(batcher_->Submit(call.call));  // the queue holds all
       const std::vector<Ranking> rankings = call.answer->rankings();
       const uint64_t version = call.call->snapshot->version;
       for (const Ranking& ranking : rankings) {
@@ -388,7 +420,7 @@ TEST_F(SwappingTest, AnswersAreOfTheVersionTheyNameWhateverIsSwappedIn) {
   callers.reserve(4);
   for (int t = 0; t < 4; ++t) callers.emplace_back([this] { Ask(); });
   for (uint64_t v = 2; v <= kVersions; ++v) {
-    while (answered_ < v) std::this_thread::yield();  // so that they overlap
+    EXPECT_TRUE(Eventually([&] { return answered_ >= v; }));  // they overlap
     holder_.Swap(MakeTestSnapshot(v).snapshot);
   }
   for (std::thread& caller : callers) caller.join();

@@ -14,6 +14,7 @@
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
 #include "tests/server/running_server.h"
+#include "tests/support/eventually.h"
 
 namespace neumf {
 namespace {
@@ -64,7 +65,7 @@ class RollingRestartTest : public testing::Test {
 
   void WaitForCalls(int count) {
     const int until = num_calls_ + count;
-    while (num_calls_ < until) std::this_thread::yield();
+    EXPECT_TRUE(Eventually([&] { return num_calls_ >= until; }));
   }
 
   RunningServer leaving_;

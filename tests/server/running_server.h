@@ -33,6 +33,9 @@ class RunningServer {
 
   // Aborts when it does not start, or finds no checkpoint that it needs.
   void Start();
+  // Returns when the connection that recommendations() and health() share is
+  // there, so that short deadlines are those of the server. Aborts otherwise.
+  void WaitForConnection();
   // Ends it and returns how long that took.
   absl::Duration Drain();
 
@@ -53,6 +56,7 @@ class RunningServer {
   const TempDirectory directory_;
   std::unique_ptr<FileSystem> files_;
   std::unique_ptr<Server> server_;
+  std::shared_ptr<grpc::Channel> data_;
   std::unique_ptr<v1::RecommendationService::Stub> recommendations_;
   std::unique_ptr<v1::ModelService::Stub> models_;
   std::unique_ptr<grpc::health::v1::Health::Stub> health_;

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "base/logging.h"
+#include "tests/support/eventually.h"
+
 namespace neumf {
 
 FakeScorer::~FakeScorer() {
@@ -46,7 +49,9 @@ void FakeScorer::Unblock() {
 
 void FakeScorer::WaitUntilHeld() const {
   MutexLock lock(&mutex_);
-  while (!blocked_ || num_held_ == 0) changed_.Wait(&mutex_);
+  while (!blocked_ || num_held_ == 0) {
+    NEUMF_CHECK(changed_.WaitFor(&mutex_, kFarTooLong));
+  }
 }
 
 void FakeScorer::FailWith(const absl::Status& status) {

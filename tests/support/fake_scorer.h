@@ -32,7 +32,7 @@ class FakeScorer : public Scorer {
   // From now on Rank() does not return before Unblock().
   void Block();
   void Unblock();
-  // Returns when a Rank() call is held by Block().
+  // Returns when a Rank() call is held by Block(); aborts when none comes.
   void WaitUntilHeld() const;
 
   // What Rank() does from now on.
