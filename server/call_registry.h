@@ -8,8 +8,7 @@
 // stream and, since the reactor has to be finished all the same, ends it again
 // then. And a call that is finished for us is not over for gRPC while its client
 // does not read, so such calls are cut from here, too. The registry holds gRPC's
-// reference to each reactor, from its creation
-// until OnDone.
+// reference to each reactor, from its creation until OnDone.
 //
 // Any thread may call any method.
 
