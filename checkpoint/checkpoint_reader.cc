@@ -142,8 +142,8 @@ std::vector<std::string> NamesOutside(const std::vector<TensorSpec>& specs,
 }  // namespace
 
 CheckpointReader::CheckpointReader(std::unique_ptr<ReadableFile> file,
-                                   const Options& options)
-    : file_(std::move(file)), options_(options) {}
+                                   Options options)
+    : file_(std::move(file)), options_(std::move(options)) {}
 
 absl::StatusOr<std::unique_ptr<CheckpointReader>> CheckpointReader::Open(
     FileSystem& files, absl::string_view path, const Options& options) {

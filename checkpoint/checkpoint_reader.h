@@ -88,7 +88,7 @@ class CheckpointReader {
   absl::StatusOr<ServingModel> Read(ItemRowsSink sink);
 
  private:
-  CheckpointReader(std::unique_ptr<ReadableFile> file, const Options& options);
+  CheckpointReader(std::unique_ptr<ReadableFile> file, Options options);
 
   absl::Status ReadHeader();
   absl::Status ReadNetwork();

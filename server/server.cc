@@ -150,7 +150,7 @@ absl::Status Server::AnnounceReady() {
 // wrong path should be told now, not after a long load.
 absl::Status Server::ClearPortFile() {
   if (options_.port_file.empty()) return absl::OkStatus();
-  const absl::Status removed = files_->Remove(options_.port_file);
+  absl::Status removed = files_->Remove(options_.port_file);
   if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
   const std::string trial = absl::StrCat(options_.port_file, ".trial");
   NEUMF_RETURN_IF_ERROR(WriteFileAtomically(*files_, trial, ""));

@@ -59,8 +59,8 @@ TEST(MetricsEndpointTest, IdleConnectionsDoNotHoldUpAScrape) {
       const auto endpoint,
       MetricsEndpoint::Start(Address("127.0.0.1:0"), metrics.registry(),
                              absl::Hours(1)));
-  std::vector<UniqueFd> idle;
-  for (int i = 0; i < 10; ++i) idle.push_back(Connect(endpoint->address()));
+  std::vector<UniqueFd> idle(10);
+  for (UniqueFd& connection : idle) connection = Connect(endpoint->address());
   EXPECT_THAT(Scrape(endpoint->address()),
               AllOf(HasSubstr("200 OK"), HasSubstr("neumf_reload_total")));
   idle.clear();

@@ -89,6 +89,16 @@ TEST_F(VersionHistoryTest, ForgetsTheOldestFinishedAttempts) {
   EXPECT_EQ(versions.back().state(), v1::MODEL_STATE_SERVING);
 }
 
+TEST_F(VersionHistoryTest, AnAttemptThatIsGivenUpLeavesNoRecord) {
+  Serve(1);
+  const uint64_t attempt = history_.Found(2, 500, kNow);
+  history_.Loading(attempt);
+  history_.Forget(attempt);
+  const std::vector<v1::ModelVersion> versions = history_.List();
+  ASSERT_EQ(versions.size(), 1U);
+  EXPECT_EQ(versions[0].version(), "1");
+}
+
 TEST_F(VersionHistoryTest, LoadingAgainIsANewAttempt) {
   const uint64_t first = Serve(1);
   const uint64_t second = Serve(1);
