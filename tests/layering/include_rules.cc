@@ -24,7 +24,7 @@ constexpr Floor kFloors[] = {{"base", 0},   {"data", 1},       {"proto", 1},
 // Headers that begin with one of `prefixes` or end with `suffix` may be
 // included below `places` only.
 struct Confinement {
-  absl::string_view library;
+  absl::string_view third_party;
   std::vector<absl::string_view> prefixes;
   absl::string_view suffix;
   std::vector<absl::string_view> places;
@@ -87,7 +87,7 @@ std::string Reason(const Include& include) {
   for (const Confinement& confinement : Confinements()) {
     if (Concerns(confinement, include.target) &&
         !StartsWithAny(include.file, confinement.places)) {
-      return absl::StrCat(confinement.library, " has no place here");
+      return absl::StrCat(confinement.third_party, " has no place here");
     }
   }
   const Floor* const from = FloorOf(include.file);
