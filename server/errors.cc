@@ -77,6 +77,11 @@ absl::Status Unavailable(absl::string_view reason, absl::string_view message,
   return status;
 }
 
+absl::Status Draining() {
+  constexpr absl::Duration kRetryAfter = absl::Milliseconds(50);
+  return Unavailable("DRAINING", "the server is shutting down", kRetryAfter);
+}
+
 absl::Duration RetryDelay(const absl::Status& status) {
   google::rpc::RetryInfo retry;
   const absl::optional<absl::Cord> payload = status.GetPayload(TypeUrl(retry));

@@ -36,6 +36,9 @@ absl::Status UnknownUser();
 absl::Status Unavailable(absl::string_view reason, absl::string_view message,
                          absl::Duration retry_after);
 
+// UNAVAILABLE, DRAINING: what a server that is leaving says to calls.
+absl::Status Draining();
+
 // The RetryInfo of an error; zero when it has none.
 absl::Duration RetryDelay(const absl::Status& status);
 

@@ -11,7 +11,6 @@
 namespace neumf {
 namespace {
 
-constexpr absl::Duration kRetryWhileDraining = absl::Milliseconds(50);
 constexpr absl::Duration kRetryWithoutModel = absl::Seconds(1);
 
 // Upper bounds of bytes on the wire: an item beside its id, an answer beside its
@@ -59,8 +58,7 @@ absl::Status RecommendationService::Welcome(const CallRecord& record) const {
   ServerMetrics* const metrics = parts_.calls.metrics;
   if (parts_.calls.registry->draining()) {
     metrics->RequestShed(ShedReason::kDraining);
-    return Unavailable("DRAINING", "the server is shutting down",
-                       kRetryWhileDraining);
+    return Draining();
   }
   if (record.deadline() <= record.started()) {
     metrics->RequestExpired(Stage::kAdmission);

@@ -13,15 +13,9 @@
 namespace neumf {
 namespace {
 
-constexpr absl::Duration kRetryWhileDraining = absl::Milliseconds(50);
 constexpr absl::Duration kRetryAfterFailure = absl::Seconds(1);
 constexpr absl::Duration kShortestRetry = absl::Milliseconds(10);
 constexpr absl::Duration kLongestRetry = absl::Seconds(1);
-
-absl::Status Draining() {
-  return Unavailable("DRAINING", "the server is shutting down",
-                     kRetryWhileDraining);
-}
 
 absl::Status QueueFull(absl::Duration retry_after) {
   return Unavailable("QUEUE_FULL", "too many requests are waiting",

@@ -213,8 +213,7 @@ void Server::DrainCalls() {
     return calls_.WaitUntilEmpty(*clock_, clock_->MonotonicNow() + time);
   };
   if (!finished_within(options_.drain_timeout)) {
-    calls_.FinishAll(Unavailable("DRAINING", "the server is shutting down",
-                                 absl::Milliseconds(50)));
+    calls_.FinishAll(Draining());
     finished_within(kGoodbye);
   }
   acceptor_->EndConnections(kGoodbye);

@@ -10,7 +10,7 @@
 #include "base/file_system.h"
 #include "tests/client/checkpoint_file.h"
 #include "tests/client/fake_server.h"
-#include "tests/client/run_program.h"
+#include "tests/support/run_program.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_directory.h"
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "server/listen_address.h"
-#include "tests/client/run_program.h"
+#include "tests/support/run_program.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_directory.h"
 
