@@ -62,6 +62,9 @@ ABSL_FLAG(std::optional<uint32_t>, epochs, std::nullopt,
           "train: instead of the recipe's");
 ABSL_FLAG(std::optional<uint32_t>, factors, std::nullopt,
           "train: width of the embeddings, instead of the recipe's");
+ABSL_FLAG(std::optional<uint32_t>, tower_factors, std::nullopt,
+          "train: width of the tower's embeddings where it is not that of "
+          "--factors");
 ABSL_FLAG(std::optional<std::string>, hidden, std::nullopt,
           "train: widths of the tower's layers, as 10-10-10, instead of the "
           "recipe's");
@@ -153,6 +156,8 @@ absl::StatusOr<Recipe> RecipeFromFlags() {
   TrainSettings& settings = recipe.settings;
   Override(FLAGS_epochs, &settings.epochs);
   Override(FLAGS_factors, &settings.factors);
+  Override(FLAGS_factors, &settings.tower_factors);
+  Override(FLAGS_tower_factors, &settings.tower_factors);
   Override(FLAGS_batch_size, &settings.batch_size);
   Override(FLAGS_learning_rate, &settings.learning_rate);
   Override(FLAGS_weight_decay, &settings.weight_decay);

@@ -29,10 +29,10 @@ NeuMfLayout::NeuMfLayout(const NeuMfShape& shape) {
   };
   user_gmf = place(shape.num_users, shape.factors);
   item_gmf = place(shape.num_items, shape.factors);
-  user_mlp = place(shape.num_users, shape.factors);
-  item_mlp = place(shape.num_items, shape.factors);
-  first_user_weight = place(shape.hidden[0], shape.factors);
-  first_item_weight = place(shape.hidden[0], shape.factors);
+  user_mlp = place(shape.num_users, shape.tower_factors);
+  item_mlp = place(shape.num_items, shape.tower_factors);
+  first_user_weight = place(shape.hidden[0], shape.tower_factors);
+  first_item_weight = place(shape.hidden[0], shape.tower_factors);
   first_bias = place(1, shape.hidden[0]);
   for (size_t l = 1; l < shape.hidden.size(); ++l) {
     Dense layer;
@@ -48,7 +48,7 @@ void NeuMfParameters::Initialize(Random& random) {
   for (float& value : values_) {
     value = static_cast<float>(kWeightDeviation * random.Normal());
   }
-  FillUniform(1 / std::sqrt(2.0 * shape_.factors), random,
+  FillUniform(1 / std::sqrt(2.0 * shape_.tower_factors), random,
               values_of(layout_.first_bias));
   for (const NeuMfLayout::Dense& layer : layout_.layers) {
     FillUniform(1 / std::sqrt(static_cast<double>(layer.weight.cols)), random,

@@ -3,7 +3,8 @@
 // The trained numbers of a NeuMF model, as one flat vector.
 //
 // The model (He et al. 2017, in the form of "Dive into Deep Learning"): with
-// the user's vectors p, e and the item's q, f, all k wide,
+// the user's vectors p, e and the item's q, f, where p, q are k and e, f are m
+// wide,
 //
 //   z1 = relu(Wu e + Wi f + b1)      [Wu Wi] is the first layer's weight
 //   zl = relu(Wl z(l-1) + bl)        l = 2 .. L
@@ -26,6 +27,7 @@ struct NeuMfShape {
   uint64_t num_users = 0;        // U
   uint64_t num_items = 0;        // I
   uint32_t factors = 0;          // k
+  uint32_t tower_factors = 0;    // m
   std::vector<uint32_t> hidden;  // H1 .. HL, at least one
 };
 
@@ -49,10 +51,10 @@ struct NeuMfLayout {
 
   ParameterBlock user_gmf;           // p [U, k]
   ParameterBlock item_gmf;           // q [I, k]
-  ParameterBlock user_mlp;           // e [U, k]
-  ParameterBlock item_mlp;           // f [I, k]
-  ParameterBlock first_user_weight;  // Wu [H1, k]
-  ParameterBlock first_item_weight;  // Wi [H1, k]
+  ParameterBlock user_mlp;           // e [U, m]
+  ParameterBlock item_mlp;           // f [I, m]
+  ParameterBlock first_user_weight;  // Wu [H1, m]
+  ParameterBlock first_item_weight;  // Wi [H1, m]
   ParameterBlock first_bias;         // b1 [1, H1]
   std::vector<Dense> layers;         // layers 2 .. L
   ParameterBlock gmf_head;           // hg [1, k]

@@ -21,6 +21,7 @@ Recipe D2lNeuMf() {
   recipe.sampler = "pool";
   recipe.optimizer = "adam";
   recipe.settings.factors = 10;
+  recipe.settings.tower_factors = 10;
   recipe.settings.hidden = {10, 10, 10};
   recipe.settings.batch_size = 1024;
   recipe.settings.epochs = 10;
@@ -57,6 +58,8 @@ absl::StatusOr<Recipe> FindRecipe(absl::string_view name) {
 absl::Status ValidateSettings(const TrainSettings& settings) {
   NEUMF_RETURN_IF_ERROR(
       CheckRange("factors", settings.factors, 1, ModelLimits::kMaxWidth));
+  NEUMF_RETURN_IF_ERROR(CheckRange("tower_factors", settings.tower_factors, 1,
+                                   ModelLimits::kMaxWidth));
   NEUMF_RETURN_IF_ERROR(CheckRange("the number of hidden layers",
                                    settings.hidden.size(), 1,
                                    ModelLimits::kMaxTowerLayers));
@@ -93,17 +96,17 @@ std::string DescribeRecipes() {
   std::string text;
   for (const Recipe& recipe : Recipes()) {
     const TrainSettings& settings = recipe.settings;
-    absl::StrAppendFormat(&text,
-                          "%s\n"
-                          "  model %s, %u factors, hidden layers %s\n"
-                          "  loss %s, sampler %s, batches of %u, %u epochs\n"
-                          "  optimizer %s, learning rate %g, weight decay %g\n"
-                          "  reaches %s\n",
-                          recipe.name, recipe.model, settings.factors,
-                          HiddenText(settings.hidden), recipe.loss,
-                          recipe.sampler, settings.batch_size, settings.epochs,
-                          recipe.optimizer, settings.learning_rate,
-                          settings.weight_decay, recipe.reaches);
+    absl::StrAppendFormat(
+        &text,
+        "%s\n"
+        "  model %s, %u factors, tower factors %u, hidden layers %s\n"
+        "  loss %s, sampler %s, batches of %u, %u epochs\n"
+        "  optimizer %s, learning rate %g, weight decay %g\n"
+        "  reaches %s\n",
+        recipe.name, recipe.model, settings.factors, settings.tower_factors,
+        HiddenText(settings.hidden), recipe.loss, recipe.sampler,
+        settings.batch_size, settings.epochs, recipe.optimizer,
+        settings.learning_rate, settings.weight_decay, recipe.reaches);
   }
   return text;
 }

@@ -13,7 +13,8 @@
 namespace neumf {
 
 struct TrainSettings {
-  uint32_t factors = 0;          // width of the four embeddings
+  uint32_t factors = 0;          // width of the two GMF embeddings
+  uint32_t tower_factors = 0;    // width of the two tower embeddings
   std::vector<uint32_t> hidden;  // widths of the tower's layers, at least one
   uint32_t batch_size = 0;       // train pairs a step
   uint32_t epochs = 0;           // times that each train pair is seen

@@ -53,6 +53,7 @@ NeuMfShape ShapeOf(const TrainSettings& settings, const Interactions& train) {
   shape.num_users = train.num_users();
   shape.num_items = train.num_items();
   shape.factors = settings.factors;
+  shape.tower_factors = settings.tower_factors;
   shape.hidden = settings.hidden;
   return shape;
 }

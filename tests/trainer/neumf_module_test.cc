@@ -37,6 +37,7 @@ TEST(NeuMfParametersTest, CountIsThatOfThePublishedModel) {
   shape.num_users = 943;
   shape.num_items = 1682;
   shape.factors = settings.factors;
+  shape.tower_factors = settings.tower_factors;
   shape.hidden = settings.hidden;
   EXPECT_EQ(NeuMfLayout(shape).size, 52950U);
 }
@@ -45,7 +46,8 @@ TEST(NeuMfParametersTest, WeightsStartSmallAndBiasesWithinTheirLimit) {
   NeuMfShape shape;
   shape.num_users = 300;
   shape.num_items = 500;
-  shape.factors = 8;
+  shape.factors = 4;
+  shape.tower_factors = 8;
   shape.hidden = {16, 9};
   NeuMfParameters parameters(shape);
   Random random(1);
@@ -56,7 +58,7 @@ TEST(NeuMfParametersTest, WeightsStartSmallAndBiasesWithinTheirLimit) {
       square_sum += double{w} * double{w};
     }
   }
-  EXPECT_NEAR(std::sqrt(square_sum / (300 * 8)), 0.01, 0.001);
+  EXPECT_NEAR(std::sqrt(square_sum / (300 * 4)), 0.01, 0.001);
   float largest = 0;
   for (float b : parameters.row(parameters.layout().first_bias, 0)) {
     largest = std::max(largest, std::abs(b));

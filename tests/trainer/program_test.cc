@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "base/file_system.h"
 #include "checkpoint/checkpoint_directory.h"
 #include "checkpoint/checkpoint_reader.h"
@@ -159,6 +160,14 @@ class ProgramTest : public testing::Test {
     return arguments;
   }
 
+  // What the checkpoint says about its training.
+  nlohmann::json TrainedSettings(uint64_t version) const {
+    const auto reader = CheckpointReader::Open(
+        *files_, JoinPath(out_, absl::StrCat(version, ".safetensors")), {});
+    if (!reader.ok()) return {};
+    return (*reader)->info().manifest.training["settings"];
+  }
+
   size_t NumVersions() const {
     const auto versions = ListCheckpoints(*files_, out_);
     return versions.ok() ? versions->size() : 0;
@@ -183,6 +192,15 @@ TEST_F(ProgramTest, LastLineOfTrainIsThePublishedPath) {
   EXPECT_EQ(result.status, 0) << result.err;
   EXPECT_EQ(result.out, JoinPath(out_, "1.safetensors") + "\n");
   EXPECT_THAT(result.err, HasSubstr("epoch 3/3"));
+}
+
+TEST_F(ProgramTest, TowerFactorsAreFactorsUnlessGiven) {
+  ASSERT_EQ(Run(TrainArguments({})).status, 0);
+  ASSERT_EQ(Run(TrainArguments({"--tower_factors", "7"})).status, 0);
+  EXPECT_EQ(TrainedSettings(1)["factors"], 4);
+  EXPECT_EQ(TrainedSettings(1)["tower_factors"], 4);
+  EXPECT_EQ(TrainedSettings(2)["factors"], 4);
+  EXPECT_EQ(TrainedSettings(2)["tower_factors"], 7);
 }
 
 TEST_F(ProgramTest, EvaluatePrintsJson) {

@@ -41,6 +41,11 @@ TEST(RecipesTest, SettingsOutOfRangeAreNamed) {
       ValidateSettings(settings),
       StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("batch_size")));
   settings = good;
+  settings.tower_factors = 0;
+  EXPECT_THAT(
+      ValidateSettings(settings),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("tower_factors")));
+  settings = good;
   settings.hidden = {10, 0};
   EXPECT_THAT(
       ValidateSettings(settings),

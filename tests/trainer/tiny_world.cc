@@ -77,6 +77,7 @@ Interactions TrainPart(const EventLog& log, const Split& split) {
 TrainSettings TinySettings() {
   TrainSettings settings;
   settings.factors = 4;
+  settings.tower_factors = 4;
   settings.hidden = {6, 4};
   settings.batch_size = 64;
   settings.epochs = 3;
@@ -90,6 +91,7 @@ NeuMfParameters MakeRandomParameters(uint64_t seed) {
   shape.num_users = 5;
   shape.num_items = 7;
   shape.factors = 3;
+  shape.tower_factors = 5;
   shape.hidden = {4, 3, 2};
   NeuMfParameters parameters(shape);
   Random random(seed);

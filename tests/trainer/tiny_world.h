@@ -27,7 +27,8 @@ Interactions TrainPart(const EventLog& log, const Split& split);
 // Smaller than any recipe: a run takes milliseconds.
 TrainSettings TinySettings();
 
-// 5 users, 7 items, 3 factors, hidden layers 4-3-2, weights of order 1.
+// 5 users, 7 items, 3 factors, 5 in the tower, hidden layers 4-3-2, weights of
+// order 1.
 NeuMfParameters MakeRandomParameters(uint64_t seed);
 
 // The trained function by its definition, in float64. [I]
