@@ -1,157 +1,116 @@
-// Scores the whole catalog for a batch of users and selects the best 100 of
-// each, with 200 items seen by every user: the reference against the CPU
-// backend.
-//
-// Arguments are items / users in a batch / threads. `pairs/s` counts (user,
-// item) pairs; `fma/s` the multiply-adds that they cost. Weights are random, so
-// the scores are not those of a trained model.
+// Measures the CPU backend against the machine's peak and against its peers,
+// and prints one JSON object a figure. bench/README.md says what each means;
+// bench/run builds, trains the towers, sets the environment and calls this.
 
-#include <benchmark/benchmark.h>
-
-#include <random>
-#include <utility>
+#include <array>
+#include <iostream>
+#include <string>
 #include <vector>
 
-#include "base/logging.h"
-#include "scoring/scorer.h"
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/usage.h"
+#include "absl/strings/str_cat.h"
+#include "bench/bench_model.h"
+#include "bench/figures.h"
+#include "bench/scoring_case.h"
+
+ABSL_FLAG(std::string, towers, "build/bench/towers",
+          "Directory with the trained towers A, B and C, a directory of "
+          "checkpoints each. What is missing is measured with random weights.");
+ABSL_FLAG(size_t, threads, 1,
+          "Threads of every contestant. OPENBLAS_NUM_THREADS and "
+          "OMP_NUM_THREADS must say the same.");
+ABSL_FLAG(std::string, only, "", "Measures figures whose name holds this.");
+ABSL_FLAG(bool, quick, false, "Fewer rounds, shorter windows, no 1m catalog.");
 
 namespace neumf {
 namespace {
 
-constexpr uint32_t kBest = 100;
-constexpr uint32_t kSeen = 200;
-constexpr uint32_t kGmfWidth = 8;
-// Tower A: [64, 32, 16, 8], its first layer folded into the tables.
-const std::vector<uint32_t> kTowerWidths = {32, 16, 8};
-
-void FillRandomly(std::mt19937& random, float* values, size_t count) {
-  std::normal_distribution<float> normal(0.0F, 0.3F);
-  for (size_t i = 0; i < count; ++i) values[i] = normal(random);
-}
-
-std::vector<float> RandomVector(std::mt19937& random, size_t size) {
-  std::vector<float> values(size);
-  FillRandomly(random, values.data(), size);
-  return values;
-}
-
-AlignedMatrix RandomMatrix(std::mt19937& random, uint64_t rows, uint32_t cols) {
-  AlignedMatrix matrix(rows, cols);
-  FillRandomly(random, matrix.data(), matrix.size());
-  return matrix;
-}
-
-ModelShape ShapeOf(uint64_t num_users, uint64_t num_items) {
-  ModelShape shape;
-  shape.num_users = num_users;
-  shape.num_items = num_items;
-  shape.gmf_width = kGmfWidth;
-  shape.tower_widths = kTowerWidths;
-  return shape;
-}
-
-ScoreNetwork RandomNetwork(std::mt19937& random) {
-  ScoreNetwork network;
-  for (size_t i = 1; i < kTowerWidths.size(); ++i) {
-    const uint32_t in = kTowerWidths[i - 1];
-    const uint32_t out = kTowerWidths[i];
-    network.layers.push_back({in, out, RandomVector(random, size_t{in} * out),
-                              RandomVector(random, out)});
-  }
-  network.head_weight = RandomVector(random, kTowerWidths.back());
-  return network;
-}
-
-// Multiply-adds of one pair.
-double FmaPerPair() {
-  double count = kGmfWidth + kTowerWidths.back();
-  for (size_t i = 1; i < kTowerWidths.size(); ++i) {
-    count += static_cast<double>(kTowerWidths[i - 1]) * kTowerWidths[i];
-  }
-  return count;
-}
-
-// A scorer and a batch of queries.
-class World {
- public:
-  World(Backend backend, uint64_t num_items, uint64_t num_users,
-        size_t num_threads)
-      : users_gmf_(RandomMatrix(random_, num_users, kGmfWidth)),
-        users_tower_(RandomMatrix(random_, num_users, kTowerWidths.front())) {
-    MakeScorer(backend, ShapeOf(num_users, num_items), num_threads);
-    for (uint32_t i = 0; i < kSeen; ++i) {
-      seen_.push_back(static_cast<uint32_t>(i * num_items / kSeen));
-    }
-    for (uint64_t user = 0; user < num_users; ++user) {
-      RankQuery query;
-      query.user_gmf = users_gmf_.row(user).data();
-      query.user_tower = users_tower_.row(user).data();
-      query.seen = seen_;
-      query.k = kBest;
-      queries_.push_back(query);
-    }
-    rankings_.resize(num_users);
-  }
-
-  void Rank() {
-    NEUMF_CHECK(scorer_->Rank(queries_, absl::MakeSpan(rankings_)).ok());
-  }
-  const char* backend_name() const { return scorer_->name(); }
-
- private:
-  void MakeScorer(Backend backend, const ModelShape& shape,
-                  size_t num_threads) {
-    ScorerOptions options;
-    options.num_threads = num_threads;
-    auto builder =
-        MakeScorerBuilder(backend, shape, RandomNetwork(random_), options);
-    NEUMF_CHECK(builder.ok());
-    ItemTables items;
-    items.gmf = RandomMatrix(random_, shape.num_items, kGmfWidth);
-    items.tower = RandomMatrix(random_, shape.num_items, kTowerWidths.front());
-    NEUMF_CHECK(StreamItemTables(items, [&](const ItemRows& rows) {
-                  return (*builder)->Add(rows);
-                }).ok());
-    auto scorer = (*builder)->Build();
-    NEUMF_CHECK(scorer.ok());
-    scorer_ = *std::move(scorer);
-  }
-
-  std::mt19937 random_;
-  AlignedMatrix users_gmf_;
-  AlignedMatrix users_tower_;
-  std::vector<uint32_t> seen_;
-  std::unique_ptr<Scorer> scorer_;
-  std::vector<RankQuery> queries_;
-  std::vector<Ranking> rankings_;
+struct Catalog {
+  const char* name;
+  uint64_t num_items;
 };
+constexpr Catalog kCatalogs[] = {{"3706", 3706}, {"100k", 100'000}};
+constexpr Catalog kLargeCatalog = {"1m", 1'000'000};
+constexpr size_t kBatches[] = {1, 32};
 
-void RankCatalog(benchmark::State& state, Backend backend) {
-  const auto num_items = static_cast<uint64_t>(state.range(0));
-  const auto num_users = static_cast<uint64_t>(state.range(1));
-  World world(backend, num_items, num_users,
-              static_cast<size_t>(state.range(2)));
-  world.Rank();
-  for (auto _ : state) world.Rank();
-
-  const double pairs = static_cast<double>(state.iterations()) *
-                       static_cast<double>(num_items * num_users);
-  state.counters["pairs/s"] =
-      benchmark::Counter(pairs, benchmark::Counter::kIsRate);
-  state.counters["fma/s"] =
-      benchmark::Counter(pairs * FmaPerPair(), benchmark::Counter::kIsRate);
-  state.SetLabel(world.backend_name());
+InterleavedOptions MakeInterleavedOptions() {
+  InterleavedOptions options;
+  options.cpu_time = absl::GetFlag(FLAGS_threads) == 1;
+  if (!absl::GetFlag(FLAGS_quick)) return options;
+  options.window_seconds = 0.02;
+  options.budget_seconds = 0.5;
+  options.min_rounds = 3;
+  return options;
 }
 
-BENCHMARK_CAPTURE(RankCatalog, reference, Backend::kReference)
-    ->Args({3706, 1, 1})
-    ->Args({100000, 1, 1})
-    ->Unit(benchmark::kMicrosecond)
-    ->UseRealTime();
-BENCHMARK_CAPTURE(RankCatalog, cpu, Backend::kCpu)
-    ->ArgsProduct({{3706, 100000}, {1, 32}, {1, 2}})
-    ->Unit(benchmark::kMicrosecond)
-    ->UseRealTime();
+CaseOptions MakeCaseOptions(const std::string& model_name, size_t batch) {
+  CaseOptions options;
+  options.batch = batch;
+  options.num_threads = absl::GetFlag(FLAGS_threads);
+  options.name = absl::StrCat(model_name, ".k", kBest, ".b", batch, ".t",
+                              options.num_threads);
+  options.interleaved = MakeInterleavedOptions();
+  return options;
+}
+
+// Tower `name`, trained when there is such a checkpoint, with `num_items`.
+BenchModel MakeTower(const char* name, uint64_t num_items) {
+  const auto trained =
+      LoadTrainedModel(absl::StrCat(absl::GetFlag(FLAGS_towers), "/", name));
+  if (trained.ok()) return WithItems(*trained, num_items);
+  std::cerr << "random weights for tower " << name << ": "
+            << trained.status().message() << std::endl;
+  return MakeRandomTower(name, num_items);
+}
+
+void MeasureTower(const char* tower, const Catalog& catalog,
+                  const FigureWriter& figures) {
+  const std::string name = absl::StrCat("scoring.", tower, ".", catalog.name);
+  std::vector<CaseOptions> cases;
+  for (size_t batch : kBatches) {
+    const CaseOptions options = MakeCaseOptions(name, batch);
+    if (figures.WantsOneOf(
+            options.name,
+            {".fma_peak_fraction", ".select_overhead", ".seen_overhead"})) {
+      cases.push_back(options);
+    }
+  }
+  if (cases.empty()) return;
+  const BenchModel model = MakeTower(tower, catalog.num_items);
+  for (const CaseOptions& options : cases) {
+    MeasureAgainstPeak(model, options, figures);
+  }
+}
+
+void MeasureScaling(const char* tower, const FigureWriter& figures) {
+  CaseOptions options = MakeCaseOptions(
+      absl::StrCat("scoring.", tower, ".", kLargeCatalog.name), 1);
+  if (options.num_threads != 2 ||
+      !figures.WantsOneOf(options.name, {".t2_over_t1"})) {
+    return;
+  }
+  MeasureThreadScaling(MakeTower(tower, kLargeCatalog.num_items), options,
+                       figures);
+}
+
+int Main() {
+  const FigureWriter figures(absl::GetFlag(FLAGS_only));
+  for (const char* tower : {"A", "B", "C"}) {
+    for (const Catalog& catalog : kCatalogs) {
+      MeasureTower(tower, catalog, figures);
+    }
+    if (!absl::GetFlag(FLAGS_quick)) MeasureScaling(tower, figures);
+  }
+  return 0;
+}
 
 }  // namespace
 }  // namespace neumf
+
+int main(int argc, char** argv) {
+  absl::SetProgramUsageMessage("measures the CPU scorer; see bench/README.md");
+  absl::ParseCommandLine(argc, argv);
+  return neumf::Main();
+}

@@ -1,0 +1,51 @@
+#pragma once
+
+// The scoring figures of one model, batch size and number of threads.
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "bench/bench_model.h"
+#include "bench/figures.h"
+#include "bench/interleaved.h"
+
+namespace neumf {
+
+inline constexpr uint32_t kBest = 100;
+inline constexpr size_t kSeen = 200;
+
+// What a case is measured with.
+struct CaseOptions {
+  std::string name;  // "scoring.A.100k.k100.b32.t1"
+  size_t batch = 1;
+  size_t num_threads = 1;
+  InterleavedOptions interleaved;
+};
+
+// A scorer at work on a batch of queries, `batch` of them at a time and the next
+// ones the next time, so that no figure hangs on one user.
+class RankLoop {
+ public:
+  // Both must outlive it.
+  RankLoop(const Scorer& scorer, const QueryBatch& users, size_t batch);
+
+  void RunOnce();
+
+ private:
+  const Scorer& scorer_;
+  const absl::Span<const RankQuery> queries_;
+  std::vector<Ranking> rankings_;
+  size_t next_ = 0;
+};
+
+// fma_peak_fraction, select_overhead and seen_overhead of the CPU backend.
+void MeasureAgainstPeak(const BenchModel& model, const CaseOptions& options,
+                        const FigureWriter& figures);
+
+// t2_over_t1: how much faster two threads answer than one.
+void MeasureThreadScaling(const BenchModel& model, const CaseOptions& options,
+                          const FigureWriter& figures);
+
+}  // namespace neumf
