@@ -6,69 +6,58 @@
 namespace neumf {
 namespace {
 
-// A value and the sum of the magnitudes that it was made of.
-struct Term {
-  double value = 0;
-  double magnitude = 0;
-
-  void Add(double weight, const Term& x) {
-    value += weight * x.value;
-    magnitude += std::fabs(weight) * x.magnitude;
-  }
-};
-
-Term Exact(double value) { return {value, std::fabs(value)}; }
-
-// Activations do not enlarge differences; a sigmoid is of the order of 1 where
-// its input is 0.
-Term Act(Activation activation, const Term& x) {
+double Act(Activation activation, double x) {
   switch (activation) {
     case Activation::kRelu:
-      return {x.value > 0 ? x.value : 0, x.magnitude};
+      return x > 0 ? x : 0;
     case Activation::kTanh:
-      return {std::tanh(x.value), x.magnitude};
+      return std::tanh(x);
     case Activation::kSigmoid:
-      return {1 / (1 + std::exp(-x.value)), 1 + x.magnitude};
+      return 1 / (1 + std::exp(-x));
   }
-  return {};
+  return 0;
+}
+
+double Dot(const float* weights, const std::vector<double>& x) {
+  double sum = 0;
+  for (size_t k = 0; k < x.size(); ++k) sum += weights[k] * x[k];
+  return sum;
+}
+
+std::vector<double> TowerInFloat64(const TinyModel& tiny, uint64_t user,
+                                   uint64_t item) {
+  const ServingModel& model = tiny.model;
+  const Activation activation = model.network.activation;
+  std::vector<double> h(model.shape.tower_width());
+  for (size_t k = 0; k < h.size(); ++k) {
+    h[k] = Act(activation, double{model.users.tower.row(user)[k]} +
+                               double{tiny.items.tower.row(item)[k]});
+  }
+  for (const DenseLayer& layer : model.network.layers) {
+    std::vector<double> out;
+    for (size_t o = 0; o < layer.out; ++o) {
+      const double sum = Dot(layer.weight.data() + o * layer.in, h);
+      out.push_back(Act(activation, sum + layer.bias[o]));
+    }
+    h = out;
+  }
+  return h;
 }
 
 }  // namespace
 
-TwinScore ScoreInFloat64(const TinyModel& tiny, uint64_t user, uint64_t item) {
+double ScoreInFloat64(const TinyModel& tiny, uint64_t user, uint64_t item) {
   const ServingModel& model = tiny.model;
-  const ScoreNetwork& network = model.network;
-  size_t num_terms = 16 + model.shape.gmf_width;
-  Term score = Exact(network.head_bias);
+  double score = model.network.head_bias;
   for (uint32_t k = 0; k < model.shape.gmf_width; ++k) {
-    score.Add(model.users.gmf.row(user)[k], Exact(tiny.items.gmf.row(item)[k]));
+    score += double{model.users.gmf.row(user)[k]} * tiny.items.gmf.row(item)[k];
   }
-
-  std::vector<Term> h(model.shape.tower_width());
-  for (size_t k = 0; k < h.size(); ++k) {
-    h[k] = Exact(model.users.tower.row(user)[k]);
-    h[k].Add(1, Exact(tiny.items.tower.row(item)[k]));
-    h[k] = Act(network.activation, h[k]);
+  if (model.shape.has_tower()) {
+    score +=
+        Dot(model.network.head_weight.data(), TowerInFloat64(tiny, user, item));
   }
-  for (const DenseLayer& layer : network.layers) {
-    std::vector<Term> out;
-    for (size_t o = 0; o < layer.out; ++o) {
-      Term sum = Exact(layer.bias[o]);
-      for (size_t k = 0; k < layer.in; ++k) {
-        sum.Add(layer.weight[o * layer.in + k], h[k]);
-      }
-      out.push_back(Act(network.activation, sum));
-    }
-    num_terms += layer.in + 8;
-    h = out;
-  }
-  num_terms += h.size();
-  for (size_t k = 0; k < h.size(); ++k) {
-    score.Add(network.head_weight[k], h[k]);
-  }
-  if (!tiny.items.bias.empty()) score.Add(1, Exact(tiny.items.bias[item]));
-  constexpr double kUnitRoundoff = 0x1p-24;
-  return {score.value, num_terms * kUnitRoundoff * score.magnitude};
+  if (!tiny.items.bias.empty()) score += tiny.items.bias[item];
+  return score;
 }
 
 }  // namespace neumf

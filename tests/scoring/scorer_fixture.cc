@@ -1,22 +1,40 @@
 #include "tests/scoring/scorer_fixture.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <iterator>
 #include <numeric>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "hwy/highway.h"
 #include "scoring/cpu/block_kernel.h"
+#include "tests/scoring/float64_twin.h"
 
 namespace neumf {
+namespace {
+
+std::string ScorerName(const BackendCase& backend) {
+  if (backend.backend == Backend::kReference) return "reference";
+  return absl::StrCat("cpu (", hwy::TargetName(backend.target), ")");
+}
+
+}  // namespace
 
 std::vector<BackendCase> AllBackends() {
   std::vector<BackendCase> cases = {BackendCase{}};
+  for (size_t num_threads : {1, 2, 3, 5}) {
+    const std::vector<BackendCase> more = CpuBackends(num_threads);
+    std::copy(more.begin(), more.end(), std::back_inserter(cases));
+  }
+  return cases;
+}
+
+std::vector<BackendCase> CpuBackends(size_t num_threads) {
+  std::vector<BackendCase> cases;
   int64_t targets = hwy::SupportedTargets() & CompiledKernelTargets();
   for (; targets != 0; targets &= targets - 1) {
-    for (size_t num_threads = 1; num_threads <= 3; ++num_threads) {
-      cases.push_back({Backend::kCpu, num_threads, targets & -targets});
-    }
+    cases.push_back({Backend::kCpu, num_threads, targets & -targets});
   }
   return cases;
 }
@@ -65,6 +83,16 @@ std::vector<uint32_t> RowsBelow(uint32_t end) {
   return rows;
 }
 
+RankQuery QueryOf(const TinyModel& tiny, uint32_t user, uint32_t k) {
+  RankQuery query;
+  const UserTables& users = tiny.model.users;
+  if (!users.gmf.empty()) query.user_gmf = users.gmf.row(user).data();
+  if (!users.tower.empty()) query.user_tower = users.tower.row(user).data();
+  query.seen = tiny.model.seen.row(user);
+  query.k = k;
+  return query;
+}
+
 void ScorerTest::SetUp() {
   // 0, for the reference, means every target.
   hwy::SetSupportedTargetsForTest(GetParam().target);
@@ -75,17 +103,8 @@ void ScorerTest::TearDown() { hwy::SetSupportedTargetsForTest(0); }
 void ScorerTest::Use(TinyModel tiny) {
   tiny_ = std::move(tiny);
   scorer_ = MakeScorer(GetParam(), tiny_);
+  ASSERT_EQ(scorer_->name(), ScorerName(GetParam()));
   reference_ = MakeScorer(BackendCase{}, tiny_);
-}
-
-RankQuery ScorerTest::QueryOf(uint32_t user, uint32_t k) const {
-  RankQuery query;
-  const UserTables& users = tiny_.model.users;
-  if (!users.gmf.empty()) query.user_gmf = users.gmf.row(user).data();
-  if (!users.tower.empty()) query.user_tower = users.tower.row(user).data();
-  query.seen = tiny_.model.seen.row(user);
-  query.k = k;
-  return query;
 }
 
 std::vector<RankQuery> ScorerTest::QueriesOfAll(uint32_t k) const {
@@ -117,6 +136,21 @@ void ScorerTest::ExpectSameAsReference(
     ASSERT_EQ(RowsAndScoreBits(rankings[b]), RowsAndScoreBits(expected[b]));
     ASSERT_EQ(rankings[b].eligible_count, expected[b].eligible_count);
     ASSERT_FALSE(rankings[b].cancelled);
+  }
+}
+
+void ScorerTest::ExpectNearFloat64(uint32_t user) const {
+  const auto num_items = static_cast<uint32_t>(tiny_.model.shape.num_items);
+  RankQuery query = QueryOf(user, num_items);
+  query.seen = {};
+  const std::vector<ScoredRow> items = Rank(query).items;
+  ASSERT_EQ(items.size(), num_items);
+  const double largest =
+      std::max(std::fabs(items.front().score), std::fabs(items.back().score));
+  for (const ScoredRow& item : items) {
+    ASSERT_NEAR(item.score, ScoreInFloat64(tiny_, user, item.row),
+                kFloat32Tolerance * (1 + largest))
+        << "user " << user << ", item " << item.row;
   }
 }
 
