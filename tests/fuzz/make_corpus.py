@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the first inputs of the checkpoint fuzzers: small, and each different.
+"""Makes the first inputs of the fuzzers: small, and each different.
 
     tests/fuzz/make_corpus.py
 """
@@ -80,12 +80,49 @@ CHANGES = {
 }
 
 
+def varint(value):
+    low, rest = value & 127, value >> 7
+    return bytes([low | 128]) + varint(rest) if rest else bytes([low])
+
+
+def field(number, value):
+    """A field of a protobuf message: an int, or a text or message in bytes."""
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def request(user, k=0, exclude=(), seen_policy=0, unknown_user_policy=0):
+    return (field(1, user) + field(2, k)
+            + b"".join(field(3, item) for item in exclude)
+            + field(4, seen_policy) + field(5, unknown_user_policy))
+
+
+# Of users "u0" to "u6" and items "i0" to "i39", as query_builder_fuzz.cc has.
+REQUESTS = {
+    "one": [request(b"u0")],
+    "few": [request(b"u1", k=3, exclude=[b"i7", b"i39", b"i7", b"nothing"])],
+    "policies": [request(b"u2", k=5, seen_policy=p) for p in range(5)],
+    "unknown": [request(b"new", k=50, unknown_user_policy=p) for p in range(4)],
+    "popular": [request(b"new", k=40, exclude=[b"i0"], unknown_user_policy=2)],
+    "refused": [request(b""), request(b"u3", k=2**31), request(b"u3", k=1001),
+                request(b"u3", exclude=[b""]), request(b"\xc3\x28")],
+    "most": [request(b"u4", k=1000, exclude=[b"i%d" % i for i in range(40)]),
+             request(b"u4", k=1000, seen_policy=3)],
+    "empty": [],
+}
+
+
 def main():
-    for folder in ("checkpoint", "checkpoint_tensors", "manifest"):
+    for folder in ("checkpoint", "checkpoint_tensors", "manifest",
+                   "query_builder"):
         (HERE / "corpus" / folder).mkdir(parents=True, exist_ok=True)
     for name, changes in CHANGES.items():
         content = b"".join(bytes(change) for change in changes)
         (HERE / "corpus/checkpoint_tensors" / name).write_bytes(content)
+    for name, requests in REQUESTS.items():
+        content = b"".join(field(1, message) for message in requests)
+        (HERE / "corpus/query_builder" / name).write_bytes(content)
     for name, (tensors, extra) in INPUTS.items():
         content = nc.checkpoint_bytes(tensors, **extra)
         length = int.from_bytes(content[:8], "little")

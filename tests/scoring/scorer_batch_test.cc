@@ -87,6 +87,8 @@ TEST_P(ScorerBatchTest, SaysWhichQueriesWereCancelled) {
   EXPECT_FALSE(rankings[1].cancelled);
   EXPECT_TRUE(rankings[2].cancelled);
   EXPECT_EQ(RowsAndScoreBits(rankings[1]), RowsAndScoreBits(expected));
+  // The next batch has nothing of it.
+  ExpectSameAsReference(QueriesOfAll(5));
 }
 
 TEST_P(ScorerBatchTest, AnswersManyCallersAtOnce) {

@@ -123,6 +123,11 @@ TEST_P(ScorerNumberTest, PaddingNeverWinsOverBadScores) {
   EXPECT_EQ(RowsOf(Rank(QueryOf(0, 100))), RowsBelow(17));
 }
 
+TEST_P(ScorerNumberTest, KeepsScoresThatAreInfinite) {
+  Use(ModelWithScores({-INFINITY, 1, INFINITY, -INFINITY}));
+  EXPECT_THAT(RowsOf(Rank(QueryOf(0, 4))), ElementsAre(2, 1, 0, 3));
+}
+
 TEST_P(ScorerNumberTest, LeavesOutScoresThatAreNotNumbers) {
   Use(ModelWithScores({1, NAN, 3, NAN}));
   EXPECT_THAT(RowsOf(Rank(QueryOf(0, 4))), ElementsAre(2, 0));

@@ -36,7 +36,7 @@ std::unique_ptr<Scorer> BuildScorer(
 
 struct Form {
   TorchForm form;
-  size_t items_per_step;
+  size_t pairs_per_step;
 };
 
 class TorchScorerTest : public testing::TestWithParam<Form> {
@@ -46,7 +46,7 @@ class TorchScorerTest : public testing::TestWithParam<Form> {
     const ServingModel& model = tiny_.model;
     TorchScorerOptions torch;
     torch.form = GetParam().form;
-    torch.items_per_step = GetParam().items_per_step;
+    torch.pairs_per_step = GetParam().pairs_per_step;
     scorer_ = BuildScorer(
         MakeTorchScorerBuilder(model.shape, model.network, torch), tiny_.items);
     reference_ = BuildScorer(MakeScorerBuilder(Backend::kReference, model.shape,
@@ -197,7 +197,7 @@ TEST_P(TorchScorerTest, StopsWhenCancelled) {
 std::string FormName(const testing::TestParamInfo<Form>& info) {
   const bool is_split = info.param.form == TorchForm::kSplit;
   return std::string(is_split ? "split" : "expanded") +
-         (info.param.items_per_step == 0 ? "_at_once" : "_in_steps");
+         (info.param.pairs_per_step == 0 ? "_at_once" : "_in_steps");
 }
 
 INSTANTIATE_TEST_SUITE_P(Forms, TorchScorerTest,
