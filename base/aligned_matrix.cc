@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <limits>
 #include <new>
-#include <utility>
 
 namespace neumf {
 namespace {
@@ -17,11 +16,11 @@ size_t RoundUp(size_t value, size_t unit) {
   return (value + unit - 1) / unit * unit;
 }
 
-// What is mapped for `size` floats; always the same for the same size, so that
+// What is mapped for `num_bytes`; always the same for the same number, so that
 // it need not be stored.
-size_t MappedBytes(size_t size) {
-  const size_t bytes = size * sizeof(float);
-  return RoundUp(bytes, bytes >= kHugePageBytes ? kHugePageBytes : kPageBytes);
+size_t MappedBytes(size_t num_bytes) {
+  return RoundUp(num_bytes,
+                 num_bytes >= kHugePageBytes ? kHugePageBytes : kPageBytes);
 }
 
 void* Map(size_t num_bytes) {
@@ -45,33 +44,19 @@ void* MapHuge(size_t num_bytes) {
   return aligned;
 }
 
-float* Allocate(size_t size) {
-  if (size == 0) return nullptr;
-  if (size > std::numeric_limits<size_t>::max() / (2 * sizeof(float))) {
-    throw std::bad_alloc();
-  }
-  const size_t num_bytes = MappedBytes(size);
-  return static_cast<float*>(num_bytes >= kHugePageBytes ? MapHuge(num_bytes)
-                                                         : Map(num_bytes));
-}
-
 }  // namespace
 
-AlignedBuffer::AlignedBuffer(size_t size)
-    : data_(Allocate(size)), size_(size) {}
-
-AlignedBuffer::~AlignedBuffer() {
-  if (data_ != nullptr) munmap(data_, MappedBytes(size_));
+void* MapZeros(size_t count, size_t element_bytes) {
+  if (count == 0) return nullptr;
+  if (count > std::numeric_limits<size_t>::max() / (2 * element_bytes)) {
+    throw std::bad_alloc();
+  }
+  const size_t num_bytes = MappedBytes(count * element_bytes);
+  return num_bytes >= kHugePageBytes ? MapHuge(num_bytes) : Map(num_bytes);
 }
 
-AlignedBuffer::AlignedBuffer(AlignedBuffer&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)),
-      size_(std::exchange(other.size_, 0)) {}
-
-AlignedBuffer& AlignedBuffer::operator=(AlignedBuffer&& other) noexcept {
-  std::swap(data_, other.data_);
-  std::swap(size_, other.size_);
-  return *this;
+void UnmapZeros(void* memory, size_t count, size_t element_bytes) noexcept {
+  if (memory != nullptr) munmap(memory, MappedBytes(count * element_bytes));
 }
 
 }  // namespace neumf

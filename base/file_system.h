@@ -3,8 +3,9 @@
 // The few file operations that neumf needs, as a dependency: tests put a
 // FaultyFileSystem here and fail the n-th call.
 //
-// Every method may be called by any thread; one file object belongs to one
-// thread at a time. Errors carry the path and the system's reason; the codes
+// Every method may be called by any thread. A file that is written belongs to
+// one thread at a time; one that is read may be used by any number of them.
+// Errors carry the path and the system's reason; the codes
 // are those of ErrnoStatus().
 
 #include <cstddef>

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/logging.h"
@@ -109,6 +110,24 @@ void ThreadPool::ParallelFor(size_t count, Body body) {
   MutexLock lock(&state_->mutex);
   state_->body = nullptr;
   while (state_->workers_inside > 0) state_->round_left.Wait(&state_->mutex);
+}
+
+absl::Status ThreadPool::TryFor(
+    size_t count, absl::FunctionRef<absl::Status(size_t index)> body) {
+  std::atomic<size_t> first_failed{count};
+  Mutex mutex;
+  absl::Status failure;  // of `first_failed`; guarded by `mutex`
+  ParallelFor(count, [&](size_t index, size_t /*thread*/) {
+    // Indices are taken in ascending order: all below a failure have begun.
+    if (index > first_failed) return;
+    absl::Status status = body(index);
+    if (status.ok()) return;
+    MutexLock lock(&mutex);
+    if (index > first_failed) return;
+    first_failed = index;
+    failure = std::move(status);
+  });
+  return failure;
 }
 
 void SetThreadName(absl::string_view name) {

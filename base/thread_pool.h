@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
 namespace neumf {
@@ -28,6 +29,11 @@ class ThreadPool {
   // from several threads take turns. `body` neither throws nor calls this.
   void ParallelFor(size_t count,
                    absl::FunctionRef<void(size_t index, size_t thread)> body);
+
+  // The same for a body that can fail. Returns the failure with the smallest
+  // index, whatever the threads did; indices above it may be left out.
+  absl::Status TryFor(size_t count,
+                      absl::FunctionRef<absl::Status(size_t index)> body);
 
  private:
   struct State;

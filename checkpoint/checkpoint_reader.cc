@@ -9,6 +9,7 @@
 #include "base/logging.h"
 #include "base/sha256.h"
 #include "base/status_macros.h"
+#include "checkpoint/tensor_digest.h"
 #include "model/score_bound.h"
 
 namespace neumf {
@@ -47,6 +48,21 @@ absl::Status AnnotateTensor(const absl::Status& status,
 // What is an invalid argument to a function of model/ is damage in a file.
 absl::Status AsDataLoss(const absl::Status& status) {
   return status.ok() ? status : absl::DataLossError(status.message());
+}
+
+// Likewise, naming where the damage is.
+template <typename T>
+absl::StatusOr<T> Named(absl::string_view name, absl::StatusOr<T> made) {
+  if (!made.ok()) return Annotate(AsDataLoss(made.status()), name);
+  return made;
+}
+
+// Damage is found before a row is packed.
+absl::Status PackRows(const ItemRows& rows, uint32_t width, ItemRowsSink sink) {
+  const auto values = absl::MakeConstSpan(rows.values, rows.num_rows * width);
+  const absl::Status finite =
+      CheckFinite(ItemTableName(rows.table), values, width, rows.first_row);
+  return finite.ok() ? sink(rows) : AsDataLoss(finite);
 }
 
 absl::StatusOr<std::string> ReadPart(ReadableFile& file, uint64_t offset,
@@ -143,7 +159,9 @@ std::vector<std::string> NamesOutside(const std::vector<TensorSpec>& specs,
 
 CheckpointReader::CheckpointReader(std::unique_ptr<ReadableFile> file,
                                    Options options)
-    : file_(std::move(file)), options_(std::move(options)) {}
+    : file_(std::move(file)),
+      options_(std::move(options)),
+      threads_(std::make_unique<ThreadPool>(1, "")) {}
 
 absl::StatusOr<std::unique_ptr<CheckpointReader>> CheckpointReader::Open(
     FileSystem& files, absl::string_view path, const Options& options) {
@@ -163,6 +181,8 @@ absl::StatusOr<std::unique_ptr<CheckpointReader>> CheckpointReader::Open(
 }
 
 absl::StatusOr<ServingModel> CheckpointReader::Read(ItemRowsSink sink) {
+  threads_ = std::make_unique<ThreadPool>(
+      std::max<size_t>(options_.num_threads, 1), "ckpt-reader");
   absl::StatusOr<ServingModel> model = ReadModel(sink);
   if (!model.ok()) return Annotate(model.status(), FileName(info_.path));
   return model;
@@ -212,22 +232,13 @@ absl::StatusOr<ServingModel> CheckpointReader::ReadModel(ItemRowsSink sink) {
   ServingModel model;
   model.shape = info_.shape;
   model.network = network_;
-  NEUMF_ASSIGN_OR_RETURN(
-      model.user_ids,
-      ReadIds("user.id", model.shape.num_users, content_.user_id_bytes));
-  NEUMF_ASSIGN_OR_RETURN(
-      model.item_ids,
-      ReadIds("item.id", model.shape.num_items, content_.item_id_bytes));
-  if (content_.has_user_hashes) {
-    NEUMF_ASSIGN_OR_RETURN(
-        model.user_hashes,
-        ReadVector<uint64_t>("user.id.hash", model.shape.num_users));
-  }
+  NEUMF_ASSIGN_OR_RETURN(model.user_ids, ReadUserIds());
+  NEUMF_ASSIGN_OR_RETURN(model.item_ids, ReadItemIds());
   NEUMF_ASSIGN_OR_RETURN(model.seen, ReadSeen());
   if (content_.has_popularity) {
     NEUMF_ASSIGN_OR_RETURN(
         model.popularity,
-        ReadVector<float>("item.popularity", model.shape.num_items));
+        ReadWeights("item.popularity", model.shape.num_items, 1));
   }
   NEUMF_RETURN_IF_ERROR(ReadUserTables(model.users));
   NEUMF_RETURN_IF_ERROR(AsDataLoss(Validate(model)));
@@ -260,32 +271,45 @@ absl::Status CheckpointReader::ReadUserTables(UserTables& users) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<IdTable> CheckpointReader::ReadIds(absl::string_view prefix,
-                                                  uint64_t num_ids,
-                                                  uint64_t num_bytes) {
+absl::StatusOr<IdTable> CheckpointReader::ReadUserIds() {
+  const uint64_t num_users = info_.shape.num_users;
+  NEUMF_ASSIGN_OR_RETURN(AlignedArray<uint64_t> offsets,
+                         ReadArray<uint64_t>("user.id.offsets", num_users + 1));
   NEUMF_ASSIGN_OR_RETURN(
-      std::vector<uint64_t> offsets,
-      ReadVector<uint64_t>(absl::StrCat(prefix, ".offsets"), num_ids + 1));
-  std::string bytes(num_bytes, '\0');
-  NEUMF_RETURN_IF_ERROR(ReadTensor(absl::StrCat(prefix, ".bytes"),
-                                   absl::MakeSpan(bytes.data(), bytes.size())));
-  absl::StatusOr<IdTable> ids =
-      IdTable::Create(std::move(offsets), std::move(bytes));
-  if (!ids.ok()) return Annotate(AsDataLoss(ids.status()), prefix);
-  return ids;
+      AlignedArray<char> bytes,
+      ReadArray<char>("user.id.bytes", content_.user_id_bytes));
+  if (!content_.has_user_hashes) {
+    return Named("user.id", IdTable::Create(std::move(offsets),
+                                            std::move(bytes), *threads_));
+  }
+  NEUMF_ASSIGN_OR_RETURN(AlignedArray<uint64_t> hashes,
+                         ReadArray<uint64_t>("user.id.hash", num_users));
+  return Named("user.id",
+               IdTable::CreateByHash(std::move(offsets), std::move(bytes),
+                                     std::move(hashes), *threads_));
+}
+
+absl::StatusOr<IdTable> CheckpointReader::ReadItemIds() {
+  NEUMF_ASSIGN_OR_RETURN(
+      AlignedArray<uint64_t> offsets,
+      ReadArray<uint64_t>("item.id.offsets", info_.shape.num_items + 1));
+  NEUMF_ASSIGN_OR_RETURN(
+      AlignedArray<char> bytes,
+      ReadArray<char>("item.id.bytes", content_.item_id_bytes));
+  return Named("item.id", IdTable::Create(std::move(offsets), std::move(bytes),
+                                          *threads_));
 }
 
 absl::StatusOr<SeenSets> CheckpointReader::ReadSeen() {
   if (!content_.has_seen) return SeenSets();
   NEUMF_ASSIGN_OR_RETURN(
-      std::vector<uint64_t> offsets,
-      ReadVector<uint64_t>("seen.offsets", info_.shape.num_users + 1));
-  NEUMF_ASSIGN_OR_RETURN(std::vector<uint32_t> items,
-                         ReadVector<uint32_t>("seen.items", content_.num_seen));
-  absl::StatusOr<SeenSets> seen = SeenSets::Create(
-      std::move(offsets), std::move(items), info_.shape.num_items);
-  if (!seen.ok()) return Annotate(AsDataLoss(seen.status()), "seen.items");
-  return seen;
+      AlignedArray<uint64_t> offsets,
+      ReadArray<uint64_t>("seen.offsets", info_.shape.num_users + 1));
+  NEUMF_ASSIGN_OR_RETURN(AlignedArray<uint32_t> items,
+                         ReadArray<uint32_t>("seen.items", content_.num_seen));
+  return Named("seen.items",
+               SeenSets::Create(std::move(offsets), std::move(items),
+                                info_.shape.num_items, *threads_));
 }
 
 absl::Status CheckpointReader::StreamItems(ItemRowsSink sink) {
@@ -308,19 +332,30 @@ absl::Status CheckpointReader::StreamItemTable(ItemTable table, uint32_t width,
   const uint64_t num_rows = info_.shape.num_items;
   const uint64_t rows_per_block = std::clamp<uint64_t>(
       options_.block_bytes / (width * sizeof(float)), 1, num_rows);
-  AlignedBuffer block(rows_per_block * width);
+  AlignedBuffer read_block(rows_per_block * width);
+  AlignedBuffer packed_block(rows_per_block * width);
   TensorStream stream = OpenTensor(name);
-  ItemRows rows;
+  ItemRows rows;  // in `packed_block`
   rows.table = table;
-  rows.values = block.data();
-  for (; rows.first_row < num_rows; rows.first_row += rows.num_rows) {
-    rows.num_rows = std::min(rows_per_block, num_rows - rows.first_row);
-    const auto values = absl::MakeSpan(block.data(), rows.num_rows * width);
-    NEUMF_RETURN_IF_ERROR(AnnotateTensor(stream.Read(AsBytes(values)), name));
-    NEUMF_RETURN_IF_ERROR(
-        AsDataLoss(CheckFinite(name, values, width, rows.first_row)));
-    NEUMF_RETURN_IF_ERROR(sink(rows));
+  absl::Status packed;
+  const auto pack = [&] {
+    if (rows.num_rows > 0) packed = PackRows(rows, width, sink);
+  };
+  for (uint64_t row = 0; row < num_rows;) {
+    const uint64_t count = std::min(rows_per_block, num_rows - row);
+    NEUMF_RETURN_IF_ERROR(AnnotateTensor(
+        stream.Read(AsBytes(absl::MakeSpan(read_block.data(), count * width)),
+                    pack),
+        name));
+    NEUMF_RETURN_IF_ERROR(packed);
+    std::swap(read_block, packed_block);
+    rows.first_row = row;
+    rows.num_rows = count;
+    rows.values = packed_block.data();
+    row += count;
   }
+  pack();
+  NEUMF_RETURN_IF_ERROR(packed);
   return AnnotateTensor(stream.Finish(), name);
 }
 
@@ -340,7 +375,7 @@ TensorStream CheckpointReader::OpenTensor(absl::string_view name) {
   const auto digest = info_.manifest.tensors.find(std::string(name));
   NEUMF_CHECK(tensor != nullptr && digest != info_.manifest.tensors.end());
   return TensorStream(file_.get(), header_, *tensor, &digest->second,
-                      options_.block_bytes);
+                      options_.block_bytes, threads_.get());
 }
 
 absl::Status CheckpointReader::ReadTensor(absl::string_view name,
@@ -352,26 +387,28 @@ absl::Status CheckpointReader::ReadTensor(absl::string_view name,
 }
 
 template <typename T>
-absl::StatusOr<std::vector<T>> CheckpointReader::ReadVector(
+absl::StatusOr<AlignedArray<T>> CheckpointReader::ReadArray(
     absl::string_view name, uint64_t size) {
-  std::vector<T> values(size);
-  NEUMF_RETURN_IF_ERROR(ReadTensor(name, AsBytes(absl::MakeSpan(values))));
+  AlignedArray<T> values(size);
+  NEUMF_RETURN_IF_ERROR(
+      ReadTensor(name, AsBytes(absl::MakeSpan(values.data(), values.size()))));
   return values;
 }
 
 absl::StatusOr<std::vector<float>> CheckpointReader::ReadWeights(
     absl::string_view name, uint64_t rows, uint64_t cols) {
-  NEUMF_ASSIGN_OR_RETURN(std::vector<float> values,
-                         ReadVector<float>(name, rows * cols));
+  std::vector<float> values(rows * cols);
+  NEUMF_RETURN_IF_ERROR(ReadTensor(name, AsBytes(absl::MakeSpan(values))));
   const absl::Status finite = CheckFinite(name, values, cols);
   if (!finite.ok()) return AsDataLoss(finite);
   return values;
 }
 
-absl::StatusOr<LoadedCheckpoint> LoadCheckpoint(FileSystem& files,
-                                                absl::string_view path) {
+absl::StatusOr<LoadedCheckpoint> LoadCheckpoint(
+    FileSystem& files, absl::string_view path,
+    const CheckpointReader::Options& options) {
   NEUMF_ASSIGN_OR_RETURN(const std::unique_ptr<CheckpointReader> reader,
-                         CheckpointReader::Open(files, path, {}));
+                         CheckpointReader::Open(files, path, options));
   LoadedCheckpoint checkpoint;
   checkpoint.info = reader->info();
   checkpoint.items = MakeItemTables(reader->info().shape);

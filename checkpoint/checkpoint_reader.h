@@ -13,8 +13,8 @@
 //                          }));
 //
 // The item tables, by far the largest part, are never held here: they go to the
-// sink in blocks of a few MiB, so the peak is what the packer keeps plus one
-// block. The weights of the network are read by Open(), so a packer can be made
+// sink in blocks of a few MiB, so the peak is what the packer keeps plus two
+// blocks: one is packed while the next one is read. The weights of the network are read by Open(), so a packer can be made
 // before the items come.
 //
 // CONTRACT
@@ -34,7 +34,7 @@
 // or feature that this program does not know. UNAVAILABLE and the other codes
 // of ErrnoStatus(): the file could not be read.
 //
-// A reader belongs to one thread.
+// A reader belongs to one thread; Read() may use more.
 
 #include <cstdint>
 #include <functional>
@@ -44,7 +44,9 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "base/aligned_matrix.h"
 #include "base/file_system.h"
+#include "base/thread_pool.h"
 #include "checkpoint/checkpoint_schema.h"
 #include "checkpoint/manifest.h"
 #include "checkpoint/safetensors.h"
@@ -67,11 +69,15 @@ struct CheckpointInfo {
 class CheckpointReader {
  public:
   struct Options {
-    // Largest piece read at once, in bytes. More costs memory and brings
-    // little.
+    // Most bytes of item rows in one call of the sink. More costs memory and
+    // brings little.
     size_t block_bytes = 4 << 20;
-    // Asked before each piece: true ends the read with CANCELLED. Default:
-    // nobody is asked.
+    // Threads that Read() may use, the caller included. They start in Read()
+    // and inherit the caller's priority. What is read is the same for any
+    // number. Default: one.
+    size_t num_threads = 1;
+    // Asked before each piece, by all of these threads: true ends the read with
+    // CANCELLED. Default: nobody is asked.
     std::function<bool()> cancelled;
   };
 
@@ -83,8 +89,10 @@ class CheckpointReader {
   const ScoreNetwork& network() const { return network_; }
   const SafetensorsHeader& header() const { return header_; }
 
-  // All but the item tables, which go to `sink` in whole rows. Call it once.
-  // Throws std::bad_alloc when the tables find no memory.
+  // All but the item tables, which go to `sink` in whole rows: one call at a
+  // time, on any of the threads, and `sink` does not throw. Call it once. Throws
+  // std::bad_alloc when the tables find no memory, std::system_error when a
+  // thread cannot be started.
   absl::StatusOr<ServingModel> Read(ItemRowsSink sink);
 
  private:
@@ -94,8 +102,8 @@ class CheckpointReader {
   absl::Status ReadNetwork();
   absl::StatusOr<ServingModel> ReadModel(ItemRowsSink sink);
   absl::Status ReadUserTables(UserTables& users);
-  absl::StatusOr<IdTable> ReadIds(absl::string_view prefix, uint64_t num_ids,
-                                  uint64_t num_bytes);
+  absl::StatusOr<IdTable> ReadUserIds();
+  absl::StatusOr<IdTable> ReadItemIds();
   absl::StatusOr<SeenSets> ReadSeen();
   absl::Status StreamItemTable(ItemTable table, uint32_t width,
                                ItemRowsSink sink);
@@ -106,7 +114,7 @@ class CheckpointReader {
   // All of a tensor, which has as many bytes as `destination`.
   absl::Status ReadTensor(absl::string_view name, absl::Span<char> destination);
   template <typename T>
-  absl::StatusOr<std::vector<T>> ReadVector(absl::string_view name,
+  absl::StatusOr<AlignedArray<T>> ReadArray(absl::string_view name,
                                             uint64_t size);
   // Finite values of a [rows, cols] tensor.
   absl::StatusOr<std::vector<float>> ReadWeights(absl::string_view name,
@@ -114,6 +122,7 @@ class CheckpointReader {
 
   const std::unique_ptr<ReadableFile> file_;
   const Options options_;
+  std::unique_ptr<ThreadPool> threads_;  // only the caller before Read()
   SafetensorsHeader header_;
   CheckpointContent content_;
   CheckpointInfo info_;
@@ -126,7 +135,8 @@ struct LoadedCheckpoint {
   ServingModel model;
   ItemTables items;
 };
-absl::StatusOr<LoadedCheckpoint> LoadCheckpoint(FileSystem& files,
-                                                absl::string_view path);
+absl::StatusOr<LoadedCheckpoint> LoadCheckpoint(
+    FileSystem& files, absl::string_view path,
+    const CheckpointReader::Options& options = {});
 
 }  // namespace neumf

@@ -22,8 +22,9 @@
 namespace neumf {
 namespace {
 
-// Tensors above this size get a digest for each piece of it.
-constexpr uint64_t kDigestChunkBytes = 64 << 20;
+// Most digests of chunks in a file, more or less: each takes 69 bytes of a
+// header, which holds 1 MiB.
+constexpr uint64_t kMaxDigestChunks = 8192;
 
 // The bytes of every tensor by name; they belong to the model.
 using TensorBytes = std::map<std::string, absl::string_view>;
@@ -52,7 +53,7 @@ CheckpointContent ContentOf(const ServingModel& model) {
   content.has_seen = !model.seen.empty();
   content.has_head_bias = true;
   content.has_popularity = !model.popularity.empty();
-  content.has_user_hashes = !model.user_hashes.empty();
+  content.has_user_hashes = !model.user_ids.hashes().empty();
   return content;
 }
 
@@ -69,7 +70,7 @@ TensorBytes AllBytes(const ServingModel& model, const ItemTables& items) {
   TensorBytes bytes;
   bytes["user.id.offsets"] = BytesOf(model.user_ids.offsets());
   bytes["user.id.bytes"] = model.user_ids.bytes();
-  bytes["user.id.hash"] = BytesOf(model.user_hashes);
+  bytes["user.id.hash"] = BytesOf(model.user_ids.hashes());
   bytes["item.id.offsets"] = BytesOf(model.item_ids.offsets());
   bytes["item.id.bytes"] = model.item_ids.bytes();
   bytes["seen.offsets"] = BytesOf(model.seen.offsets());
@@ -190,18 +191,22 @@ absl::StatusOr<PublishedCheckpoint> WriteNextVersion(
 absl::Status WriteCheckpointFile(FileSystem& files, absl::string_view path,
                                  const ServingModel& model,
                                  const ItemTables& items,
-                                 const Manifest& manifest) {
+                                 const Manifest& manifest,
+                                 const CheckpointWriterOptions& options) {
   NEUMF_RETURN_IF_ERROR(CheckModel(model, items));
   const TensorBytes bytes = AllBytes(model, items);
   std::vector<TensorInfo> tensors =
       PlaceTensors(TensorsOf(ContentOf(model)), bytes);
+
+  uint64_t chunk_bytes = options.digest_chunk_bytes;
+  while (tensors.back().end / chunk_bytes > kMaxDigestChunks) chunk_bytes *= 2;
 
   Manifest complete = manifest;
   complete.activation = model.network.activation;
   complete.tensors.clear();
   for (const TensorInfo& tensor : tensors) {
     complete.tensors[tensor.name] =
-        DigestOf(bytes.at(tensor.name), kDigestChunkBytes);
+        DigestOf(bytes.at(tensor.name), chunk_bytes);
   }
   NEUMF_ASSIGN_OR_RETURN(const std::string header,
                          MakeHeader(tensors, complete));

@@ -18,6 +18,13 @@
 
 namespace neumf {
 
+struct CheckpointWriterOptions {
+  // Tensors above this size get a digest for each piece of so many bytes, so
+  // that a reader's threads can share them. It is doubled while the digests would
+  // take too much of the header. > 0. Default: what a core's cache holds.
+  uint64_t digest_chunk_bytes = 1 << 20;
+};
+
 // Writes `model` and `items` as `path`, which must not exist; the caller
 // renames it, or removes it after an error. `manifest.tensors` and
 // `manifest.activation` are filled in here. The same input gives the same
@@ -27,7 +34,8 @@ namespace neumf {
 absl::Status WriteCheckpointFile(FileSystem& files, absl::string_view path,
                                  const ServingModel& model,
                                  const ItemTables& items,
-                                 const Manifest& manifest);
+                                 const Manifest& manifest,
+                                 const CheckpointWriterOptions& options = {});
 
 struct PublishedCheckpoint {
   uint64_t version = 0;

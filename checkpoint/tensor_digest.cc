@@ -1,10 +1,7 @@
 #include "checkpoint/tensor_digest.h"
 
-#include <algorithm>
-
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
-#include "base/status_macros.h"
 
 namespace neumf {
 
@@ -28,39 +25,14 @@ bool DigestFits(const TensorDigest& digest, uint64_t num_bytes) {
   return digest.sha256.size() == full + rest;
 }
 
-absl::Status DigestChecker::Update(absl::string_view bytes) {
-  if (digest_->chunk_bytes == 0) {
-    sha256_.Update(bytes.data(), bytes.size());
-    return absl::OkStatus();
-  }
-  while (!bytes.empty()) {
-    const size_t taken =
-        std::min<uint64_t>(bytes.size(), digest_->chunk_bytes - part_bytes_);
-    sha256_.Update(bytes.data(), taken);
-    part_bytes_ += taken;
-    bytes.remove_prefix(taken);
-    if (part_bytes_ == digest_->chunk_bytes) {
-      NEUMF_RETURN_IF_ERROR(FinishPart());
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status DigestChecker::Finish() {
-  if (part_ == digest_->sha256.size()) return absl::OkStatus();
-  return FinishPart();
-}
-
-absl::Status DigestChecker::FinishPart() {
-  NEUMF_CHECK(part_ < digest_->sha256.size());
-  const bool same = sha256_.Finish() == digest_->sha256[part_];
-  ++part_;
-  part_bytes_ = 0;
-  if (same) return absl::OkStatus();
+absl::Status CheckChunk(const TensorDigest& digest, uint64_t chunk,
+                        const Sha256Digest& found) {
+  NEUMF_CHECK(chunk < digest.sha256.size());
+  if (found == digest.sha256[chunk]) return absl::OkStatus();
   return absl::DataLossError(
-      digest_->chunk_bytes == 0
+      digest.chunk_bytes == 0
           ? "the bytes do not have the manifest's SHA-256"
-          : absl::StrCat("the bytes of chunk ", part_ - 1,
+          : absl::StrCat("the bytes of chunk ", chunk,
                          " do not have the manifest's SHA-256"));
 }
 

@@ -18,24 +18,9 @@ TensorDigest DigestOf(absl::string_view bytes, uint64_t chunk_bytes);
 // Whether `digest` has as many parts as a tensor of `num_bytes` needs.
 bool DigestFits(const TensorDigest& digest, uint64_t num_bytes);
 
-// Compares bytes that come in pieces with a digest. Belongs to one thread.
-class DigestChecker {
- public:
-  // `digest` must outlive this. REQUIRES: DigestFits() the bytes to come.
-  explicit DigestChecker(const TensorDigest* digest) : digest_(digest) {}
-
-  // DATA_LOSS when a chunk that `bytes` completes is not the digest's.
-  absl::Status Update(absl::string_view bytes);
-  // DATA_LOSS when the rest is not the digest's. Call it once, at the end.
-  absl::Status Finish();
-
- private:
-  absl::Status FinishPart();
-
-  const TensorDigest* const digest_;
-  Sha256 sha256_;
-  size_t part_ = 0;
-  uint64_t part_bytes_ = 0;  // of the current part so far
-};
+// DATA_LOSS when `found` is not what `digest` has for chunk `chunk`; a digest of
+// the whole has one. REQUIRES: there is such a chunk.
+absl::Status CheckChunk(const TensorDigest& digest, uint64_t chunk,
+                        const Sha256Digest& found);
 
 }  // namespace neumf

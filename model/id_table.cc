@@ -1,13 +1,16 @@
 #include "model/id_table.h"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/hash/hash.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "base/sha256.h"
 #include "base/status_macros.h"
 #include "base/utf8.h"
 #include "model/row_offsets.h"
@@ -18,6 +21,14 @@ namespace {
 
 absl::Status RefuseRow(uint64_t row, absl::string_view reason) {
   return absl::InvalidArgumentError(absl::StrCat("row ", row, ": ", reason));
+}
+
+absl::Status RefuseRepeated(absl::string_view id, uint64_t row,
+                            uint64_t other) {
+  return RefuseRow(
+      std::max(row, other),
+      absl::StrCat("the id \"", absl::Utf8SafeCEscape(id), "\" is that of row ",
+                   std::min(row, other), " too"));
 }
 
 size_t HashOf(absl::string_view id) {
@@ -31,42 +42,109 @@ size_t NumSlots(uint64_t num_ids) {
   return num_slots;
 }
 
-absl::Status CheckNumIds(absl::Span<const uint64_t> offsets) {
+absl::Status CheckOffsets(const AlignedArray<uint64_t>& offsets,
+                          uint64_t num_bytes) {
   static_assert(ModelLimits::kMaxUsers == ModelLimits::kMaxItems,
                 "one limit for both kinds of table");
-  if (offsets.size() <= ModelLimits::kMaxUsers + 1) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat(offsets.size() - 1, " ids, more than the ",
-                   ModelLimits::kMaxUsers, " allowed"));
+  if (offsets.size() > ModelLimits::kMaxUsers + 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(offsets.size() - 1, " ids, more than the ",
+                     ModelLimits::kMaxUsers, " allowed"));
+  }
+  return CheckRowOffsets(absl::MakeConstSpan(offsets.data(), offsets.size()),
+                         num_bytes);
+}
+
+size_t LongestRow(const AlignedArray<uint64_t>& offsets) {
+  uint64_t longest = 0;
+  for (size_t row = 0; row + 1 < offsets.size(); ++row) {
+    longest = std::max(longest, offsets[row + 1] - offsets[row]);
+  }
+  return longest;
+}
+
+struct JoinedIds {
+  AlignedArray<uint64_t> offsets;
+  AlignedArray<char> bytes;
+};
+
+JoinedIds Join(absl::Span<const std::string> ids) {
+  JoinedIds joined;
+  joined.offsets = AlignedArray<uint64_t>(ids.size() + 1);
+  for (size_t row = 0; row < ids.size(); ++row) {
+    joined.offsets[row + 1] = joined.offsets[row] + ids[row].size();
+  }
+  joined.bytes = AlignedArray<char>(joined.offsets[ids.size()]);
+  char* to = joined.bytes.data();
+  for (const std::string& id : ids) to = std::copy(id.begin(), id.end(), to);
+  return joined;
 }
 
 }  // namespace
 
-absl::StatusOr<IdTable> IdTable::Create(std::vector<uint64_t> offsets,
-                                        std::string bytes) {
-  NEUMF_RETURN_IF_ERROR(CheckNumIds(offsets));
-  NEUMF_RETURN_IF_ERROR(CheckRowOffsets(offsets, bytes.size()));
-  IdTable table;
-  table.offsets_ = std::move(offsets);
-  table.bytes_ = std::move(bytes);
-  NEUMF_RETURN_IF_ERROR(table.CheckIds());
-  NEUMF_RETURN_IF_ERROR(table.BuildIndex());
+absl::StatusOr<IdTable> IdTable::Create(AlignedArray<uint64_t> offsets,
+                                        AlignedArray<char> bytes,
+                                        ThreadPool& threads) {
+  NEUMF_ASSIGN_OR_RETURN(
+      IdTable table, CheckIds(std::move(offsets), std::move(bytes), threads));
+  table.slots_ = AlignedArray<std::atomic<uint32_t>>(NumSlots(table.size()));
+  NEUMF_RETURN_IF_ERROR(ForRowRanges(
+      threads, table.size(),
+      [&](uint64_t begin, uint64_t end) { return table.Index(begin, end); }));
+  return table;
+}
+
+absl::StatusOr<IdTable> IdTable::CreateByHash(AlignedArray<uint64_t> offsets,
+                                              AlignedArray<char> bytes,
+                                              AlignedArray<uint64_t> hashes,
+                                              ThreadPool& threads) {
+  NEUMF_ASSIGN_OR_RETURN(
+      IdTable table, CheckIds(std::move(offsets), std::move(bytes), threads));
+  if (hashes.size() != table.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(hashes.size(), " hashes for ", table.size(), " ids"));
+  }
+  table.hashes_ = std::move(hashes);
+  NEUMF_RETURN_IF_ERROR(
+      ForRowRanges(threads, table.size(), [&](uint64_t begin, uint64_t end) {
+        return table.CheckHashes(begin, end);
+      }));
   return table;
 }
 
 absl::StatusOr<IdTable> IdTable::FromIds(absl::Span<const std::string> ids) {
-  std::vector<uint64_t> offsets = {0};
-  offsets.reserve(ids.size() + 1);
-  std::string bytes;
-  for (const std::string& id : ids) {
-    bytes += id;
-    offsets.push_back(bytes.size());
-  }
-  return Create(std::move(offsets), std::move(bytes));
+  JoinedIds joined = Join(ids);
+  ThreadPool caller(1, "");
+  return Create(std::move(joined.offsets), std::move(joined.bytes), caller);
 }
 
-absl::Status IdTable::CheckIds() {
-  for (uint64_t row = 0; row < size(); ++row) {
+absl::StatusOr<IdTable> IdTable::FromIdsByHash(
+    absl::Span<const std::string> ids) {
+  AlignedArray<uint64_t> hashes(ids.size());
+  std::transform(ids.begin(), ids.end(), hashes.begin(), IdHash);
+  JoinedIds joined = Join(ids);
+  ThreadPool caller(1, "");
+  return CreateByHash(std::move(joined.offsets), std::move(joined.bytes),
+                      std::move(hashes), caller);
+}
+
+absl::StatusOr<IdTable> IdTable::CheckIds(AlignedArray<uint64_t> offsets,
+                                          AlignedArray<char> bytes,
+                                          ThreadPool& threads) {
+  NEUMF_RETURN_IF_ERROR(CheckOffsets(offsets, bytes.size()));
+  IdTable table;
+  table.longest_id_bytes_ = LongestRow(offsets);
+  table.offsets_ = std::move(offsets);
+  table.bytes_ = std::move(bytes);
+  NEUMF_RETURN_IF_ERROR(
+      ForRowRanges(threads, table.size(), [&](uint64_t begin, uint64_t end) {
+        return table.CheckRange(begin, end);
+      }));
+  return table;
+}
+
+absl::Status IdTable::CheckRange(uint64_t begin, uint64_t end) const {
+  for (uint64_t row = begin; row < end; ++row) {
     const absl::string_view text = id(row);
     if (text.empty()) return RefuseRow(row, "the id is empty");
     if (text.size() > kMaxIdBytes) {
@@ -75,43 +153,108 @@ absl::Status IdTable::CheckIds() {
                             " bytes, more than the ", kMaxIdBytes, " allowed"));
     }
     if (!IsValidUtf8(text)) return RefuseRow(row, "the id is not UTF-8");
-    longest_id_bytes_ = std::max(longest_id_bytes_, text.size());
   }
   return absl::OkStatus();
 }
 
-absl::Status IdTable::BuildIndex() {
-  slots_.assign(NumSlots(size()), 0);
-  const size_t mask = slots_.size() - 1;
-  for (uint64_t row = 0; row < size(); ++row) {
-    size_t slot = HashOf(id(row)) & mask;
-    for (; slots_[slot] != 0; slot = (slot + 1) & mask) {
-      const uint64_t other = slots_[slot] - 1;
-      if (id(other) == id(row)) {
-        return RefuseRow(
-            row, absl::StrCat("the id \"", absl::Utf8SafeCEscape(id(row)),
-                              "\" is that of row ", other, " too"));
-      }
+absl::Status IdTable::CheckHashes(uint64_t begin, uint64_t end) const {
+  for (uint64_t row = begin; row < end; ++row) {
+    if (hashes_[row] != IdHash(id(row))) {
+      return RefuseRow(row, "the hash is not that of the id");
     }
-    slots_[slot] = static_cast<uint32_t>(row + 1);
+    if (row > 0 && hashes_[row - 1] > hashes_[row]) {
+      return RefuseRow(row, "the hashes do not ascend");
+    }
+    // Equal ids have equal hashes, so they would stand side by side.
+    for (uint64_t other = row; other-- > 0 && hashes_[other] == hashes_[row];) {
+      if (id(other) == id(row)) return RefuseRepeated(id(row), row, other);
+    }
   }
   return absl::OkStatus();
+}
+
+absl::Status IdTable::Index(uint64_t begin, uint64_t end) {
+  // Slots lie anywhere: a group of them is fetched at once, so that the waits
+  // for memory overlap.
+  constexpr uint64_t kGroupRows = 16;
+  std::array<size_t, kGroupRows> slots;
+  for (uint64_t first = begin; first < end; first += kGroupRows) {
+    const uint64_t count = std::min(kGroupRows, end - first);
+    for (uint64_t i = 0; i < count; ++i) {
+      slots[i] = HashOf(id(first + i)) & (slots_.size() - 1);
+      __builtin_prefetch(&slots_[slots[i]], 1);
+    }
+    for (uint64_t i = 0; i < count; ++i) {
+      NEUMF_RETURN_IF_ERROR(IndexRow(first + i, slots[i]));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status IdTable::IndexRow(uint64_t row, size_t slot) {
+  for (;; slot = (slot + 1) & (slots_.size() - 1)) {
+    uint32_t held = slots_[slot].load(std::memory_order_relaxed);
+    if (held == 0 &&
+        slots_[slot].compare_exchange_strong(
+            held, static_cast<uint32_t>(row + 1), std::memory_order_relaxed)) {
+      return absl::OkStatus();
+    }
+    // Here `held` is what stands there, even if another thread was faster.
+    const uint64_t other = held - 1;
+    if (id(other) == id(row)) return RefuseRepeated(id(row), row, other);
+  }
 }
 
 std::optional<uint32_t> IdTable::Find(absl::string_view id) const {
+  if (!hashes_.empty()) {
+    const uint64_t hash = IdHash(id);
+    for (uint64_t row = FirstNotBelow(hash);
+         row < size() && hashes_[row] == hash; ++row) {
+      if (this->id(row) == id) return static_cast<uint32_t>(row);
+    }
+    return std::nullopt;
+  }
   if (slots_.empty()) return std::nullopt;
   const size_t mask = slots_.size() - 1;
-  for (size_t slot = HashOf(id) & mask; slots_[slot] != 0;
-       slot = (slot + 1) & mask) {
-    const uint32_t row = slots_[slot] - 1;
-    if (this->id(row) == id) return row;
+  for (size_t slot = HashOf(id) & mask;; slot = (slot + 1) & mask) {
+    const uint32_t held = slots_[slot].load(std::memory_order_relaxed);
+    if (held == 0) return std::nullopt;
+    if (this->id(held - 1) == id) return held - 1;
   }
-  return std::nullopt;
+}
+
+uint64_t IdTable::FirstNotBelow(uint64_t hash) const {
+  // What is looked for stands in [low, high]; the hashes there are in
+  // [smallest, largest].
+  uint64_t low = 0;
+  uint64_t high = size();
+  uint64_t smallest = 0;
+  uint64_t largest = ~uint64_t{0};
+  // Guesses come close in a few steps unless the ids were chosen to defy them;
+  // then halving ends it.
+  constexpr int kGuesses = 8;
+  for (int step = 0; low < high; ++step) {
+    const double place = static_cast<double>(hash - smallest) /
+                         static_cast<double>(largest - smallest);
+    const auto guess =
+        static_cast<uint64_t>(place * static_cast<double>(high - low));
+    const uint64_t middle =
+        low +
+        (step < kGuesses ? std::min(guess, high - low - 1) : (high - low) / 2);
+    if (hashes_[middle] < hash) {
+      low = middle + 1;
+      smallest = hashes_[middle];
+    } else {
+      high = middle;
+      largest = hashes_[middle];
+    }
+  }
+  return low;
 }
 
 uint64_t IdTable::resident_bytes() const {
-  return offsets_.capacity() * sizeof(offsets_[0]) + bytes_.capacity() +
-         slots_.capacity() * sizeof(slots_[0]);
+  return offsets_.size_bytes() + bytes_.size_bytes() + hashes_.size_bytes() +
+         slots_.size_bytes();
 }
 
 }  // namespace neumf

@@ -2,20 +2,27 @@
 
 // External ids <-> rows. Ids lie in one block of bytes; no allocation a row.
 //
-//   NEUMF_ASSIGN_OR_RETURN(IdTable ids, IdTable::Create(offsets, bytes));
+//   NEUMF_ASSIGN_OR_RETURN(IdTable ids,
+//                          IdTable::Create(offsets, bytes, threads));
 //   std::optional<uint32_t> row = ids.Find("movie-42");
 //   absl::string_view id = ids.id(*row);
 //
+// Rows in any order are found through an index of 8 to 16 bytes an id. Rows that
+// ascend by IdHash() need none: their hashes, 8 bytes an id, are searched, which
+// takes a few steps, since they are spread evenly.
+//
 // Immutable after creation: any number of threads may read.
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "base/aligned_matrix.h"
+#include "base/thread_pool.h"
 
 namespace neumf {
 
@@ -28,16 +35,25 @@ class IdTable {
   // `offsets` [n + 1] ascends from 0 to bytes.size(); row r is the bytes from
   // offsets[r] to offsets[r + 1]. INVALID_ARGUMENT, naming the row, for an id
   // that is empty, longer than kMaxIdBytes, not UTF-8 or there twice.
-  static absl::StatusOr<IdTable> Create(std::vector<uint64_t> offsets,
-                                        std::string bytes);
+  static absl::StatusOr<IdTable> Create(AlignedArray<uint64_t> offsets,
+                                        AlignedArray<char> bytes,
+                                        ThreadPool& threads);
+  // For rows that ascend by IdHash(). INVALID_ARGUMENT also when `hashes` [n]
+  // are not those of the ids, or do not ascend.
+  static absl::StatusOr<IdTable> CreateByHash(AlignedArray<uint64_t> offsets,
+                                              AlignedArray<char> bytes,
+                                              AlignedArray<uint64_t> hashes,
+                                              ThreadPool& threads);
+  // The same two, of copies.
   static absl::StatusOr<IdTable> FromIds(absl::Span<const std::string> ids);
+  static absl::StatusOr<IdTable> FromIdsByHash(
+      absl::Span<const std::string> ids);
 
   uint64_t size() const { return offsets_.empty() ? 0 : offsets_.size() - 1; }
 
   // Valid as long as the table. REQUIRES: row < size().
   absl::string_view id(uint64_t row) const {
-    return absl::string_view(bytes_).substr(offsets_[row],
-                                            offsets_[row + 1] - offsets_[row]);
+    return {bytes_.data() + offsets_[row], offsets_[row + 1] - offsets_[row]};
   }
 
   // Bytes of the longest id; 0 without ids.
@@ -45,20 +61,36 @@ class IdTable {
 
   std::optional<uint32_t> Find(absl::string_view id) const;
 
-  absl::Span<const uint64_t> offsets() const { return offsets_; }  // [n + 1]
-  absl::string_view bytes() const { return bytes_; }
+  absl::Span<const uint64_t> offsets() const {  // [n + 1]
+    return absl::MakeConstSpan(offsets_.data(), offsets_.size());
+  }
+  absl::string_view bytes() const { return {bytes_.data(), bytes_.size()}; }
+  // [n] ascending; empty when rows are in any order.
+  absl::Span<const uint64_t> hashes() const {
+    return absl::MakeConstSpan(hashes_.data(), hashes_.size());
+  }
   uint64_t resident_bytes() const;
 
  private:
-  absl::Status CheckIds();
-  absl::Status BuildIndex();
+  // Takes the ids over and checks each of them, but not that they differ.
+  static absl::StatusOr<IdTable> CheckIds(AlignedArray<uint64_t> offsets,
+                                          AlignedArray<char> bytes,
+                                          ThreadPool& threads);
+  absl::Status CheckRange(uint64_t begin, uint64_t end) const;
+  absl::Status CheckHashes(uint64_t begin, uint64_t end) const;
+  absl::Status Index(uint64_t begin, uint64_t end);
+  absl::Status IndexRow(uint64_t row, size_t slot);
+  // The first row whose hash is not below `hash`; size() when there is none.
+  uint64_t FirstNotBelow(uint64_t hash) const;
 
-  std::vector<uint64_t> offsets_;
-  std::string bytes_;
+  AlignedArray<uint64_t> offsets_;
+  AlignedArray<char> bytes_;
   size_t longest_id_bytes_ = 0;
+  AlignedArray<uint64_t> hashes_;  // either these or slots_
   // Open addressing with linear probing; a slot holds row + 1, 0 when free. The
-  // size is a power of two, at least twice the number of ids.
-  std::vector<uint32_t> slots_;
+  // size is a power of two, at least twice the number of ids. Atomic for the
+  // sake of the threads that fill it.
+  AlignedArray<std::atomic<uint32_t>> slots_;
 };
 
 }  // namespace neumf

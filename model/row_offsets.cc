@@ -1,5 +1,6 @@
 #include "model/row_offsets.h"
 
+#include <algorithm>
 #include <cstddef>
 
 #include "absl/strings/str_cat.h"
@@ -20,6 +21,18 @@ absl::Status CheckRowOffsets(absl::Span<const uint64_t> offsets, uint64_t end) {
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status ForRowRanges(
+    ThreadPool& threads, uint64_t num_rows,
+    absl::FunctionRef<absl::Status(uint64_t begin, uint64_t end)> body) {
+  // Enough work to be worth a thread's while, small enough to share evenly.
+  constexpr uint64_t kRangeRows = 8192;
+  const uint64_t num_ranges = (num_rows + kRangeRows - 1) / kRangeRows;
+  return threads.TryFor(num_ranges, [&](size_t index) {
+    const uint64_t begin = index * kRangeRows;
+    return body(begin, std::min(begin + kRangeRows, num_rows));
+  });
 }
 
 }  // namespace neumf

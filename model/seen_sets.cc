@@ -28,27 +28,45 @@ bool Ascends(absl::Span<const uint32_t> items) {
 
 }  // namespace
 
-absl::StatusOr<SeenSets> SeenSets::Create(std::vector<uint64_t> offsets,
-                                          std::vector<uint32_t> items,
-                                          uint64_t num_items) {
-  NEUMF_RETURN_IF_ERROR(CheckRowOffsets(offsets, items.size()));
+absl::StatusOr<SeenSets> SeenSets::Create(AlignedArray<uint64_t> offsets,
+                                          AlignedArray<uint32_t> items,
+                                          uint64_t num_items,
+                                          ThreadPool& threads) {
+  NEUMF_RETURN_IF_ERROR(CheckRowOffsets(
+      absl::MakeConstSpan(offsets.data(), offsets.size()), items.size()));
   SeenSets sets;
   sets.offsets_ = std::move(offsets);
   sets.items_ = std::move(items);
-  for (uint64_t user_row = 0; user_row + 1 < sets.offsets_.size(); ++user_row) {
-    const absl::Span<const uint32_t> row = sets.row(user_row);
-    if (!Ascends(row)) return RefuseRow(user_row, "items do not ascend");
-    if (!row.empty() && row.back() >= num_items) {
-      return RefuseRow(user_row, absl::StrCat("item row ", row.back(), " of ",
-                                              num_items, " items"));
-    }
-  }
+  NEUMF_RETURN_IF_ERROR(ForRowRanges(
+      threads, sets.offsets_.size() - 1, [&](uint64_t begin, uint64_t end) {
+        return sets.CheckRows(begin, end, num_items);
+      }));
   return sets;
 }
 
+absl::StatusOr<SeenSets> SeenSets::FromRows(absl::Span<const uint64_t> offsets,
+                                            absl::Span<const uint32_t> items,
+                                            uint64_t num_items) {
+  ThreadPool caller(1, "");
+  return Create(AlignedArray<uint64_t>::CopyOf(offsets),
+                AlignedArray<uint32_t>::CopyOf(items), num_items, caller);
+}
+
+absl::Status SeenSets::CheckRows(uint64_t begin, uint64_t end,
+                                 uint64_t num_items) const {
+  for (uint64_t user_row = begin; user_row < end; ++user_row) {
+    const absl::Span<const uint32_t> items = row(user_row);
+    if (!Ascends(items)) return RefuseRow(user_row, "items do not ascend");
+    if (!items.empty() && items.back() >= num_items) {
+      return RefuseRow(user_row, absl::StrCat("item row ", items.back(), " of ",
+                                              num_items, " items"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 uint64_t SeenSets::resident_bytes() const {
-  return offsets_.capacity() * sizeof(offsets_[0]) +
-         items_.capacity() * sizeof(items_[0]);
+  return offsets_.size_bytes() + items_.size_bytes();
 }
 
 }  // namespace neumf

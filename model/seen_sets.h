@@ -6,10 +6,11 @@
 // Immutable after creation: any number of threads may read.
 
 #include <cstdint>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "base/aligned_matrix.h"
+#include "base/thread_pool.h"
 
 namespace neumf {
 
@@ -19,10 +20,15 @@ class SeenSets {
   SeenSets() = default;
 
   // `offsets` [U + 1] ascends from 0 to items.size(). INVALID_ARGUMENT names
-  // the user row whose items do not ascend or reach `num_items`.
-  static absl::StatusOr<SeenSets> Create(std::vector<uint64_t> offsets,
-                                         std::vector<uint32_t> items,
-                                         uint64_t num_items);
+  // the first user row whose items do not ascend or reach `num_items`.
+  static absl::StatusOr<SeenSets> Create(AlignedArray<uint64_t> offsets,
+                                         AlignedArray<uint32_t> items,
+                                         uint64_t num_items,
+                                         ThreadPool& threads);
+  // Likewise, of copies.
+  static absl::StatusOr<SeenSets> FromRows(absl::Span<const uint64_t> offsets,
+                                           absl::Span<const uint32_t> items,
+                                           uint64_t num_items);
 
   // Ascending item rows; empty when there are no sets at all. REQUIRES:
   // user_row < U where sets were given.
@@ -33,13 +39,20 @@ class SeenSets {
   }
 
   bool empty() const { return offsets_.empty(); }
-  absl::Span<const uint64_t> offsets() const { return offsets_; }
-  absl::Span<const uint32_t> items() const { return items_; }
+  absl::Span<const uint64_t> offsets() const {
+    return absl::MakeConstSpan(offsets_.data(), offsets_.size());
+  }
+  absl::Span<const uint32_t> items() const {
+    return absl::MakeConstSpan(items_.data(), items_.size());
+  }
   uint64_t resident_bytes() const;
 
  private:
-  std::vector<uint64_t> offsets_;
-  std::vector<uint32_t> items_;
+  absl::Status CheckRows(uint64_t begin, uint64_t end,
+                         uint64_t num_items) const;
+
+  AlignedArray<uint64_t> offsets_;
+  AlignedArray<uint32_t> items_;
 };
 
 }  // namespace neumf

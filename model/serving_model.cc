@@ -7,7 +7,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
-#include "base/sha256.h"
 #include "base/status_macros.h"
 
 namespace neumf {
@@ -89,22 +88,6 @@ absl::Status CheckSeen(const ModelShape& shape, const SeenSets& seen) {
       return absl::InvalidArgumentError(
           absl::StrCat("seen.items: user row ", row, " has item row ",
                        items.back(), " of ", shape.num_items, " items"));
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckUserHashes(const ServingModel& model) {
-  const std::vector<uint64_t>& hashes = model.user_hashes;
-  NEUMF_RETURN_IF_ERROR(
-      CheckOptionalSize("user.id.hash", hashes.size(), model.shape.num_users));
-  if (!std::is_sorted(hashes.begin(), hashes.end())) {
-    return absl::InvalidArgumentError("user.id.hash does not ascend");
-  }
-  for (size_t row = 0; row < hashes.size(); ++row) {
-    if (hashes[row] != IdHash(model.user_ids.id(row))) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "user.id.hash: row ", row, " is not the hash of its id"));
     }
   }
   return absl::OkStatus();
@@ -242,8 +225,7 @@ absl::Status Validate(const ServingModel& model) {
   NEUMF_RETURN_IF_ERROR(CheckSeen(shape, model.seen));
   NEUMF_RETURN_IF_ERROR(CheckOptionalSize(
       "item.popularity", model.popularity.size(), shape.num_items));
-  NEUMF_RETURN_IF_ERROR(CheckFinite("item.popularity", model.popularity, 1));
-  return CheckUserHashes(model);
+  return CheckFinite("item.popularity", model.popularity, 1);
 }
 
 absl::Status Validate(const ModelShape& shape, const ItemTables& items) {

@@ -91,11 +91,10 @@ struct ServingModel {
   ModelShape shape;
   ScoreNetwork network;
   UserTables users;
-  IdTable user_ids;                   // U ids
-  IdTable item_ids;                   // I ids
-  SeenSets seen;                      // U rows
-  std::vector<float> popularity;      // [I]; empty: no popularity fallback
-  std::vector<uint64_t> user_hashes;  // [U] ascending; empty: rows in any order
+  IdTable user_ids;               // U ids
+  IdTable item_ids;               // I ids
+  SeenSets seen;                  // U rows
+  std::vector<float> popularity;  // [I]; empty: no popularity fallback
 };
 
 enum class ItemTable { kTower, kGmf, kBias };
@@ -130,9 +129,8 @@ void StoreItemRows(const ItemRows& rows, ItemTables& items);
 absl::Status CheckFinite(absl::string_view name, absl::Span<const float> values,
                          uint64_t width, uint64_t first_row = 0);
 
-// Shapes that fit each other and `model.shape`, seen rows below I, user hashes
-// that are those of the ids, finite values. The first misfit is
-// INVALID_ARGUMENT and named.
+// Shapes that fit each other and `model.shape`, seen rows below I, finite
+// values. The first misfit is INVALID_ARGUMENT and named.
 absl::Status Validate(const ServingModel& model);
 absl::Status Validate(const ModelShape& shape, const ScoreNetwork& network);
 absl::Status Validate(const ModelShape& shape, const ItemTables& items);

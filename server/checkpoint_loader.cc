@@ -210,6 +210,7 @@ void CheckpointLoader::LoadInto(const CheckpointFile& file,
                                 LoadOutcome* outcome) const {
   CheckpointReader::Options options;
   options.cancelled = cancelled;
+  options.num_threads = options_.scorer.num_threads;
   auto reader = CheckpointReader::Open(*files_, file.path, options);
   if (!reader.ok()) return Refuse(reader.status(), outcome);
   const CheckpointInfo& info = (*reader)->info();

@@ -4,7 +4,6 @@
 #include <string>
 #include <utility>
 
-#include "base/sha256.h"
 #include "base/status_macros.h"
 #include "trainer/fold.h"
 #include "trainer/neumf_module.h"
@@ -54,18 +53,13 @@ absl::StatusOr<ExportedModel> ExportModel(const NeuMfParameters& parameters,
   model.shape = std::move(folded.shape);
   model.network = std::move(folded.network);
   model.users = std::move(folded.users);
-  NEUMF_ASSIGN_OR_RETURN(model.user_ids, IdTable::FromIds(log.user_ids));
+  NEUMF_ASSIGN_OR_RETURN(model.user_ids, IdTable::FromIdsByHash(log.user_ids));
   NEUMF_ASSIGN_OR_RETURN(model.item_ids, IdTable::FromIds(log.item_ids));
   NEUMF_ASSIGN_OR_RETURN(
       model.seen,
-      SeenSets::Create({train.offsets().begin(), train.offsets().end()},
-                       {train.items().begin(), train.items().end()},
-                       train.num_items()));
+      SeenSets::FromRows(train.offsets(), train.items(), train.num_items()));
   const std::vector<uint32_t> counts = train.ItemCounts();
   model.popularity.assign(counts.begin(), counts.end());
-  for (const std::string& id : log.user_ids) {
-    model.user_hashes.push_back(IdHash(id));
-  }
   return exported;
 }
 

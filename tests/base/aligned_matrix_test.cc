@@ -4,9 +4,13 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <fstream>
 #include <limits>
 #include <new>
+#include <sstream>
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace neumf {
 namespace {
@@ -54,6 +58,35 @@ TEST(AlignedBufferTest, LeavesNothingBehindWhenMoved) {
   assigned = std::move(to);
   EXPECT_EQ(assigned.size(), 3U);
   EXPECT_EQ(assigned.data()[2], 7);
+}
+
+// The line "VmFlags: ..." of the mapping that begins at `memory`.
+std::string MappingFlags(const void* memory) {
+  std::ostringstream begin;
+  begin << std::hex << reinterpret_cast<uintptr_t>(memory) << '-';
+  std::ifstream maps("/proc/self/smaps");
+  bool inside = false;
+  for (std::string line; std::getline(maps, line);) {
+    if (line.compare(0, begin.str().size(), begin.str()) == 0) inside = true;
+    if (inside && line.compare(0, 8, "VmFlags:") == 0) return line + " ";
+  }
+  return "";
+}
+
+TEST(AlignedBufferTest, AsksForHugePages) {
+  if (!std::ifstream("/sys/kernel/mm/transparent_hugepage/enabled").good()) {
+    GTEST_SKIP() << "this system has no transparent huge pages";
+  }
+  const AlignedBuffer buffer(3 * kHugePageFloats);
+  EXPECT_NE(MappingFlags(buffer.data()).find(" hg "), std::string::npos);
+}
+
+TEST(AlignedArrayTest, CopiesWhenAsked) {
+  const std::vector<uint64_t> values = {3, 1, 2};
+  const auto copy = AlignedArray<uint64_t>::CopyOf(values);
+  EXPECT_EQ(std::vector<uint64_t>(copy.begin(), copy.end()), values);
+  EXPECT_EQ(copy.size_bytes(), 24U);
+  EXPECT_TRUE(AlignedArray<char>::CopyOf({}).empty());
 }
 
 TEST(AlignedBufferTest, ThrowsWhenThereIsNoSuchMemory) {

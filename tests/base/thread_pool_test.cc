@@ -5,12 +5,15 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <set>
 #include <string>
 #include <thread>
 #include <tuple>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "base/mutex.h"
+#include "tests/support/status_matchers.h"
 
 namespace neumf {
 namespace {
@@ -45,6 +48,37 @@ TEST_P(ThreadPoolSizes, CallsEachIndexOnce) {
 INSTANTIATE_TEST_SUITE_P(Sweep, ThreadPoolSizes,
                          testing::Combine(testing::Values(1, 2, 3, 8),
                                           testing::Values(0, 1, 2, 7, 1000)));
+
+class ThreadPoolThreads : public testing::TestWithParam<size_t> {
+ protected:
+  // Fails at the indices `failing`.
+  absl::Status Try(size_t count, const std::set<size_t>& failing) {
+    return pool_.TryFor(count, [&](size_t index) {
+      called_ += 1;
+      return failing.count(index) == 0
+                 ? absl::OkStatus()
+                 : absl::UnavailableError(absl::StrCat("at ", index));
+    });
+  }
+
+  ThreadPool pool_{GetParam(), "test"};
+  std::atomic<size_t> called_{0};
+};
+
+TEST_P(ThreadPoolThreads, TryEveryIndexWhenNoneFails) {
+  NEUMF_EXPECT_OK(Try(1000, {}));
+  EXPECT_EQ(called_, 1000U);
+  NEUMF_EXPECT_OK(Try(0, {}));
+}
+
+TEST_P(ThreadPoolThreads, ReportTheFailureOfTheSmallestIndex) {
+  for (int repeat = 0; repeat < 100; ++repeat) {
+    EXPECT_EQ(Try(1000, {17, 18, 19, 20, 500, 999}).message(), "at 17");
+  }
+  EXPECT_EQ(Try(1000, {999}).message(), "at 999");
+}
+
+INSTANTIATE_TEST_SUITE_P(Sweep, ThreadPoolThreads, testing::Values(1, 2, 4));
 
 TEST(ThreadPoolTest, EndsUnused) { const ThreadPool pool(4, "test"); }
 

@@ -104,10 +104,7 @@ TEST_F(CheckpointWriterTest, KeepsUserRowsInTheOrderOfTheirHashes) {
                                   "eve",  "finn", "gus"};
   std::sort(ids.begin(), ids.end(),
             [](const auto& a, const auto& b) { return IdHash(a) < IdHash(b); });
-  NEUMF_ASSERT_OK_AND_ASSIGN(tiny_.model.user_ids, IdTable::FromIds(ids));
-  for (const std::string& id : ids) {
-    tiny_.model.user_hashes.push_back(IdHash(id));
-  }
+  NEUMF_ASSERT_OK_AND_ASSIGN(tiny_.model.user_ids, IdTable::FromIdsByHash(ids));
   ExpectRoundTrip();
 }
 

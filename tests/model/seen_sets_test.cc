@@ -21,7 +21,7 @@ auto Refused(const char* reason) {
 TEST(SeenSetsTest, GivesEachUserItsRow) {
   NEUMF_ASSERT_OK_AND_ASSIGN(
       const SeenSets sets,
-      SeenSets::Create({0, 2, 2, 3}, {4, 9, 0}, kNumItems));
+      SeenSets::FromRows({0, 2, 2, 3}, {4, 9, 0}, kNumItems));
   EXPECT_FALSE(sets.empty());
   EXPECT_THAT(sets.row(0), ElementsAre(4, 9));
   EXPECT_THAT(sets.row(1), IsEmpty());
@@ -36,32 +36,32 @@ TEST(SeenSetsTest, GiveEveryUserAnEmptyRowWhenAbsent) {
 
 TEST(SeenSetsTest, MayHoldNoItemAtAll) {
   NEUMF_ASSERT_OK_AND_ASSIGN(const SeenSets sets,
-                             SeenSets::Create({0, 0, 0}, {}, kNumItems));
+                             SeenSets::FromRows({0, 0, 0}, {}, kNumItems));
   EXPECT_THAT(sets.row(1), IsEmpty());
 }
 
 TEST(SeenSetsTest, RefuseRowsThatDoNotAscend) {
-  EXPECT_THAT(SeenSets::Create({0, 1, 3}, {5, 4, 3}, kNumItems),
+  EXPECT_THAT(SeenSets::FromRows({0, 1, 3}, {5, 4, 3}, kNumItems),
               Refused("user row 1: items do not ascend"));
-  EXPECT_THAT(SeenSets::Create({0, 2}, {4, 4}, kNumItems),
+  EXPECT_THAT(SeenSets::FromRows({0, 2}, {4, 4}, kNumItems),
               Refused("user row 0: items do not ascend"));
 }
 
 TEST(SeenSetsTest, LetTheNextRowStartLower) {
-  NEUMF_EXPECT_OK(SeenSets::Create({0, 1, 2}, {9, 0}, kNumItems));
+  NEUMF_EXPECT_OK(SeenSets::FromRows({0, 1, 2}, {9, 0}, kNumItems));
 }
 
 TEST(SeenSetsTest, RefuseItemsOutsideTheCatalog) {
-  NEUMF_EXPECT_OK(SeenSets::Create({0, 1}, {9}, kNumItems));
-  EXPECT_THAT(SeenSets::Create({0, 0, 1}, {10}, kNumItems),
+  NEUMF_EXPECT_OK(SeenSets::FromRows({0, 1}, {9}, kNumItems));
+  EXPECT_THAT(SeenSets::FromRows({0, 0, 1}, {10}, kNumItems),
               Refused("user row 1: item row 10 of 10 items"));
 }
 
 TEST(SeenSetsTest, RefuseOffsetsThatDoNotFitTheItems) {
-  EXPECT_THAT(SeenSets::Create({}, {}, kNumItems), Refused("missing"));
-  EXPECT_THAT(SeenSets::Create({0, 1}, {1, 2}, kNumItems), Refused("0 to 1"));
-  EXPECT_THAT(SeenSets::Create({1, 2}, {1, 2}, kNumItems), Refused("1 to 2"));
-  EXPECT_THAT(SeenSets::Create({0, 2, 1, 2}, {1, 2}, kNumItems),
+  EXPECT_THAT(SeenSets::FromRows({}, {}, kNumItems), Refused("missing"));
+  EXPECT_THAT(SeenSets::FromRows({0, 1}, {1, 2}, kNumItems), Refused("0 to 1"));
+  EXPECT_THAT(SeenSets::FromRows({1, 2}, {1, 2}, kNumItems), Refused("1 to 2"));
+  EXPECT_THAT(SeenSets::FromRows({0, 2, 1, 2}, {1, 2}, kNumItems),
               Refused("row 1"));
 }
 

@@ -29,20 +29,6 @@ class ServingModelTest : public testing::Test {
   absl::Status Check() const { return Validate(model_); }
   absl::Status CheckItems() const { return Validate(model_.shape, items_); }
 
-  // Orders user rows by hash, as `user.id.hash` wants them.
-  void SortUsersByHash() {
-    std::vector<std::string> ids;
-    for (uint64_t row = 0; row < model_.user_ids.size(); ++row) {
-      ids.emplace_back(model_.user_ids.id(row));
-    }
-    std::sort(ids.begin(), ids.end(),
-              [](const std::string& a, const std::string& b) {
-                return IdHash(a) < IdHash(b);
-              });
-    model_.user_ids = IdTable::FromIds(ids).value();
-    for (const std::string& id : ids) model_.user_hashes.push_back(IdHash(id));
-  }
-
   TinyModel tiny_ = MakeTinyModel(TinyModelOptions());
   ServingModel& model_ = tiny_.model;
   ItemTables& items_ = tiny_.items;
@@ -112,38 +98,16 @@ TEST_F(ServingModelTest, RefusesIdTablesOfOtherSizes) {
 }
 
 TEST_F(ServingModelTest, RefusesSeenSetsThatDoNotFit) {
-  model_.seen = SeenSets::Create({0, 0}, {}, 33).value();
+  model_.seen = SeenSets::FromRows({0, 0}, {}, 33).value();
   EXPECT_THAT(Check(), Refused("seen.offsets has 2 entries, not 8"));
-  model_.seen = SeenSets::Create({0, 0, 2, 2, 2, 2, 2, 2}, {1, 33}, 34).value();
+  model_.seen =
+      SeenSets::FromRows({0, 0, 2, 2, 2, 2, 2, 2}, {1, 33}, 34).value();
   EXPECT_THAT(Check(), Refused("user row 1 has item row 33 of 33 items"));
 }
 
 TEST_F(ServingModelTest, RefusesPopularityOfAnotherSize) {
   model_.popularity.pop_back();
   EXPECT_THAT(Check(), Refused("item.popularity has 32 entries, not 33"));
-}
-
-TEST_F(ServingModelTest, TakesUserHashesInOrder) {
-  SortUsersByHash();
-  NEUMF_EXPECT_OK(Check());
-}
-
-TEST_F(ServingModelTest, RefusesUserHashesThatAreNotTheIdsOwn) {
-  SortUsersByHash();
-  ++model_.user_hashes[3];
-  EXPECT_THAT(Check(), Refused("user.id.hash: row 3 is not the hash"));
-}
-
-TEST_F(ServingModelTest, RefusesUserHashesThatDescend) {
-  SortUsersByHash();
-  std::swap(model_.user_hashes[0], model_.user_hashes[1]);
-  EXPECT_THAT(Check(), Refused("does not ascend"));
-}
-
-TEST_F(ServingModelTest, RefusesUserHashesOfAnotherNumber) {
-  SortUsersByHash();
-  model_.user_hashes.pop_back();
-  EXPECT_THAT(Check(), Refused("user.id.hash has 6 entries, not 7"));
 }
 
 TEST_F(ServingModelTest, RefusesValuesThatAreNotFiniteWhereverTheyAre) {

@@ -117,7 +117,7 @@ SeenSets RandomSeen(Generator& random, const ModelShape& shape,
     offsets.push_back(items.size());
   }
   absl::StatusOr<SeenSets> sets =
-      SeenSets::Create(std::move(offsets), std::move(items), shape.num_items);
+      SeenSets::FromRows(offsets, items, shape.num_items);
   NEUMF_CHECK(sets.ok());
   return *std::move(sets);
 }

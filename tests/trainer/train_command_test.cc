@@ -105,7 +105,7 @@ TEST_F(TrainCommandTest, SeenAndPopularityAreTheTrainRows) {
   const std::vector<uint32_t> counts = train.ItemCounts();
   EXPECT_EQ(checkpoint.model.popularity,
             std::vector<float>(counts.begin(), counts.end()));
-  EXPECT_EQ(checkpoint.model.user_hashes.size(), log.num_users());
+  EXPECT_EQ(checkpoint.model.user_ids.hashes().size(), log.num_users());
 }
 
 TEST_F(TrainCommandTest, CsvWithTheSameEventsGivesTheSameTensors) {
