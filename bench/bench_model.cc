@@ -155,7 +155,7 @@ SeenSets SeenOfCopies(const BenchModel& model, uint64_t num_items,
               items.end());
     offsets.push_back(items.size());
   }
-  auto seen = SeenSets::Create(std::move(offsets), std::move(items), num_items);
+  auto seen = SeenSets::FromRows(offsets, items, num_items);
   NEUMF_CHECK(seen.ok());
   return *std::move(seen);
 }

@@ -12,13 +12,11 @@ bool FigureWriter::Wants(absl::string_view name) const {
   return absl::StrContains(name, only_);
 }
 
-bool FigureWriter::WantsOneOf(
-    absl::string_view prefix,
-    std::initializer_list<absl::string_view> suffixes) const {
-  return std::any_of(suffixes.begin(), suffixes.end(),
-                     [&](absl::string_view suffix) {
-                       return Wants(absl::StrCat(prefix, suffix));
-                     });
+bool FigureWriter::WantsOneOf(absl::string_view prefix,
+                              absl::Span<const char* const> what) const {
+  return std::any_of(what.begin(), what.end(), [&](const char* figure) {
+    return Wants(absl::StrCat(prefix, ".", figure));
+  });
 }
 
 void FigureWriter::Write(const Figure& figure) const {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "nlohmann/json.hpp"
 
 namespace neumf {
@@ -24,9 +25,9 @@ class FigureWriter {
   explicit FigureWriter(absl::string_view only) : only_(only) {}
 
   bool Wants(absl::string_view name) const;
-  // Whether one figure that is called prefix + one of `suffixes` is wanted.
+  // Whether one of the figures `prefix`.`what` is wanted.
   bool WantsOneOf(absl::string_view prefix,
-                  std::initializer_list<absl::string_view> suffixes) const;
+                  absl::Span<const char* const> what) const;
 
   // Prints `figure` when it is wanted.
   void Write(const Figure& figure) const;

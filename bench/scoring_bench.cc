@@ -2,7 +2,6 @@
 // and prints one JSON object a figure. bench/README.md says what each means;
 // bench/run builds, trains the towers, sets the environment and calls this.
 
-#include <array>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -35,6 +34,22 @@ constexpr Catalog kCatalogs[] = {{"3706", 3706}, {"100k", 100'000}};
 constexpr Catalog kLargeCatalog = {"1m", 1'000'000};
 constexpr size_t kBatches[] = {1, 32};
 
+constexpr const char* kOwnFigures[] = {"fma_peak_fraction", "select_overhead",
+                                       "seen_overhead"};
+const Peer kTorchSplit = {"vs_torch_precomputed",
+                          "LibTorch, folded first layer + topk",
+                          &MakeTorchSplit};
+const Peer kTorchEager = {"vs_torch_eager",
+                          "LibTorch, eager over expanded pairs + topk",
+                          &MakeTorchEager};
+const Peer kFaissFlat = {"vs_faiss_flat", "FAISS IndexFlatIP", &MakeFaissFlat,
+                         /*knows_seen_items=*/false};
+constexpr const char* kTowerFigures[] = {
+    "fma_peak_fraction", "select_overhead", "seen_overhead",
+    "vs_torch_precomputed", "vs_torch_eager"};
+constexpr const char* kScalingFigures[] = {"t2_over_t1"};
+constexpr const char* kDotFigures[] = {"vs_faiss_flat"};
+
 InterleavedOptions MakeInterleavedOptions() {
   InterleavedOptions options;
   options.cpu_time = absl::GetFlag(FLAGS_threads) == 1;
@@ -65,45 +80,97 @@ BenchModel MakeTower(const char* name, uint64_t num_items) {
   return MakeRandomTower(name, num_items);
 }
 
-void MeasureTower(const char* tower, const Catalog& catalog,
-                  const FigureWriter& figures) {
-  const std::string name = absl::StrCat("scoring.", tower, ".", catalog.name);
+// What a run has found out so far.
+class Bench {
+ public:
+  Bench() : figures_(absl::GetFlag(FLAGS_only)) {}
+
+  void MeasureTower(const char* tower, const Catalog& catalog);
+  void MeasureScaling(const char* tower);
+  void MeasureDotProducts(uint32_t dim, const Catalog& catalog);
+
+  // Contestants that disagreed, or measured something else than was asked for.
+  bool failed() const { return failed_; }
+
+ private:
+  // The batch sizes of `model_name` of which one of `what` is wanted.
+  std::vector<CaseOptions> WantedCases(
+      const std::string& model_name, absl::Span<const char* const> what) const;
+  void Compare(const BenchModel& model, const CaseOptions& options,
+               const Peer& peer);
+
+  const FigureWriter figures_;
+  bool failed_ = false;
+};
+
+std::vector<CaseOptions> Bench::WantedCases(
+    const std::string& model_name, absl::Span<const char* const> what) const {
   std::vector<CaseOptions> cases;
-  for (size_t batch : kBatches) {
-    const CaseOptions options = MakeCaseOptions(name, batch);
-    if (figures.WantsOneOf(
-            options.name,
-            {".fma_peak_fraction", ".select_overhead", ".seen_overhead"})) {
+  for (const size_t batch : kBatches) {
+    const CaseOptions options = MakeCaseOptions(model_name, batch);
+    if (figures_.WantsOneOf(options.name, what)) {
       cases.push_back(options);
     }
   }
+  return cases;
+}
+
+void Bench::MeasureTower(const char* tower, const Catalog& catalog) {
+  const auto cases = WantedCases(
+      absl::StrCat("scoring.", tower, ".", catalog.name), kTowerFigures);
   if (cases.empty()) return;
   const BenchModel model = MakeTower(tower, catalog.num_items);
   for (const CaseOptions& options : cases) {
-    MeasureAgainstPeak(model, options, figures);
+    if (figures_.WantsOneOf(options.name, kOwnFigures)) {
+      MeasureAgainstPeak(model, options, figures_);
+    }
+    Compare(model, options, kTorchSplit);
+    Compare(model, options, kTorchEager);
   }
 }
 
-void MeasureScaling(const char* tower, const FigureWriter& figures) {
-  CaseOptions options = MakeCaseOptions(
+void Bench::MeasureScaling(const char* tower) {
+  const CaseOptions options = MakeCaseOptions(
       absl::StrCat("scoring.", tower, ".", kLargeCatalog.name), 1);
   if (options.num_threads != 2 ||
-      !figures.WantsOneOf(options.name, {".t2_over_t1"})) {
+      !figures_.WantsOneOf(options.name, kScalingFigures)) {
     return;
   }
   MeasureThreadScaling(MakeTower(tower, kLargeCatalog.num_items), options,
-                       figures);
+                       figures_);
+}
+
+void Bench::MeasureDotProducts(uint32_t dim, const Catalog& catalog) {
+  const auto cases =
+      WantedCases(absl::StrCat("dot.d", dim, ".", catalog.name), kDotFigures);
+  if (cases.empty()) return;
+  const BenchModel model = MakeRandomDotProduct(dim, catalog.num_items);
+  for (const CaseOptions& options : cases) Compare(model, options, kFaissFlat);
+}
+
+void Bench::Compare(const BenchModel& model, const CaseOptions& options,
+                    const Peer& peer) {
+  const std::string name = absl::StrCat(options.name, ".", peer.figure);
+  if (!figures_.Wants(name)) return;
+  const absl::Status status =
+      MeasureAgainstPeer(model, options, peer, figures_);
+  if (status.ok()) return;
+  std::cerr << name << ": " << status.message() << std::endl;
+  failed_ = failed_ || absl::IsInternal(status);
 }
 
 int Main() {
-  const FigureWriter figures(absl::GetFlag(FLAGS_only));
-  for (const char* tower : {"A", "B", "C"}) {
+  Bench bench;
+  for (const char* const tower : {"A", "B", "C"}) {
     for (const Catalog& catalog : kCatalogs) {
-      MeasureTower(tower, catalog, figures);
+      bench.MeasureTower(tower, catalog);
     }
-    if (!absl::GetFlag(FLAGS_quick)) MeasureScaling(tower, figures);
+    if (!absl::GetFlag(FLAGS_quick)) bench.MeasureScaling(tower);
   }
-  return 0;
+  for (const uint32_t dim : {8, 16, 64}) {
+    bench.MeasureDotProducts(dim, kCatalogs[1]);
+  }
+  return bench.failed() ? 1 : 0;
 }
 
 }  // namespace

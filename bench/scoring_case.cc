@@ -4,13 +4,19 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
+#include "base/status_macros.h"
 #include "bench/fma_peak.h"
 #include "bench/kernel_alone.h"
+#include "bench/same_items.h"
 
 namespace neumf {
 namespace {
 
 constexpr size_t kUsers = 32;
+// A batch of one is checked for some users more.
+constexpr size_t kCheckedUsers = 4;
+// CPU time over elapsed time that `n` busy threads may show.
+constexpr double kMeasuringError = 1.05;
 
 nlohmann::ordered_json DetailsOf(const BenchModel& model,
                                  const CaseOptions& options,
@@ -24,6 +30,24 @@ nlohmann::ordered_json DetailsOf(const BenchModel& model,
           {"cpu_over_wall", ours.cpu_over_wall},
           {"rounds", ours.seconds.size()},
           {"weights", model.weights()}};
+}
+
+std::vector<Ranking> RankAll(const Scorer& scorer,
+                             absl::Span<const RankQuery> queries) {
+  std::vector<Ranking> rankings(queries.size());
+  NEUMF_CHECK(scorer.Rank(queries, absl::MakeSpan(rankings)).ok());
+  return rankings;
+}
+
+absl::Status CheckBusyThreads(const std::vector<Measured>& measured,
+                              size_t num_threads) {
+  for (const Measured& contestant : measured) {
+    const double busy = contestant.cpu_over_wall;
+    if (busy <= kMeasuringError * static_cast<double>(num_threads)) continue;
+    return absl::InternalError(absl::StrCat(
+        "a contestant kept ", busy, " threads busy instead of ", num_threads));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -77,6 +101,36 @@ void MeasureAgainstPeak(const BenchModel& model, const CaseOptions& options,
   figures.Write({absl::StrCat(options.name, ".seen_overhead"),
                  MedianRatio(ours, measured[3]) - 1, "of unfiltered time",
                  details});
+}
+
+absl::Status MeasureAgainstPeer(const BenchModel& model,
+                                const CaseOptions& options, const Peer& peer,
+                                const FigureWriter& figures) {
+  NEUMF_ASSIGN_OR_RETURN(const std::unique_ptr<Scorer> other,
+                         peer.make(model, options.num_threads));
+  NEUMF_RETURN_IF_ERROR(CheckBlas(options.num_threads));
+  const auto scorer = MakeScorer(model, Backend::kCpu, options.num_threads);
+  const QueryBatch users(model, kUsers, peer.knows_seen_items ? kSeen : 0,
+                         kBest);
+  const auto checked =
+      users.queries().first(std::max(options.batch, kCheckedUsers));
+  NEUMF_RETURN_IF_ERROR(CheckSameItems(other->name(), RankAll(*scorer, checked),
+                                       RankAll(*other, checked)));
+
+  RankLoop ours(*scorer, users, options.batch);
+  RankLoop theirs(*other, users, options.batch);
+  const auto measured =
+      RunInterleaved({[&] { ours.RunOnce(); }, [&] { theirs.RunOnce(); }},
+                     options.interleaved);
+  NEUMF_RETURN_IF_ERROR(CheckBusyThreads(measured, options.num_threads));
+
+  nlohmann::ordered_json details = DetailsOf(model, options, measured[0]);
+  details["baseline"] = peer.baseline;
+  details["baseline_median_us"] = measured[1].Median() * 1e6;
+  details["baseline_cpu_over_wall"] = measured[1].cpu_over_wall;
+  figures.Write({absl::StrCat(options.name, ".", peer.figure),
+                 MedianRatio(measured[1], measured[0]), "x", details});
+  return absl::OkStatus();
 }
 
 void MeasureThreadScaling(const BenchModel& model, const CaseOptions& options,

@@ -10,6 +10,7 @@
 #include "bench/bench_model.h"
 #include "bench/figures.h"
 #include "bench/interleaved.h"
+#include "bench/peers.h"
 
 namespace neumf {
 
@@ -43,6 +44,23 @@ class RankLoop {
 // fma_peak_fraction, select_overhead and seen_overhead of the CPU backend.
 void MeasureAgainstPeak(const BenchModel& model, const CaseOptions& options,
                         const FigureWriter& figures);
+
+// Another scorer to compare with.
+struct Peer {
+  const char* figure = nullptr;    // "vs_torch_eager"
+  const char* baseline = nullptr;  // what it is, in words
+  absl::StatusOr<std::unique_ptr<Scorer>> (*make)(const BenchModel& model,
+                                                  size_t num_threads) = nullptr;
+  bool knows_seen_items = true;
+};
+
+// How many times faster the CPU backend is than `peer`, once their answers are
+// found to be the same. INTERNAL when they are not, or when a contestant kept
+// more than its threads busy; other errors mean that there is nothing to
+// compare with here.
+absl::Status MeasureAgainstPeer(const BenchModel& model,
+                                const CaseOptions& options, const Peer& peer,
+                                const FigureWriter& figures);
 
 // t2_over_t1: how much faster two threads answer than one.
 void MeasureThreadScaling(const BenchModel& model, const CaseOptions& options,
