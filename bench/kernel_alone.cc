@@ -15,7 +15,7 @@ constexpr size_t kStripBlocks = 16;
 
 KernelAlone::KernelAlone(const BenchModel& model, size_t num_threads)
     : kernel_(*FindBlockKernel()),
-      network_(model.shape, model.network),
+      network_(model.shape, model.network, kernel_.widths),
       items_(model.shape),
       threads_(num_threads, "bench-kernel") {
   NEUMF_CHECK(StreamItemTables(model.items, [this](const ItemRows& rows) {

@@ -24,28 +24,20 @@
 #include <cstdint>
 
 #include "model/serving_model.h"
+#include "scoring/cpu/layer_groups.h"
 
 namespace neumf {
 
 constexpr size_t kBlockItems = 16;
-// Weights come in groups of outputs that the kernel computes together; a
-// layer's width is rounded up to whole groups.
-constexpr size_t kGroupOutputs = 4;
-// Largest number of blocks in flight in the kernel.
-constexpr size_t kMaxTileBlocks = 2;
-
-// Rounds `width` up to whole groups.
-constexpr size_t GroupedWidth(size_t width) {
-  return (width + kGroupOutputs - 1) / kGroupOutputs * kGroupOutputs;
-}
 
 // Tower layer 2, 3, ... as the kernel reads it. Outputs past the layer's width
-// have weights and bias of 0, and nothing reads them.
+// have weights and bias of 0, and so give nothing to what reads them.
 struct KernelLayer {
   size_t in = 0;
-  size_t groups = 0;
-  const float* weight = nullptr;  // [groups, in, kGroupOutputs]
-  const float* bias = nullptr;    // [groups, kGroupOutputs]
+  size_t out = 0;  // those past the width included
+  GroupCounts groups = {};
+  const float* weight = nullptr;  // as PackOutput() writes them
+  const float* bias = nullptr;    // [out]
 };
 
 // Everything that is the same for all pairs. Owns nothing.
@@ -56,10 +48,10 @@ struct KernelNetwork {
   bool has_item_bias = false;
   const KernelLayer* layers = nullptr;  // [num_layers]
   size_t num_layers = 0;
-  const float* head_weight = nullptr;  // [head_width]
+  const float* head_weight = nullptr;  // [head_width], zeros up to a group
   size_t head_width = 0;
   float head_bias = 0;
-  size_t widest_layer = 0;  // GroupedWidth() of it, layer 1 included
+  size_t widest_layer = 0;  // outputs of it, layer 1 included
 
   size_t block_rows() const {
     return tower_width + gmf_width + (has_item_bias ? 1 : 0);
@@ -67,9 +59,9 @@ struct KernelNetwork {
   size_t block_floats() const { return block_rows() * kBlockItems; }
 };
 
-// Of the outputs of one layer for a tile.
+// Of the outputs of one layer for a block.
 inline size_t KernelLayerFloats(const KernelNetwork& network) {
-  return network.widest_layer * kMaxTileBlocks * kBlockItems;
+  return network.widest_layer * kBlockItems;
 }
 inline size_t KernelScratchFloats(const KernelNetwork& network) {
   return 2 * KernelLayerFloats(network);
@@ -88,16 +80,31 @@ struct KernelInput {
   float* scratch = nullptr;
 };
 
+// Users of a model without a tower. Their vectors stand as a layer would that
+// has an output for each user, the head's bias as its biases: what is read of
+// an item serves all of them.
+struct KernelDotInput {
+  const KernelLayer* users = nullptr;
+  const float* thresholds = nullptr;  // [users->out]
+  const float* blocks = nullptr;
+  size_t num_blocks = 0;
+};
+
+// B = 1 for a user alone, users->out for KernelDotInput.
 struct KernelOutput {
-  float* scores = nullptr;  // [num_blocks, kBlockItems]
+  float* scores = nullptr;  // [num_blocks, B, kBlockItems], 64-byte aligned
   // Bit l is set when the score in lane l is not below the threshold.
-  uint16_t* hits = nullptr;  // [num_blocks]
+  uint16_t* hits = nullptr;  // [num_blocks, B]
 };
 
 struct BlockKernel {
   const char* target = nullptr;  // "AVX2", ...
+  GroupWidths widths = {};
   void (*score)(const KernelNetwork& network, const KernelInput& input,
                 const KernelOutput& output) = nullptr;
+  // REQUIRES: H = 0.
+  void (*score_dots)(const KernelNetwork& network, const KernelDotInput& input,
+                     const KernelOutput& output) = nullptr;
 };
 
 // The kernel for this machine; null when it has no fused multiply-add.

@@ -1,27 +1,43 @@
 #include "scoring/cpu/catalog_scan.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "absl/numeric/bits.h"
 
 namespace neumf {
 namespace {
 
-constexpr uint32_t kAllLanes = (1U << kBlockItems) - 1;
-// Blocks between two looks at the selection's threshold.
-constexpr size_t kStripBlocks = 16;
-
-uint32_t LowLanes(uint64_t count) { return (1U << count) - 1; }
+// Hits and allowed items are looked at 64 at a time, as a mask has them.
+constexpr uint64_t kWordItems = 64;
+constexpr uint64_t kWordBlocks = kWordItems / kBlockItems;
+static_assert(CatalogScan::kAlignBlocks == kWordBlocks,
+              "a scan begins with a word of the mask");
+// Between two looks at the selection's threshold.
+constexpr size_t kStripWords = 4;
+constexpr size_t kStripBlocks = kStripWords * kWordBlocks;
+// A strip of many users: their scores must leave room in the first-level cache.
+constexpr size_t kDotStripBlocks = 4;
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 bool IsCancelled(const RankQuery& query) {
   return query.cancelled != nullptr &&
          query.cancelled->load(std::memory_order_relaxed);
 }
 
-// Calls visit(lane) for each bit of `lanes`, ascending.
+// Calls visit(i) for each set bit i, ascending.
 template <typename Visit>
-void ForEachLane(uint32_t lanes, Visit visit) {
-  for (; lanes != 0; lanes &= lanes - 1) visit(absl::countr_zero(lanes));
+void ForEachBit(uint64_t bits, Visit visit) {
+  for (; bits != 0; bits &= bits - 1) visit(absl::countr_zero(bits));
+}
+
+// The hits of kWordBlocks blocks as one word.
+uint64_t HitWord(const uint16_t* hits) {
+  uint64_t word = 0;
+  for (size_t b = 0; b < kWordBlocks; ++b) {
+    word |= uint64_t{hits[b]} << (b * kBlockItems);
+  }
+  return word;
 }
 
 }  // namespace
@@ -29,9 +45,17 @@ void ForEachLane(uint32_t lanes, Visit visit) {
 struct CatalogScan::Strip {
   const float* blocks = nullptr;
   size_t num_blocks = 0;
-  uint32_t allowed[kStripBlocks];  // lanes that may be in the answer
+  uint64_t allowed[kStripWords];  // items that may be in the answer
   alignas(64) float scores[kStripBlocks * kBlockItems];
-  uint16_t hits[kStripBlocks];  // lanes that pass the threshold
+  uint16_t hits[kStripBlocks] = {};  // lanes that pass the threshold
+};
+
+struct CatalogScan::DotStrip {
+  static constexpr size_t kMaxOutputs = DotUsers::kMaxOutputs;
+
+  alignas(64) float scores[kDotStripBlocks * kMaxOutputs * kBlockItems];
+  uint16_t hits[kDotStripBlocks * kMaxOutputs];
+  float thresholds[kMaxOutputs];
 };
 
 CatalogScan::CatalogScan(const BlockKernel& kernel,
@@ -40,8 +64,7 @@ CatalogScan::CatalogScan(const BlockKernel& kernel,
     : kernel_(kernel),
       network_(network),
       items_(items),
-      last_block_lanes_(
-          LowLanes(num_items - (items.num_blocks() - 1) * kBlockItems)) {}
+      num_items_(num_items) {}
 
 void CatalogScan::ScanBlocks(const RankQuery& query, uint64_t first,
                              uint64_t end, size_t b,
@@ -56,12 +79,66 @@ void CatalogScan::ScanBlocks(const RankQuery& query, uint64_t first,
   for (uint64_t block = first; block < end;) {
     FillStrip(query, block, end, &strip);
     if (strip.num_blocks == 0) {
-      ++block;
+      block += kWordBlocks;
       continue;
     }
     Score(query, top.threshold(), thread.scratch.data(), &strip);
-    Offer(strip, block * kBlockItems, &top);
+    for (size_t w = 0; w * kWordBlocks < strip.num_blocks; ++w) {
+      const float* const scores = strip.scores + w * kWordItems;
+      const auto row =
+          static_cast<uint32_t>(block * kBlockItems + w * kWordItems);
+      ForEachBit(HitWord(strip.hits + w * kWordBlocks) & strip.allowed[w],
+                 [&](uint32_t i) {
+                   top.Push({scores[i], row + i});
+                 });
+    }
     block += strip.num_blocks;
+  }
+}
+
+void CatalogScan::ScanDots(absl::Span<const RankQuery> queries,
+                           const DotUsers& users, uint64_t first, uint64_t end,
+                           ThreadWorkspace& thread) const {
+  for (size_t o = 0; o < users.size(); ++o) {
+    const size_t b = users.query(o);
+    ThreadWorkspace::Selection& selection = thread.selections[b];
+    selection.cancelled = selection.cancelled || IsCancelled(queries[b]);
+    selection.top.SeekTo(static_cast<uint32_t>(first * kBlockItems));
+  }
+
+  DotStrip strip;
+  std::fill_n(strip.thresholds, users.layer().out, kInfinity);
+  KernelDotInput input;
+  input.users = &users.layer();
+  input.thresholds = strip.thresholds;
+  for (uint64_t block = first; block < end; block += input.num_blocks) {
+    for (size_t o = 0; o < users.size(); ++o) {
+      const auto& selection = thread.selections[users.query(o)];
+      if (!selection.cancelled) {
+        strip.thresholds[o] = selection.top.threshold();
+      }
+    }
+    input.blocks = items_.block(block);
+    input.num_blocks = std::min<uint64_t>(kDotStripBlocks, end - block);
+    kernel_.score_dots(network_, input, {strip.scores, strip.hits});
+    for (size_t i = 0; i < input.num_blocks; ++i) {
+      OfferDots(users, strip, i, block + i, thread);
+    }
+  }
+}
+
+void CatalogScan::OfferDots(const DotUsers& users, const DotStrip& strip,
+                            size_t strip_block, uint64_t block,
+                            ThreadWorkspace& thread) const {
+  const size_t first = strip_block * users.layer().out;
+  const auto row = static_cast<uint32_t>(block * kBlockItems);
+  for (size_t o = 0; o < users.size(); ++o) {
+    if (strip.hits[first + o] == 0) continue;
+    TopK& top = thread.selections[users.query(o)].top;
+    const float* const scores = strip.scores + (first + o) * kBlockItems;
+    ForEachBit(strip.hits[first + o], [&](uint32_t lane) {
+      if (row + lane < num_items_) top.Push({scores[lane], row + lane});
+    });
   }
 }
 
@@ -81,7 +158,7 @@ void CatalogScan::ScanRows(const RankQuery& query,
     const auto tile_rows = rows.subspan(first, kBlockItems);
     strip.allowed[0] = Gather(query, tile_rows, thread.tile.data());
     Score(query, top.threshold(), thread.scratch.data(), &strip);
-    ForEachLane(strip.hits[0] & strip.allowed[0], [&](uint32_t lane) {
+    ForEachBit(strip.hits[0] & strip.allowed[0], [&](uint32_t lane) {
       top.Push({strip.scores[lane], tile_rows[lane]});
     });
   }
@@ -89,23 +166,25 @@ void CatalogScan::ScanRows(const RankQuery& query,
 
 void CatalogScan::FillStrip(const RankQuery& query, uint64_t first,
                             uint64_t end, Strip* strip) const {
+  const uint64_t num_blocks = std::min<uint64_t>(kStripBlocks, end - first);
   strip->blocks = items_.block(first);
-  size_t& n = strip->num_blocks;
-  for (n = 0; n < kStripBlocks && first + n < end; ++n) {
-    strip->allowed[n] = AllowedLanes(query, first + n);
-    if (strip->allowed[n] == 0) return;
+  strip->num_blocks = 0;
+  for (size_t w = 0; strip->num_blocks < num_blocks; ++w) {
+    strip->allowed[w] = AllowedItems(query, first / kWordBlocks + w);
+    if (strip->allowed[w] == 0) return;
+    strip->num_blocks = std::min((w + 1) * kWordBlocks, num_blocks);
   }
 }
 
-uint32_t CatalogScan::Gather(const RankQuery& query,
+uint64_t CatalogScan::Gather(const RankQuery& query,
                              absl::Span<const uint32_t> rows,
                              float* tile) const {
-  uint32_t lanes = 0;
+  uint64_t lanes = 0;
   for (size_t lane = 0; lane < rows.size(); ++lane) {
     const uint32_t row = rows[lane];
     if (query.allow_mask && !query.allow_mask->allows(row)) continue;
     items_.Gather(row, lane, tile);
-    lanes |= 1U << lane;
+    lanes |= uint64_t{1} << lane;
   }
   return lanes;
 }
@@ -122,24 +201,11 @@ void CatalogScan::Score(const RankQuery& query, float threshold, float* scratch,
   kernel_.score(network_, input, {strip->scores, strip->hits});
 }
 
-void CatalogScan::Offer(const Strip& strip, uint64_t first_row, TopK* top) {
-  for (size_t i = 0; i < strip.num_blocks; ++i) {
-    const float* const scores = strip.scores + i * kBlockItems;
-    const auto row = static_cast<uint32_t>(first_row + i * kBlockItems);
-    ForEachLane(strip.hits[i] & strip.allowed[i], [&](uint32_t lane) {
-      top->Push({scores[lane], row + lane});
-    });
-  }
-}
-
-uint32_t CatalogScan::AllowedLanes(const RankQuery& query,
-                                   uint64_t block) const {
-  if (query.allow_mask == nullptr) {
-    return block + 1 == items_.num_blocks() ? last_block_lanes_ : kAllLanes;
-  }
-  constexpr uint64_t kBlocksPerWord = 64 / kBlockItems;
-  const uint64_t word = query.allow_mask->words()[block / kBlocksPerWord];
-  return word >> (block % kBlocksPerWord * kBlockItems) & kAllLanes;
+uint64_t CatalogScan::AllowedItems(const RankQuery& query,
+                                   uint64_t word) const {
+  if (query.allow_mask != nullptr) return query.allow_mask->words()[word];
+  const uint64_t left = num_items_ - word * kWordItems;
+  return left >= kWordItems ? ~uint64_t{0} : (uint64_t{1} << left) - 1;
 }
 
 }  // namespace neumf

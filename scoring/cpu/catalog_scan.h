@@ -9,6 +9,7 @@
 
 #include "absl/types/span.h"
 #include "scoring/cpu/block_kernel.h"
+#include "scoring/cpu/dot_users.h"
 #include "scoring/cpu/packed_items.h"
 #include "scoring/cpu/workspace.h"
 #include "scoring/scorer.h"
@@ -21,10 +22,19 @@ class CatalogScan {
   CatalogScan(const BlockKernel& kernel, const KernelNetwork& network,
               const PackedItems& items, uint64_t num_items);
 
+  // Blocks are scanned from a multiple of this on.
+  static constexpr uint64_t kAlignBlocks = 4;
+
   // Offers the items of blocks [first, end) that the mask allows to
   // thread.selections[b], or notes there that the query is cancelled.
+  // REQUIRES: `first` is a multiple of kAlignBlocks.
   void ScanBlocks(const RankQuery& query, uint64_t first, uint64_t end,
                   size_t b, ThreadWorkspace& thread) const;
+
+  // The same for users who scan together, none of whom has a mask.
+  // REQUIRES: H = 0.
+  void ScanDots(absl::Span<const RankQuery> queries, const DotUsers& users,
+                uint64_t first, uint64_t end, ThreadWorkspace& thread) const;
 
   // The same for single rows, which ascend: gathers them into tiles.
   void ScanRows(const RankQuery& query, absl::Span<const uint32_t> rows,
@@ -33,26 +43,29 @@ class CatalogScan {
  private:
   // Consecutive blocks and what the kernel found in them.
   struct Strip;
+  struct DotStrip;
 
-  // Takes the blocks from `first` on that fit a strip, up to one without an
-  // allowed item.
+  // Takes the blocks from `first` on that fit a strip, up to a word of the mask
+  // without an allowed item.
   void FillStrip(const RankQuery& query, uint64_t first, uint64_t end,
                  Strip* strip) const;
   // Copies the rows that the mask allows to `tile`, row i to lane i; returns
   // their lanes.
-  uint32_t Gather(const RankQuery& query, absl::Span<const uint32_t> rows,
+  uint64_t Gather(const RankQuery& query, absl::Span<const uint32_t> rows,
                   float* tile) const;
   void Score(const RankQuery& query, float threshold, float* scratch,
              Strip* strip) const;
-  // Offers the hits of blocks that begin with item `first_row`.
-  static void Offer(const Strip& strip, uint64_t first_row, TopK* top);
-  // The lanes of a block that hold items which the mask allows.
-  uint32_t AllowedLanes(const RankQuery& query, uint64_t block) const;
+  // Offers the hits in a block of the strip, which is `block` of the catalog.
+  void OfferDots(const DotUsers& users, const DotStrip& strip,
+                 size_t strip_block, uint64_t block,
+                 ThreadWorkspace& thread) const;
+  // Bit i is set when item 64 * word + i exists and the mask allows it.
+  uint64_t AllowedItems(const RankQuery& query, uint64_t word) const;
 
   const BlockKernel& kernel_;
   const KernelNetwork& network_;
   const PackedItems& items_;
-  const uint32_t last_block_lanes_;
+  const uint64_t num_items_;
 };
 
 }  // namespace neumf

@@ -1,6 +1,7 @@
 #include "scoring/cpu/cpu_scorer.h"
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <utility>
 
@@ -30,8 +31,15 @@ uint64_t PieceBlocks(const PackedItems& items, size_t num_threads) {
       kPieceBytes / (items.block_floats() * sizeof(float));
   const uint64_t to_share =
       items.num_blocks() / (kMinPiecesPerThread * num_threads);
-  return std::max<uint64_t>(
-      num_threads == 1 ? in_cache : std::min(in_cache, to_share), 1);
+  const uint64_t blocks =
+      num_threads == 1 ? in_cache : std::min(in_cache, to_share);
+  constexpr uint64_t kAlign = CatalogScan::kAlignBlocks;
+  return std::max(blocks / kAlign * kAlign, kAlign);
+}
+
+// A query that goes through the catalog from the first item to the last.
+bool ScansCatalog(const RankQuery& query) {
+  return query.k > 0 && !query.allow_rows;
 }
 
 class CpuScorer : public Scorer {
@@ -40,6 +48,7 @@ class CpuScorer : public Scorer {
   CpuScorer(const ModelShape& shape, std::unique_ptr<PackedNetwork> network,
             PackedItems items, const BlockKernel& kernel, size_t num_threads)
       : shape_(shape),
+        kernel_(kernel),
         network_(std::move(network)),
         items_(std::move(items)),
         scan_(kernel, network_->view(), items_, shape.num_items),
@@ -57,10 +66,11 @@ class CpuScorer : public Scorer {
     for (const RankQuery& query : queries) CheckQuery(query, shape_);
 
     std::unique_ptr<Workspace> workspace = workspaces_.Take(queries.size());
-    Reset(queries, *workspace);
+    Reset(queries, workspace->threads);
+    Plan(queries, &workspace->plan);
     Scan(queries, *workspace);
     for (size_t b = 0; b < queries.size(); ++b) {
-      Collect(queries[b], b, *workspace, rankings[b]);
+      Collect(queries[b], b, workspace->threads, rankings[b]);
     }
     workspaces_.GiveBack(std::move(workspace));
     return absl::OkStatus();
@@ -73,13 +83,47 @@ class CpuScorer : public Scorer {
   const char* name() const override { return name_.c_str(); }
 
  private:
-  void Reset(absl::Span<const RankQuery> queries, Workspace& workspace) const {
-    for (ThreadWorkspace& thread : workspace) {
+  void Reset(absl::Span<const RankQuery> queries,
+             std::vector<ThreadWorkspace>& threads) const {
+    for (ThreadWorkspace& thread : threads) {
       for (size_t b = 0; b < queries.size(); ++b) {
         thread.selections[b].top.Reset(queries[b], shape_.num_items);
         thread.selections[b].cancelled = false;
       }
     }
+  }
+
+  // Without a tower, users who have no mask scan together.
+  void Plan(absl::Span<const RankQuery> queries, ScanPlan* plan) const {
+    plan->alone.clear();
+    plan->num_groups = 0;
+    std::array<size_t, DotUsers::kMax> together;
+    size_t num_together = 0;
+    for (size_t b = 0; b < queries.size(); ++b) {
+      if (!ScansCatalog(queries[b])) continue;
+      if (shape_.has_tower() || queries[b].allow_mask != nullptr) {
+        plan->alone.push_back(b);
+        continue;
+      }
+      together[num_together++] = b;
+      if (num_together == together.size()) {
+        AddGroup(queries, together, plan);
+        num_together = 0;
+      }
+    }
+    if (num_together == 1) {
+      plan->alone.push_back(together[0]);
+    } else if (num_together > 1) {
+      AddGroup(queries, absl::MakeSpan(together).first(num_together), plan);
+    }
+  }
+
+  void AddGroup(absl::Span<const RankQuery> queries,
+                absl::Span<const size_t> users, ScanPlan* plan) const {
+    if (plan->num_groups == plan->groups.size()) {
+      plan->groups.emplace_back(network_->view(), kernel_.widths);
+    }
+    plan->groups[plan->num_groups++].Reset(queries, users);
   }
 
   // Everything that is scored: each piece of the catalog for all queries that
@@ -89,9 +133,9 @@ class CpuScorer : public Scorer {
         (items_.num_blocks() + piece_blocks_ - 1) / piece_blocks_;
     const auto run = [&](size_t index, size_t thread) {
       if (index < num_pieces) {
-        ScanPiece(queries, index, workspace[thread]);
+        ScanPiece(queries, index, workspace.plan, workspace.threads[thread]);
       } else {
-        ScanList(queries, index - num_pieces, workspace[thread]);
+        ScanList(queries, index - num_pieces, workspace.threads[thread]);
       }
     };
     const size_t count = num_pieces + queries.size();
@@ -100,11 +144,13 @@ class CpuScorer : public Scorer {
   }
 
   void ScanPiece(absl::Span<const RankQuery> queries, size_t piece,
-                 ThreadWorkspace& thread) const {
+                 const ScanPlan& plan, ThreadWorkspace& thread) const {
     const uint64_t first = piece * piece_blocks_;
     const uint64_t end = std::min(first + piece_blocks_, items_.num_blocks());
-    for (size_t b = 0; b < queries.size(); ++b) {
-      if (queries[b].k == 0 || queries[b].allow_rows) continue;
+    for (size_t g = 0; g < plan.num_groups; ++g) {
+      scan_.ScanDots(queries, plan.groups[g], first, end, thread);
+    }
+    for (size_t b : plan.alone) {
       scan_.ScanBlocks(queries[b], first, end, b, thread);
     }
   }
@@ -115,11 +161,11 @@ class CpuScorer : public Scorer {
     scan_.ScanRows(queries[b], *queries[b].allow_rows, b, thread);
   }
 
-  void Collect(const RankQuery& query, size_t b, Workspace& workspace,
-               Ranking& ranking) const {
-    ThreadWorkspace::Selection& all = workspace.front().selections[b];
-    for (size_t t = 1; t < workspace.size(); ++t) {
-      const ThreadWorkspace::Selection& other = workspace[t].selections[b];
+  void Collect(const RankQuery& query, size_t b,
+               std::vector<ThreadWorkspace>& threads, Ranking& ranking) const {
+    ThreadWorkspace::Selection& all = threads.front().selections[b];
+    for (size_t t = 1; t < threads.size(); ++t) {
+      const ThreadWorkspace::Selection& other = threads[t].selections[b];
       all.top.Merge(other.top);
       all.cancelled = all.cancelled || other.cancelled;
     }
@@ -129,6 +175,7 @@ class CpuScorer : public Scorer {
   }
 
   const ModelShape shape_;
+  const BlockKernel& kernel_;
   const std::unique_ptr<const PackedNetwork> network_;
   const PackedItems items_;
   const CatalogScan scan_;
@@ -146,7 +193,8 @@ class CpuScorerBuilder : public ScorerBuilder {
         kernel_(kernel),
         num_threads_(num_threads),
         progress_(shape),
-        network_(std::make_unique<PackedNetwork>(shape, network)),
+        network_(
+            std::make_unique<PackedNetwork>(shape, network, kernel.widths)),
         items_(shape) {}
 
   absl::Status Add(const ItemRows& rows) override {

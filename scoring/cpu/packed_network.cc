@@ -5,40 +5,44 @@
 namespace neumf {
 namespace {
 
-size_t PackedFloats(const DenseLayer& layer) {
-  return GroupedWidth(layer.out) * (size_t{layer.in} + 1);
+size_t PaddedWidth(size_t width, const GroupWidths& widths) {
+  return CountOutputs(CutIntoGroups(width, widths), widths);
 }
 
-size_t PackedFloats(const ScoreNetwork& network) {
-  size_t count = network.head_weight.size();
-  for (const DenseLayer& layer : network.layers) count += PackedFloats(layer);
+size_t PackedFloats(const DenseLayer& layer, const GroupWidths& widths) {
+  return PaddedWidth(layer.out, widths) * (size_t{layer.in} + 1);
+}
+
+size_t PackedFloats(const ScoreNetwork& network, const GroupWidths& widths) {
+  size_t count = PaddedWidth(network.head_weight.size(), widths);
+  for (const DenseLayer& layer : network.layers) {
+    count += PackedFloats(layer, widths);
+  }
   return count;
 }
 
-size_t WidestLayer(const ModelShape& shape) {
+size_t WidestLayer(const ModelShape& shape, const GroupWidths& widths) {
   size_t widest = 0;
   for (uint32_t width : shape.tower_widths) {
-    widest = std::max(widest, GroupedWidth(width));
+    widest = std::max(widest, PaddedWidth(width, widths));
   }
   return widest;
 }
 
-// Writes PackedFloats(layer) floats to `to`, which holds zeros: the weights,
-// then the biases.
-KernelLayer PackLayer(const DenseLayer& layer, float* to) {
-  float* const bias = to + GroupedWidth(layer.out) * layer.in;
-  for (size_t o = 0; o < layer.out; ++o) {
-    const size_t group = o / kGroupOutputs;
-    float* const column =
-        to + group * layer.in * kGroupOutputs + o % kGroupOutputs;
-    for (size_t k = 0; k < layer.in; ++k) {
-      column[k * kGroupOutputs] = layer.weight[o * layer.in + k];
-    }
-    bias[o] = layer.bias[o];
-  }
+// Writes PackedFloats() floats to `to`, which holds zeros: the weights, then
+// the biases.
+KernelLayer PackLayer(const DenseLayer& layer, const GroupWidths& widths,
+                      float* to) {
   KernelLayer packed;
   packed.in = layer.in;
-  packed.groups = GroupedWidth(layer.out) / kGroupOutputs;
+  packed.groups = CutIntoGroups(layer.out, widths);
+  packed.out = CountOutputs(packed.groups, widths);
+  float* const bias = to + packed.out * packed.in;
+  for (size_t o = 0; o < layer.out; ++o) {
+    PackOutput(packed.groups, widths, o, layer.weight.data() + o * layer.in,
+               layer.in, to);
+    bias[o] = layer.bias[o];
+  }
   packed.weight = to;
   packed.bias = bias;
   return packed;
@@ -47,12 +51,13 @@ KernelLayer PackLayer(const DenseLayer& layer, float* to) {
 }  // namespace
 
 PackedNetwork::PackedNetwork(const ModelShape& shape,
-                             const ScoreNetwork& network)
-    : weights_(PackedFloats(network)) {
+                             const ScoreNetwork& network,
+                             const GroupWidths& widths)
+    : weights_(PackedFloats(network, widths)) {
   float* to = weights_.data();
   for (const DenseLayer& layer : network.layers) {
-    layers_.push_back(PackLayer(layer, to));
-    to += PackedFloats(layer);
+    layers_.push_back(PackLayer(layer, widths, to));
+    to += PackedFloats(layer, widths);
   }
   std::copy(network.head_weight.begin(), network.head_weight.end(), to);
 
@@ -65,7 +70,7 @@ PackedNetwork::PackedNetwork(const ModelShape& shape,
   view_.head_weight = to;
   view_.head_width = network.head_weight.size();
   view_.head_bias = network.head_bias;
-  view_.widest_layer = WidestLayer(shape);
+  view_.widest_layer = WidestLayer(shape, widths);
 }
 
 }  // namespace neumf

@@ -14,8 +14,9 @@ namespace neumf {
 
 class PackedNetwork {
  public:
-  // REQUIRES: `network` fits `shape`.
-  PackedNetwork(const ModelShape& shape, const ScoreNetwork& network);
+  // For a kernel with such groups. REQUIRES: `network` fits `shape`.
+  PackedNetwork(const ModelShape& shape, const ScoreNetwork& network,
+                const GroupWidths& widths);
   PackedNetwork(const PackedNetwork&) = delete;
   PackedNetwork& operator=(const PackedNetwork&) = delete;
 

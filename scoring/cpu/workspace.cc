@@ -8,10 +8,12 @@ std::unique_ptr<Workspace> WorkspaceList::Take(size_t num_queries) {
   std::unique_ptr<Workspace> workspace = TakeAny();
   if (workspace == nullptr) {
     workspace = std::make_unique<Workspace>();
-    workspace->reserve(num_threads_);
-    for (size_t t = 0; t < num_threads_; ++t) workspace->emplace_back(network_);
+    workspace->threads.reserve(num_threads_);
+    for (size_t t = 0; t < num_threads_; ++t) {
+      workspace->threads.emplace_back(network_);
+    }
   }
-  for (ThreadWorkspace& thread : *workspace) {
+  for (ThreadWorkspace& thread : workspace->threads) {
     if (thread.selections.size() < num_queries) {
       thread.selections.resize(num_queries);
     }

@@ -9,6 +9,7 @@
 #include "base/aligned_matrix.h"
 #include "base/mutex.h"
 #include "scoring/cpu/block_kernel.h"
+#include "scoring/cpu/dot_users.h"
 #include "scoring/top_k.h"
 
 namespace neumf {
@@ -29,7 +30,17 @@ struct ThreadWorkspace {
   AlignedBuffer tile;  // one block: rows gathered from the catalog
 };
 
-using Workspace = std::vector<ThreadWorkspace>;  // by thread
+// How the queries of a call are scanned. Not all of `groups` may be in use.
+struct ScanPlan {
+  std::vector<size_t> alone;     // queries that scan the catalog one by one
+  std::vector<DotUsers> groups;  // and those that do it together
+  size_t num_groups = 0;
+};
+
+struct Workspace {
+  std::vector<ThreadWorkspace> threads;
+  ScanPlan plan;
+};
 
 // May be used by any number of threads.
 class WorkspaceList {
