@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iostream>
 #include <random>
 #include <set>
 #include <utility>
@@ -261,6 +262,15 @@ BenchModel WithItems(const BenchModel& model, uint64_t num_items) {
   result.seen = SeenOfCopies(model, num_items, random);
   result.trained = model.trained;
   return result;
+}
+
+BenchModel MakeTower(absl::string_view directory, absl::string_view name,
+                     uint64_t num_items) {
+  const auto trained = LoadTrainedModel(absl::StrCat(directory, "/", name));
+  if (trained.ok()) return WithItems(*trained, num_items);
+  std::cerr << "random weights for tower " << name << ": "
+            << trained.status().message() << std::endl;
+  return MakeRandomTower(name, num_items);
 }
 
 std::unique_ptr<Scorer> MakeScorer(const BenchModel& model, Backend backend,

@@ -45,6 +45,11 @@ absl::StatusOr<BenchModel> LoadTrainedModel(absl::string_view directory);
 // copies are alike but never tie. What a user has seen moves to random copies.
 BenchModel WithItems(const BenchModel& model, uint64_t num_items);
 
+// Tower `name` with `num_items`: trained when `directory`/`name` holds a
+// checkpoint, else random, and then a line on stderr says so.
+BenchModel MakeTower(absl::string_view directory, absl::string_view name,
+                     uint64_t num_items);
+
 std::unique_ptr<Scorer> MakeScorer(const BenchModel& model, Backend backend,
                                    size_t num_threads);
 

@@ -104,6 +104,20 @@ std::vector<Measured> RunInterleaved(const std::vector<Contestant>& contestants,
   return results;
 }
 
+Measured RunFor(double seconds, const Contestant& contestant) {
+  Measured measured;
+  Window total;
+  contestant();
+  while (total.wall < seconds) {
+    const Window window = Time(contestant, 1);
+    measured.seconds.push_back(window.wall);
+    total.wall += window.wall;
+    total.cpu += window.cpu;
+  }
+  measured.cpu_over_wall = total.cpu / total.wall;
+  return measured;
+}
+
 double MedianRatio(const Measured& a, const Measured& b) {
   NEUMF_CHECK(a.seconds.size() == b.seconds.size());
   std::vector<double> ratios;

@@ -49,6 +49,9 @@ struct Measured {
 std::vector<Measured> RunInterleaved(const std::vector<Contestant>& contestants,
                                      const InterleavedOptions& options);
 
+// Runs `contestant` alone for `seconds`: a value a run, in elapsed time.
+Measured RunFor(double seconds, const Contestant& contestant);
+
 // Median over the rounds of a's seconds over b's in the same round.
 double MedianRatio(const Measured& a, const Measured& b);
 

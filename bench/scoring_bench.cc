@@ -10,6 +10,7 @@
 #include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "bench/bench_model.h"
 #include "bench/figures.h"
 #include "bench/scoring_case.h"
@@ -21,7 +22,9 @@ ABSL_FLAG(size_t, threads, 1,
           "Threads of every contestant. OPENBLAS_NUM_THREADS and "
           "OMP_NUM_THREADS must say the same.");
 ABSL_FLAG(std::string, only, "", "Measures figures whose name holds this.");
-ABSL_FLAG(bool, quick, false, "Fewer rounds, shorter windows, no 1m catalog.");
+ABSL_FLAG(bool, quick, false,
+          "Shorter windows; of B and C one user at a time only; no 1m "
+          "catalog.");
 
 namespace neumf {
 namespace {
@@ -70,23 +73,13 @@ CaseOptions MakeCaseOptions(const std::string& model_name, size_t batch) {
   return options;
 }
 
-// Tower `name`, trained when there is such a checkpoint, with `num_items`.
-BenchModel MakeTower(const char* name, uint64_t num_items) {
-  const auto trained =
-      LoadTrainedModel(absl::StrCat(absl::GetFlag(FLAGS_towers), "/", name));
-  if (trained.ok()) return WithItems(*trained, num_items);
-  std::cerr << "random weights for tower " << name << ": "
-            << trained.status().message() << std::endl;
-  return MakeRandomTower(name, num_items);
-}
-
 // What a run has found out so far.
 class Bench {
  public:
   Bench() : figures_(absl::GetFlag(FLAGS_only)) {}
 
-  void MeasureTower(const char* tower, const Catalog& catalog);
-  void MeasureScaling(const char* tower);
+  void MeasureTower(absl::string_view tower, const Catalog& catalog);
+  void MeasureScaling(absl::string_view tower);
   void MeasureDotProducts(uint32_t dim, const Catalog& catalog);
 
   // Contestants that disagreed, or measured something else than was asked for.
@@ -115,12 +108,15 @@ std::vector<CaseOptions> Bench::WantedCases(
   return cases;
 }
 
-void Bench::MeasureTower(const char* tower, const Catalog& catalog) {
+void Bench::MeasureTower(absl::string_view tower, const Catalog& catalog) {
   const auto cases = WantedCases(
       absl::StrCat("scoring.", tower, ".", catalog.name), kTowerFigures);
   if (cases.empty()) return;
-  const BenchModel model = MakeTower(tower, catalog.num_items);
+  const BenchModel model =
+      MakeTower(absl::GetFlag(FLAGS_towers), tower, catalog.num_items);
   for (const CaseOptions& options : cases) {
+    if (absl::GetFlag(FLAGS_quick) && options.batch > 1 && tower != "A")
+      continue;
     if (figures_.WantsOneOf(options.name, kOwnFigures)) {
       MeasureAgainstPeak(model, options, figures_);
     }
@@ -129,15 +125,16 @@ void Bench::MeasureTower(const char* tower, const Catalog& catalog) {
   }
 }
 
-void Bench::MeasureScaling(const char* tower) {
+void Bench::MeasureScaling(absl::string_view tower) {
   const CaseOptions options = MakeCaseOptions(
       absl::StrCat("scoring.", tower, ".", kLargeCatalog.name), 1);
   if (options.num_threads != 2 ||
       !figures_.WantsOneOf(options.name, kScalingFigures)) {
     return;
   }
-  MeasureThreadScaling(MakeTower(tower, kLargeCatalog.num_items), options,
-                       figures_);
+  MeasureThreadScaling(
+      MakeTower(absl::GetFlag(FLAGS_towers), tower, kLargeCatalog.num_items),
+      options, figures_);
 }
 
 void Bench::MeasureDotProducts(uint32_t dim, const Catalog& catalog) {
@@ -161,7 +158,7 @@ void Bench::Compare(const BenchModel& model, const CaseOptions& options,
 
 int Main() {
   Bench bench;
-  for (const char* const tower : {"A", "B", "C"}) {
+  for (const absl::string_view tower : {"A", "B", "C"}) {
     for (const Catalog& catalog : kCatalogs) {
       bench.MeasureTower(tower, catalog);
     }
