@@ -12,34 +12,54 @@ namespace {
 
 class ScorerBatchTest : public ScorerTest {
  protected:
-  // Enough of them that threads share the catalog.
-  void UseUsers(uint64_t num_users) {
-    TinyModelOptions options = Sized(2003, 8, {16, 8});
+  // Enough items that threads share the catalog.
+  void UseUsers(uint64_t num_users, const Widths& tower = {16, 8}) {
+    TinyModelOptions options = Sized(2003, 8, tower);
     options.num_users = num_users;
     Use(options);
   }
 };
 
+// Without a tower users can be scored together, with one often apart.
+const Widths kTowers[] = {{16, 8}, {}};
+
 INSTANTIATE_TEST_SUITE_P(Backends, ScorerBatchTest,
                          testing::ValuesIn(AllBackends()), BackendCaseName);
 
 TEST_P(ScorerBatchTest, AnswersAloneAsInABatch) {
-  UseUsers(33);
-  const std::vector<RankQuery> all = QueriesOfAll(50);
-  const std::vector<Ranking> together = RankBatch(all);
-  for (size_t b = 0; b < all.size(); ++b) {
-    EXPECT_EQ(RowsAndScoreBits(together[b]), RowsAndScoreBits(Rank(all[b])));
+  for (const Widths& tower : kTowers) {
+    UseUsers(33, tower);
+    const std::vector<RankQuery> all = QueriesOfAll(50);
+    const std::vector<Ranking> together = RankBatch(all);
+    for (size_t b = 0; b < all.size(); ++b) {
+      EXPECT_EQ(RowsAndScoreBits(together[b]), RowsAndScoreBits(Rank(all[b])));
+    }
+  }
+}
+
+TEST_P(ScorerBatchTest, AnswersBatchesOfEverySize) {
+  for (const Widths& tower : kTowers) {
+    TinyModelOptions options = Sized(179, 5, tower);
+    options.num_users = 65;
+    Use(options);
+    std::vector<RankQuery> queries = QueriesOfAll(10);
+    for (; !queries.empty(); queries.pop_back()) {
+      SCOPED_TRACE(absl::StrCat(queries.size(), " queries"));
+      ExpectSameAsReference(queries);
+    }
   }
 }
 
 // The reference answers one query after the other, on one thread.
 TEST_P(ScorerBatchTest, AnswersBatchesOfMixedQueries) {
-  UseUsers(33);
-  for (size_t num_queries : {1, 2, 3, 7, 33}) {
-    for (uint64_t seed = 1; seed <= 3; ++seed) {
-      SCOPED_TRACE(absl::StrCat(num_queries, " queries, seed ", seed));
-      const RandomQueries mixed(tiny_, num_queries, seed);
-      ExpectSameAsReference(mixed.queries());
+  for (const Widths& tower : kTowers) {
+    UseUsers(33, tower);
+    for (size_t num_queries : {1, 2, 3, 7, 33, 70}) {
+      for (uint64_t seed = 1; seed <= 2; ++seed) {
+        SCOPED_TRACE(absl::StrCat(num_queries, " queries, seed ", seed));
+        const RandomQueries mixed(tiny_, num_queries, seed);
+        ExpectSameAsReference(mixed.queries());
+      }
     }
   }
 }
@@ -74,21 +94,23 @@ TEST_P(ScorerBatchTest, AnswersAnEmptyBatch) {
 }
 
 TEST_P(ScorerBatchTest, SaysWhichQueriesWereCancelled) {
-  UseUsers(3);
   const std::atomic<bool> cancelled{true};
   const std::vector<uint32_t> rows = {3, 4};
-  std::vector<RankQuery> queries = QueriesOfAll(5);
-  const Ranking expected = Rank(queries[1]);
-  queries[0].cancelled = &cancelled;
-  queries[2].cancelled = &cancelled;
-  queries[2].allow_rows = rows;
-  const std::vector<Ranking> rankings = RankBatch(queries);
-  EXPECT_TRUE(rankings[0].cancelled);
-  EXPECT_FALSE(rankings[1].cancelled);
-  EXPECT_TRUE(rankings[2].cancelled);
-  EXPECT_EQ(RowsAndScoreBits(rankings[1]), RowsAndScoreBits(expected));
-  // The next batch has nothing of it.
-  ExpectSameAsReference(QueriesOfAll(5));
+  for (const Widths& tower : kTowers) {
+    UseUsers(3, tower);
+    std::vector<RankQuery> queries = QueriesOfAll(5);
+    const Ranking expected = Rank(queries[1]);
+    queries[0].cancelled = &cancelled;
+    queries[2].cancelled = &cancelled;
+    queries[2].allow_rows = rows;
+    const std::vector<Ranking> rankings = RankBatch(queries);
+    EXPECT_TRUE(rankings[0].cancelled);
+    EXPECT_FALSE(rankings[1].cancelled);
+    EXPECT_TRUE(rankings[2].cancelled);
+    EXPECT_EQ(RowsAndScoreBits(rankings[1]), RowsAndScoreBits(expected));
+    // The next batch has nothing of it.
+    ExpectSameAsReference(QueriesOfAll(5));
+  }
 }
 
 TEST_P(ScorerBatchTest, AnswersManyCallersAtOnce) {

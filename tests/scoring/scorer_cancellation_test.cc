@@ -28,10 +28,9 @@ class ScorerCancellationTest : public ScorerTest {
   };
 
   // A scan that takes long enough to be met in the middle.
-  void SetUp() override {
-    ScorerTest::SetUp();
-    TinyModelOptions options = Sized(20000, 0, {64, 64, 64});
-    options.num_users = 16;
+  void UseLarge(uint32_t gmf_width, const Widths& tower) {
+    TinyModelOptions options = Sized(20000, gmf_width, tower);
+    options.num_users = 40;
     Use(options);
     queries_ = QueriesOfAll(50);
     whole_ = RankAndMeasure();
@@ -68,13 +67,45 @@ class ScorerCancellationTest : public ScorerTest {
     return outcome;
   }
 
+  void ExpectThatOneIsLeftAndTheOthersAreFinished() {
+    queries_[3].cancelled = &cancelled_;
+    bool met = false;
+    for (int attempt = 0; attempt < kAttempts && !met; ++attempt) {
+      const std::vector<Ranking> rankings = RankAndCancel().rankings;
+      met = rankings[3].cancelled;
+      for (size_t b = 0; b < queries_.size(); ++b) {
+        if (b == 3 && met) continue;
+        ASSERT_FALSE(rankings[b].cancelled);
+        ASSERT_EQ(RowsAndScoreBits(rankings[b]),
+                  RowsAndScoreBits(whole_.rankings[b]));
+      }
+    }
+    EXPECT_TRUE(met);
+  }
+
+  // All of them are cancelled, and most of the work is never done.
+  void ExpectThatAllAreLeft() {
+    for (RankQuery& query : queries_) query.cancelled = &cancelled_;
+    const auto is_cancelled = [](const Ranking& ranking) {
+      return ranking.cancelled;
+    };
+    bool met = false;
+    for (int attempt = 0; attempt < kAttempts && !met; ++attempt) {
+      const Outcome outcome = RankAndCancel();
+      met = std::all_of(outcome.rankings.begin(), outcome.rankings.end(),
+                        is_cancelled) &&
+            outcome.cpu_time < whole_.cpu_time / 2;
+    }
+    EXPECT_TRUE(met);
+  }
+
+  // A scan may end before it is met, which says nothing.
+  static constexpr int kAttempts = 20;
+
   std::vector<RankQuery> queries_;
   Outcome whole_;
   std::atomic<bool> cancelled_{false};
 };
-
-// A scan may end before it is met, which says nothing.
-constexpr int kAttempts = 20;
 
 // The reference scans for one query after the other.
 INSTANTIATE_TEST_SUITE_P(OneThread, ScorerCancellationTest,
@@ -82,35 +113,19 @@ INSTANTIATE_TEST_SUITE_P(OneThread, ScorerCancellationTest,
 INSTANTIATE_TEST_SUITE_P(ThreeThreads, ScorerCancellationTest,
                          testing::ValuesIn(CpuBackends(3)), BackendCaseName);
 
-TEST_P(ScorerCancellationTest, LeavesAQueryInTheMiddleAndFinishesTheOthers) {
-  queries_[3].cancelled = &cancelled_;
-  bool met = false;
-  for (int attempt = 0; attempt < kAttempts && !met; ++attempt) {
-    const std::vector<Ranking> rankings = RankAndCancel().rankings;
-    met = rankings[3].cancelled;
-    for (size_t b = 0; b < queries_.size(); ++b) {
-      if (b == 3 && met) continue;
-      ASSERT_FALSE(rankings[b].cancelled);
-      ASSERT_EQ(RowsAndScoreBits(rankings[b]),
-                RowsAndScoreBits(whole_.rankings[b]));
-    }
-  }
-  EXPECT_TRUE(met);
+TEST_P(ScorerCancellationTest, LeavesAQueryInTheMiddleOfTowers) {
+  UseLarge(0, {32, 24});
+  ExpectThatOneIsLeftAndTheOthersAreFinished();
 }
 
-TEST_P(ScorerCancellationTest, StopsWhenNobodyWaitsForAnyQuery) {
-  for (RankQuery& query : queries_) query.cancelled = &cancelled_;
-  const auto is_cancelled = [](const Ranking& ranking) {
-    return ranking.cancelled;
-  };
-  bool met = false;
-  for (int attempt = 0; attempt < kAttempts && !met; ++attempt) {
-    const Outcome outcome = RankAndCancel();
-    met = std::all_of(outcome.rankings.begin(), outcome.rankings.end(),
-                      is_cancelled) &&
-          outcome.cpu_time < whole_.cpu_time / 2;
-  }
-  EXPECT_TRUE(met);
+TEST_P(ScorerCancellationTest, LeavesAQueryInTheMiddleOfDotProducts) {
+  UseLarge(200, {});
+  ExpectThatOneIsLeftAndTheOthersAreFinished();
+}
+
+TEST_P(ScorerCancellationTest, StopsTowersWhenNobodyWaits) {
+  UseLarge(0, {32, 24});
+  ExpectThatAllAreLeft();
 }
 
 }  // namespace

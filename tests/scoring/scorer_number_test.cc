@@ -121,16 +121,19 @@ TEST_P(ScorerNumberTest, RanksScoresAsLargeAsTheBoundOfLoading) {
 TEST_P(ScorerNumberTest, PaddingNeverWinsOverBadScores) {
   Use(ModelWithScores(std::vector<float>(17, -FLT_MAX)));
   EXPECT_EQ(RowsOf(Rank(QueryOf(0, 100))), RowsBelow(17));
+  ExpectReferenceBits();
 }
 
 TEST_P(ScorerNumberTest, KeepsScoresThatAreInfinite) {
   Use(ModelWithScores({-INFINITY, 1, INFINITY, -INFINITY}));
   EXPECT_THAT(RowsOf(Rank(QueryOf(0, 4))), ElementsAre(2, 1, 0, 3));
+  ExpectReferenceBits();
 }
 
 TEST_P(ScorerNumberTest, LeavesOutScoresThatAreNotNumbers) {
   Use(ModelWithScores({1, NAN, 3, NAN}));
   EXPECT_THAT(RowsOf(Rank(QueryOf(0, 4))), ElementsAre(2, 0));
+  ExpectReferenceBits();
 }
 
 TEST_P(ScorerNumberTest, RanksByBiasWhenEveryReluIsDead) {
