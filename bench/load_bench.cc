@@ -5,9 +5,10 @@
 //
 // `load.peak_over_resident` is the largest resident set while loading over that
 // after it, both above what the process had before; every load runs in a process
-// of its own. The file was just written, so it is read from the page cache: what
-// is measured is the program, not the disk.
+// of its own. The file is read from the page cache, since what is measured is the
+// program and not the disk, unless --cold asks for both.
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -47,6 +48,7 @@ ABSL_FLAG(size_t, runs, 5, "Loads of each file; the figures are medians.");
 ABSL_FLAG(std::string, dir, "/tmp", "Where the files are put meanwhile.");
 ABSL_FLAG(std::string, checkpoint, "",
           "Loads this file instead of making some, e.g. under a profiler.");
+ABSL_FLAG(bool, cold, false, "Takes the file out of the page cache each time.");
 ABSL_FLAG(std::string, only, "", "Measures figures whose name holds this.");
 
 namespace neumf {
@@ -258,10 +260,18 @@ double Median(const std::vector<Loaded>& loads, double Loaded::*field) {
   return values[values.size() / 2];
 }
 
+void DropFromPageCache(const std::string& path) {
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  NEUMF_CHECK(file >= 0);
+  NEUMF_CHECK(posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED) == 0);
+  close(file);
+}
+
 void Measure(const std::string& path, absl::string_view suffix,
              const FigureWriter& figures) {
   std::vector<Loaded> loads;
   for (size_t run = 0; run < absl::GetFlag(FLAGS_runs); ++run) {
+    if (absl::GetFlag(FLAGS_cold)) DropFromPageCache(path);
     loads.push_back(LoadInChild(path));
   }
   constexpr double kGib = 1 << 30;
@@ -274,7 +284,7 @@ void Measure(const std::string& path, absl::string_view suffix,
       {"file_gib", file_gib},
       {"resident_gib", Median(loads, &Loaded::resident_bytes) / kGib},
       {"huge_page_fraction", Median(loads, &Loaded::huge_page_fraction)},
-      {"page_cache", "warm"}};
+      {"page_cache", absl::GetFlag(FLAGS_cold) ? "cold" : "warm"}};
   figures.Write({absl::StrCat("load.seconds", suffix), seconds, "s", details});
   figures.Write({absl::StrCat("load.seconds_per_gib", suffix),
                  seconds / file_gib, "s/GiB", details});

@@ -9,6 +9,7 @@
 #include "base/logging.h"
 #include "base/sha256.h"
 #include "base/status_macros.h"
+#include "checkpoint/item_rows_stream.h"
 #include "checkpoint/tensor_digest.h"
 #include "model/score_bound.h"
 
@@ -40,29 +41,11 @@ absl::string_view FileName(absl::string_view path) {
   return slash == absl::string_view::npos ? path : path.substr(slash + 1);
 }
 
-absl::Status AnnotateTensor(const absl::Status& status,
-                            absl::string_view name) {
-  return Annotate(status, absl::StrCat("tensor ", name));
-}
-
-// What is an invalid argument to a function of model/ is damage in a file.
-absl::Status AsDataLoss(const absl::Status& status) {
-  return status.ok() ? status : absl::DataLossError(status.message());
-}
-
-// Likewise, naming where the damage is.
+// What model/ refuses, naming where the damage is.
 template <typename T>
 absl::StatusOr<T> Named(absl::string_view name, absl::StatusOr<T> made) {
   if (!made.ok()) return Annotate(AsDataLoss(made.status()), name);
   return made;
-}
-
-// Damage is found before a row is packed.
-absl::Status PackRows(const ItemRows& rows, uint32_t width, ItemRowsSink sink) {
-  const auto values = absl::MakeConstSpan(rows.values, rows.num_rows * width);
-  const absl::Status finite =
-      CheckFinite(ItemTableName(rows.table), values, width, rows.first_row);
-  return finite.ok() ? sink(rows) : AsDataLoss(finite);
 }
 
 absl::StatusOr<std::string> ReadPart(ReadableFile& file, uint64_t offset,
@@ -241,10 +224,13 @@ absl::StatusOr<ServingModel> CheckpointReader::ReadModel(ItemRowsSink sink) {
         ReadWeights("item.popularity", model.shape.num_items, 1));
   }
   NEUMF_RETURN_IF_ERROR(ReadUserTables(model.users));
-  NEUMF_RETURN_IF_ERROR(AsDataLoss(Validate(model)));
 
   ScoreBound bound(model.shape);
-  bound.AddUsers(model.users);
+  NEUMF_RETURN_IF_ERROR(threads_->TryFor(2, [&](size_t index) {
+    if (index == 0) return AsDataLoss(Validate(model));
+    bound.AddUsers(model.users);
+    return absl::OkStatus();
+  }));
   NEUMF_RETURN_IF_ERROR(StreamItems([&](const ItemRows& rows) {
     bound.AddItems(rows);
     return sink(rows);
@@ -328,35 +314,9 @@ absl::Status CheckpointReader::StreamItems(ItemRowsSink sink) {
 
 absl::Status CheckpointReader::StreamItemTable(ItemTable table, uint32_t width,
                                                ItemRowsSink sink) {
-  const char* const name = ItemTableName(table);
-  const uint64_t num_rows = info_.shape.num_items;
-  const uint64_t rows_per_block = std::clamp<uint64_t>(
-      options_.block_bytes / (width * sizeof(float)), 1, num_rows);
-  AlignedBuffer read_block(rows_per_block * width);
-  AlignedBuffer packed_block(rows_per_block * width);
-  TensorStream stream = OpenTensor(name);
-  ItemRows rows;  // in `packed_block`
-  rows.table = table;
-  absl::Status packed;
-  const auto pack = [&] {
-    if (rows.num_rows > 0) packed = PackRows(rows, width, sink);
-  };
-  for (uint64_t row = 0; row < num_rows;) {
-    const uint64_t count = std::min(rows_per_block, num_rows - row);
-    NEUMF_RETURN_IF_ERROR(AnnotateTensor(
-        stream.Read(AsBytes(absl::MakeSpan(read_block.data(), count * width)),
-                    pack),
-        name));
-    NEUMF_RETURN_IF_ERROR(packed);
-    std::swap(read_block, packed_block);
-    rows.first_row = row;
-    rows.num_rows = count;
-    rows.values = packed_block.data();
-    row += count;
-  }
-  pack();
-  NEUMF_RETURN_IF_ERROR(packed);
-  return AnnotateTensor(stream.Finish(), name);
+  TensorStream stream = OpenTensor(ItemTableName(table));
+  return StreamItemRows(table, info_.shape.num_items, width,
+                        options_.block_bytes, &stream, sink);
 }
 
 absl::Status CheckpointReader::VerifyIgnoredTensors() {

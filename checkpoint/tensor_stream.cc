@@ -119,4 +119,13 @@ absl::Status TensorStream::Finish() {
                    : absl::OkStatus();
 }
 
+absl::Status AsDataLoss(const absl::Status& status) {
+  return status.ok() ? status : absl::DataLossError(status.message());
+}
+
+absl::Status AnnotateTensor(const absl::Status& status,
+                            absl::string_view name) {
+  return Annotate(status, absl::StrCat("tensor ", name));
+}
+
 }  // namespace neumf

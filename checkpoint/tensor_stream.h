@@ -18,6 +18,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "base/file_system.h"
 #include "base/sha256.h"
@@ -72,5 +73,11 @@ absl::Span<char> AsBytes(absl::Span<T> values) {
   return absl::MakeSpan(reinterpret_cast<char*>(values.data()),
                         values.size() * sizeof(T));
 }
+
+// What is an invalid argument to a function of model/ is damage in a file.
+absl::Status AsDataLoss(const absl::Status& status);
+
+// Says that `status` is about the tensor `name`.
+absl::Status AnnotateTensor(const absl::Status& status, absl::string_view name);
 
 }  // namespace neumf

@@ -6,8 +6,8 @@
 // refused checkpoint, never the end of the daemon. Since Linux promises memory
 // that it does not have, and kills whoever uses it, a file larger than what is
 // available is refused before its data is read. Reading and packing, which
-// take nearly all of the time, are done by a thread of low priority, so that
-// requests come first. A loader may be used by several threads.
+// take nearly all of the time, are done by threads of low priority, as many as
+// may score, so that requests come first. A loader may be used by several threads.
 
 #include <cstdint>
 #include <functional>
@@ -52,7 +52,7 @@ class CheckpointLoader {
                    ServerMetrics* metrics);
 
   // `cancelled` is asked before each step and each piece of the file, by this
-  // thread and the one that reads: once it says true, the load soon ends
+  // thread and those that read: once it says true, the load soon ends
   // without a snapshot, and its reason says nothing about the file.
   LoadOutcome Load(const CheckpointFile& file,
                    const std::function<bool()>& cancelled) const;

@@ -1,6 +1,26 @@
 #include "scoring/cpu/packed_items.h"
 
+#include <algorithm>
+
 namespace neumf {
+namespace {
+
+// Columns of `from` [num_items, width] row-major become rows of a block. A
+// column is short and stays in the first-level cache, so that whole lines are
+// written at once.
+inline void Transpose(const float* from, size_t num_items, size_t width,
+                      float* to) {
+  for (size_t c = 0; c < width; ++c) {
+    const float* value = from + c;
+    for (size_t l = 0; l < num_items; ++l) {
+      to[l] = *value;
+      value += width;
+    }
+    to += kBlockItems;
+  }
+}
+
+}  // namespace
 
 PackedItems::PackedItems(const ModelShape& shape)
     : tower_width_(shape.tower_width()),
@@ -14,10 +34,18 @@ void PackedItems::Store(const ItemRows& rows) {
                        : rows.table == ItemTable::kGmf ? gmf_width_
                                                        : 1;
   const float* from = rows.values;
-  for (uint64_t r = 0; r < rows.num_rows; ++r) {
-    float* to = Place(rows.table, rows.first_row + r);
-    for (size_t c = 0; c < width; ++c) to[c * kBlockItems] = from[c];
-    from += width;
+  const uint64_t end = rows.first_row + rows.num_rows;
+  for (uint64_t item = rows.first_row; item < end;) {
+    const uint64_t count =
+        std::min(kBlockItems - item % kBlockItems, end - item);
+    float* const to = Place(rows.table, item);
+    if (count == kBlockItems) {
+      Transpose(from, kBlockItems, width, to);  // unrolled
+    } else {
+      Transpose(from, count, width, to);
+    }
+    from += count * width;
+    item += count;
   }
 }
 

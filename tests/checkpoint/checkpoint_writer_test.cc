@@ -33,7 +33,7 @@ class CheckpointWriterTest : public testing::Test {
  protected:
   absl::Status Write(absl::string_view name) {
     return WriteCheckpointFile(*files_, directory_.Path(name), tiny_.model,
-                               tiny_.items, manifest_);
+                               tiny_.items, manifest_, options_);
   }
   std::string Content(absl::string_view name) {
     absl::StatusOr<std::string> bytes =
@@ -57,6 +57,7 @@ class CheckpointWriterTest : public testing::Test {
   const std::unique_ptr<FileSystem> files_ = MakePosixFileSystem();
   TinyModel tiny_ = MakeTinyModel({});
   Manifest manifest_;
+  CheckpointWriterOptions options_;
 };
 
 TEST_F(CheckpointWriterTest, LosesNothing) {
@@ -106,6 +107,28 @@ TEST_F(CheckpointWriterTest, KeepsUserRowsInTheOrderOfTheirHashes) {
             [](const auto& a, const auto& b) { return IdHash(a) < IdHash(b); });
   NEUMF_ASSERT_OK_AND_ASSIGN(tiny_.model.user_ids, IdTable::FromIdsByHash(ids));
   ExpectRoundTrip();
+}
+
+TEST_F(CheckpointWriterTest, GivesLargeTensorsADigestForEachChunk) {
+  options_.digest_chunk_bytes = 100;
+  NEUMF_ASSERT_OK(Write("7"));
+  NEUMF_ASSERT_OK_AND_ASSIGN(const LoadedCheckpoint loaded,
+                             LoadCheckpoint(*files_, directory_.Path("7")));
+  const auto& digests = loaded.info.manifest.tensors;
+  EXPECT_EQ(digests.at("item.tower").chunk_bytes, 100U);
+  EXPECT_EQ(digests.at("item.tower").sha256.size(), 11U);  // of 1056 bytes
+  EXPECT_EQ(digests.at("head.weight").chunk_bytes, 0U);    // of 16
+}
+
+TEST_F(CheckpointWriterTest, TakesLargerChunksWhereDigestsWouldFillTheHeader) {
+  TinyModelOptions options;
+  options.num_items = 1000;
+  tiny_ = MakeTinyModel(options);
+  options_.digest_chunk_bytes = 1;
+  NEUMF_ASSERT_OK(Write("7"));
+  NEUMF_ASSERT_OK_AND_ASSIGN(const LoadedCheckpoint loaded,
+                             LoadCheckpoint(*files_, directory_.Path("7")));
+  EXPECT_GT(loaded.info.manifest.tensors.at("item.tower").chunk_bytes, 1U);
 }
 
 TEST_F(CheckpointWriterTest, BeginsTheDataAtAMultipleOf64) {
