@@ -46,6 +46,7 @@ std::vector<Confinement> Confinements() {
        ".grpc.pb.h",
        {"server/", "client/", "bench/", "tests/"}},
       {"prometheus-cpp", {"prometheus/"}, "", {"server/"}},
+      {"FAISS", {"faiss/", "omp.h"}, "", {"bench/"}},
   };
 }
 

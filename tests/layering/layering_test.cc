@@ -165,6 +165,12 @@ TEST(IncludeRulesTest, KeepPrometheusInTheServer) {
               Breaks("prometheus-cpp has no place here"));
 }
 
+TEST(IncludeRulesTest, KeepFaissInTheBenchmarks) {
+  EXPECT_THAT(Breach("bench/x.cc", "faiss/IndexFlat.h"), BreaksNothing());
+  EXPECT_THAT(Breach("scoring/x.cc", "faiss/IndexFlat.h"),
+              Breaks("FAISS has no place here"));
+}
+
 auto IsInclude(int line, const char* target) {
   return AllOf(Field(&Include::line, line), Field(&Include::target, target));
 }
