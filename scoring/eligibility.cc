@@ -26,6 +26,9 @@ uint64_t CountMasked(const RankQuery& query, uint64_t num_items) {
 // Rows that are in `seen`, in `excluded` or in both, and that the mask allows:
 // one merge of the two lists.
 uint64_t CountMaskedAndRemoved(const RankQuery& query) {
+  if (query.allow_mask == nullptr && query.excluded.empty()) {
+    return query.seen.size();
+  }
   const absl::Span<const uint32_t> a = query.seen;
   const absl::Span<const uint32_t> b = query.excluded;
   uint64_t count = 0;
@@ -43,11 +46,9 @@ uint64_t CountMaskedAndRemoved(const RankQuery& query) {
 
 uint64_t CountEligibleOf(const RankQuery& query,
                          absl::Span<const uint32_t> allow_rows) {
-  AscendingRows seen(query.seen);
-  AscendingRows excluded(query.excluded);
+  RemovedRows removed(query);
   return std::count_if(allow_rows.begin(), allow_rows.end(), [&](uint32_t row) {
-    return MaskAllows(query, row) && !seen.Contains(row) &&
-           !excluded.Contains(row);
+    return MaskAllows(query, row) && !removed.Contains(row);
   });
 }
 

@@ -14,6 +14,9 @@ namespace neumf {
 // walk over the list.
 class AscendingRows {
  public:
+  // Rows that are looked at together.
+  static constexpr uint32_t kWordRows = 64;
+
   AscendingRows() = default;
   explicit AscendingRows(absl::Span<const uint32_t> rows)
       : begin_(rows.data()), end_(begin_ + rows.size()), next_(begin_) {}
@@ -26,10 +29,44 @@ class AscendingRows {
     return next_ != end_ && *next_ == row;
   }
 
+  // Bit i is set when the list has row first + i.
+  uint64_t Word(uint32_t first) {
+    while (next_ != end_ && *next_ < first) ++next_;
+    uint64_t word = 0;
+    for (const uint32_t* row = next_; row != end_ && *row - first < kWordRows;
+         ++row) {
+      word |= uint64_t{1} << (*row - first);
+    }
+    return word;
+  }
+
  private:
   const uint32_t* begin_ = nullptr;
   const uint32_t* end_ = nullptr;
   const uint32_t* next_ = nullptr;
+};
+
+// The rows that a query leaves out, seen or excluded.
+class RemovedRows {
+ public:
+  RemovedRows() = default;
+  explicit RemovedRows(const RankQuery& query)
+      : seen_(query.seen), excluded_(query.excluded) {}
+
+  void SeekTo(uint32_t row) {
+    seen_.SeekTo(row);
+    excluded_.SeekTo(row);
+  }
+  bool Contains(uint32_t row) {
+    return seen_.Contains(row) || excluded_.Contains(row);
+  }
+  uint64_t Word(uint32_t first) {
+    return seen_.Word(first) | excluded_.Word(first);
+  }
+
+ private:
+  AscendingRows seen_;
+  AscendingRows excluded_;
 };
 
 // Aborts when `query` breaks what RankQuery requires: the caller's rows would

@@ -4,6 +4,9 @@
 #include <cstddef>
 #include <limits>
 
+#include "hwy/contrib/sort/vqsort.h"
+#include "scoring/select_greatest.h"
+
 namespace neumf {
 namespace {
 
@@ -13,41 +16,36 @@ constexpr uint64_t kBufferedTimesK = 3;
 
 }  // namespace
 
-void TopK::Reset(const RankQuery& query, uint64_t num_items) {
-  k_ = std::min<uint64_t>(query.k, num_items);
+void TopK::Reset(uint64_t k, uint64_t num_items) {
+  k_ = std::min(k, num_items);
   // One more than the catalog never fills: nothing to select when K is all.
   capacity_ = std::min<uint64_t>(kBufferedTimesK * k_, num_items + 1);
-  worst_ = k_ == 0
-               ? ScoredRow{kInfinity, 0}
-               : ScoredRow{-kInfinity, std::numeric_limits<uint32_t>::max()};
-  seen_ = AscendingRows(query.seen);
-  excluded_ = AscendingRows(query.excluded);
+  worst_ = k_ == 0 ? ~uint64_t{0} : 0;
+  threshold_ = k_ == 0 ? kInfinity : -kInfinity;
   buffer_.clear();
   buffer_.reserve(capacity_);
 }
 
-void TopK::SeekTo(uint32_t row) {
-  seen_.SeekTo(row);
-  excluded_.SeekTo(row);
-}
-
 void TopK::Merge(const TopK& other) {
-  for (const ScoredRow& candidate : other.buffer_) {
-    if (candidate < worst_) Keep(candidate);
+  for (const uint64_t key : other.buffer_) {
+    if (key > worst_) Keep(key);
   }
 }
 
 void TopK::Finish(std::vector<ScoredRow>* best) {
   if (buffer_.size() > k_) Shrink();
-  std::sort(buffer_.begin(), buffer_.end());
-  best->assign(buffer_.begin(), buffer_.end());
+  // It allocates when it is made.
+  thread_local const hwy::Sorter sort;
+  sort(buffer_.data(), buffer_.size(), hwy::SortDescending());
+  best->resize(buffer_.size());
+  std::transform(buffer_.begin(), buffer_.end(), best->begin(), &FromRankKey);
 }
 
 void TopK::Shrink() {
-  const auto kth = buffer_.begin() + static_cast<std::ptrdiff_t>(k_) - 1;
-  std::nth_element(buffer_.begin(), kth, buffer_.end());
-  worst_ = *kth;
+  SelectGreatest(buffer_.data(), buffer_.size(), k_);
   buffer_.resize(k_);
+  worst_ = *std::min_element(buffer_.begin(), buffer_.end());
+  threshold_ = FromRankKey(worst_).score;
 }
 
 }  // namespace neumf

@@ -4,68 +4,59 @@
 // best so far costs one comparison, and only the few that pass are looked at
 // closely.
 //
-//   top.Reset(query, num_items);
-//   top.SeekTo(first_row);
-//   for (...) top.Push({score, row});   // rows ascend until the next SeekTo()
+//   top.Reset(k, num_items);
+//   for (...) top.Push({score, row});   // of eligible items, in any order
 //   top.Finish(&ranking.items);
 //
-// Candidates go into a buffer of some times K entries; when it is full,
-// nth_element brings it back to K, so any order of scores costs O(N).
-//
-// Seen and excluded items are tested on the candidates that pass and are never
-// counted: the threshold is that of eligible items. A NaN never passes.
+// Candidates go into a buffer of some times K entries; when it is full, a
+// selection brings it back to K, so any order of scores costs O(N). A NaN never
+// passes.
 //
 // Belongs to one thread. Keeps its memory over Reset().
 
 #include <cstdint>
 #include <vector>
 
-#include "scoring/eligibility.h"
+#include "scoring/rank_key.h"
 #include "scoring/scorer.h"
 
 namespace neumf {
 
 class TopK {
  public:
-  // Starts a selection of query.k items. `query.seen` and `query.excluded` must
-  // outlive it.
-  void Reset(const RankQuery& query, uint64_t num_items);
-
-  // The rows pushed next ascend from `row` on.
-  void SeekTo(uint32_t row);
+  // Starts a selection of min(k, num_items) items.
+  void Reset(uint64_t k, uint64_t num_items);
 
   // A candidate with a smaller score than this cannot be among the best.
-  float threshold() const { return worst_.score; }
+  float threshold() const { return threshold_; }
 
+  // REQUIRES: the score is not -0.0.
   void Push(ScoredRow candidate) {
-    if (!(candidate < worst_)) return;
-    if (seen_.Contains(candidate.row) || excluded_.Contains(candidate.row)) {
-      return;
-    }
-    Keep(candidate);
+    // A NaN fails here: its key would mean nothing.
+    if (!(candidate.score >= threshold_)) return;
+    const uint64_t key = RankKey(candidate);
+    if (key > worst_) Keep(key);
   }
 
-  // Takes over the candidates of a selection for the same query over other
-  // rows.
+  // Takes over the candidates of a selection of the same size over other rows.
   void Merge(const TopK& other);
 
   // The best, best first, into `best`, whose memory is reused.
   void Finish(std::vector<ScoredRow>* best);
 
  private:
-  void Keep(ScoredRow candidate) {
-    buffer_.push_back(candidate);
+  void Keep(uint64_t key) {
+    buffer_.push_back(key);
     if (buffer_.size() == capacity_) Shrink();
   }
   void Shrink();
 
   size_t k_ = 0;
   size_t capacity_ = 0;
-  // What stands before it may be among the best.
-  ScoredRow worst_;
-  AscendingRows seen_;
-  AscendingRows excluded_;
-  std::vector<ScoredRow> buffer_;
+  // Greater keys may be among the best. It grows, and the score with it.
+  uint64_t worst_ = 0;
+  float threshold_ = 0;
+  std::vector<uint64_t> buffer_;  // rank keys
 };
 
 }  // namespace neumf

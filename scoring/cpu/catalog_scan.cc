@@ -8,8 +8,8 @@
 namespace neumf {
 namespace {
 
-// Hits and allowed items are looked at 64 at a time, as a mask has them.
-constexpr uint64_t kWordItems = 64;
+// Hits are looked at 64 at a time, as a mask has its bits.
+constexpr uint64_t kWordItems = AscendingRows::kWordRows;
 constexpr uint64_t kWordBlocks = kWordItems / kBlockItems;
 static_assert(CatalogScan::kAlignBlocks == kWordBlocks,
               "a scan begins with a word of the mask");
@@ -25,6 +25,13 @@ bool IsCancelled(const RankQuery& query) {
          query.cancelled->load(std::memory_order_relaxed);
 }
 
+constexpr uint64_t kAllLanes = (uint64_t{1} << kBlockItems) - 1;
+
+// The `count` lowest bits, or all there are.
+uint64_t LowBits(uint64_t count) {
+  return count >= kWordItems ? ~uint64_t{0} : (uint64_t{1} << count) - 1;
+}
+
 // Calls visit(i) for each set bit i, ascending.
 template <typename Visit>
 void ForEachBit(uint64_t bits, Visit visit) {
@@ -38,6 +45,17 @@ uint64_t HitWord(const uint16_t* hits) {
     word |= uint64_t{hits[b]} << (b * kBlockItems);
   }
   return word;
+}
+
+// Offers the items of the set bits that the query does not leave out; bit i is
+// item first_row + i.
+void Offer(uint64_t hits, const float* scores, uint32_t first_row,
+           ThreadWorkspace::Selection* selection) {
+  if (hits == 0) return;
+  hits &= ~selection->removed.Word(first_row);
+  ForEachBit(hits, [&](uint32_t i) {
+    selection->top.Push({scores[i], first_row + i});
+  });
 }
 
 }  // namespace
@@ -72,8 +90,7 @@ void CatalogScan::ScanBlocks(const RankQuery& query, uint64_t first,
   ThreadWorkspace::Selection& selection = thread.selections[b];
   selection.cancelled = selection.cancelled || IsCancelled(query);
   if (selection.cancelled) return;
-  TopK& top = selection.top;
-  top.SeekTo(static_cast<uint32_t>(first * kBlockItems));
+  selection.removed.SeekTo(static_cast<uint32_t>(first * kBlockItems));
 
   Strip strip;
   for (uint64_t block = first; block < end;) {
@@ -82,15 +99,12 @@ void CatalogScan::ScanBlocks(const RankQuery& query, uint64_t first,
       block += kWordBlocks;
       continue;
     }
-    Score(query, top.threshold(), thread.scratch.data(), &strip);
+    Score(query, selection.top.threshold(), thread.scratch.data(), &strip);
     for (size_t w = 0; w * kWordBlocks < strip.num_blocks; ++w) {
-      const float* const scores = strip.scores + w * kWordItems;
-      const auto row =
-          static_cast<uint32_t>(block * kBlockItems + w * kWordItems);
-      ForEachBit(HitWord(strip.hits + w * kWordBlocks) & strip.allowed[w],
-                 [&](uint32_t i) {
-                   top.Push({scores[i], row + i});
-                 });
+      const uint64_t row = block * kBlockItems + w * kWordItems;
+      Offer(HitWord(strip.hits + w * kWordBlocks) & strip.allowed[w],
+            strip.scores + w * kWordItems, static_cast<uint32_t>(row),
+            &selection);
     }
     block += strip.num_blocks;
   }
@@ -103,7 +117,7 @@ void CatalogScan::ScanDots(absl::Span<const RankQuery> queries,
     const size_t b = users.query(o);
     ThreadWorkspace::Selection& selection = thread.selections[b];
     selection.cancelled = selection.cancelled || IsCancelled(queries[b]);
-    selection.top.SeekTo(static_cast<uint32_t>(first * kBlockItems));
+    selection.removed.SeekTo(static_cast<uint32_t>(first * kBlockItems));
   }
 
   DotStrip strip;
@@ -121,24 +135,23 @@ void CatalogScan::ScanDots(absl::Span<const RankQuery> queries,
     input.blocks = items_.block(block);
     input.num_blocks = std::min<uint64_t>(kDotStripBlocks, end - block);
     kernel_.score_dots(network_, input, {strip.scores, strip.hits});
-    for (size_t i = 0; i < input.num_blocks; ++i) {
-      OfferDots(users, strip, i, block + i, thread);
-    }
+    OfferDots(users, strip, block, input.num_blocks, thread);
   }
 }
 
 void CatalogScan::OfferDots(const DotUsers& users, const DotStrip& strip,
-                            size_t strip_block, uint64_t block,
+                            uint64_t first, uint64_t num_blocks,
                             ThreadWorkspace& thread) const {
-  const size_t first = strip_block * users.layer().out;
-  const auto row = static_cast<uint32_t>(block * kBlockItems);
-  for (size_t o = 0; o < users.size(); ++o) {
-    if (strip.hits[first + o] == 0) continue;
-    TopK& top = thread.selections[users.query(o)].top;
-    const float* const scores = strip.scores + (first + o) * kBlockItems;
-    ForEachBit(strip.hits[first + o], [&](uint32_t lane) {
-      if (row + lane < num_items_) top.Push({scores[lane], row + lane});
-    });
+  const size_t num_outputs = users.layer().out;
+  for (uint64_t b = 0; b < num_blocks; ++b) {
+    const uint64_t row = (first + b) * kBlockItems;
+    const uint64_t lanes = LowBits(num_items_ - row) & kAllLanes;
+    for (size_t o = 0; o < users.size(); ++o) {
+      const size_t at = b * num_outputs + o;
+      if (strip.hits[at] == 0) continue;
+      Offer(strip.hits[at] & lanes, strip.scores + at * kBlockItems,
+            static_cast<uint32_t>(row), &thread.selections[users.query(o)]);
+    }
   }
 }
 
@@ -146,8 +159,7 @@ void CatalogScan::ScanRows(const RankQuery& query,
                            absl::Span<const uint32_t> rows, size_t b,
                            ThreadWorkspace& thread) const {
   ThreadWorkspace::Selection& selection = thread.selections[b];
-  TopK& top = selection.top;
-  top.SeekTo(0);
+  selection.removed.SeekTo(0);
 
   Strip strip;
   strip.blocks = thread.tile.data();
@@ -156,10 +168,11 @@ void CatalogScan::ScanRows(const RankQuery& query,
     selection.cancelled = IsCancelled(query);
     if (selection.cancelled) return;
     const auto tile_rows = rows.subspan(first, kBlockItems);
-    strip.allowed[0] = Gather(query, tile_rows, thread.tile.data());
-    Score(query, top.threshold(), thread.scratch.data(), &strip);
+    strip.allowed[0] =
+        Gather(query, tile_rows, &selection.removed, thread.tile.data());
+    Score(query, selection.top.threshold(), thread.scratch.data(), &strip);
     ForEachBit(strip.hits[0] & strip.allowed[0], [&](uint32_t lane) {
-      top.Push({strip.scores[lane], tile_rows[lane]});
+      selection.top.Push({strip.scores[lane], tile_rows[lane]});
     });
   }
 }
@@ -178,11 +191,12 @@ void CatalogScan::FillStrip(const RankQuery& query, uint64_t first,
 
 uint64_t CatalogScan::Gather(const RankQuery& query,
                              absl::Span<const uint32_t> rows,
-                             float* tile) const {
+                             RemovedRows* removed, float* tile) const {
   uint64_t lanes = 0;
   for (size_t lane = 0; lane < rows.size(); ++lane) {
     const uint32_t row = rows[lane];
     if (query.allow_mask && !query.allow_mask->allows(row)) continue;
+    if (removed->Contains(row)) continue;
     items_.Gather(row, lane, tile);
     lanes |= uint64_t{1} << lane;
   }
@@ -204,8 +218,7 @@ void CatalogScan::Score(const RankQuery& query, float threshold, float* scratch,
 uint64_t CatalogScan::AllowedItems(const RankQuery& query,
                                    uint64_t word) const {
   if (query.allow_mask != nullptr) return query.allow_mask->words()[word];
-  const uint64_t left = num_items_ - word * kWordItems;
-  return left >= kWordItems ? ~uint64_t{0} : (uint64_t{1} << left) - 1;
+  return LowBits(num_items_ - word * kWordItems);
 }
 
 }  // namespace neumf

@@ -49,16 +49,15 @@ class CatalogScan {
   // without an allowed item.
   void FillStrip(const RankQuery& query, uint64_t first, uint64_t end,
                  Strip* strip) const;
-  // Copies the rows that the mask allows to `tile`, row i to lane i; returns
-  // their lanes.
+  // Copies the rows that are eligible to `tile`, row i to lane i; returns their
+  // lanes.
   uint64_t Gather(const RankQuery& query, absl::Span<const uint32_t> rows,
-                  float* tile) const;
+                  RemovedRows* removed, float* tile) const;
   void Score(const RankQuery& query, float threshold, float* scratch,
              Strip* strip) const;
-  // Offers the hits in a block of the strip, which is `block` of the catalog.
-  void OfferDots(const DotUsers& users, const DotStrip& strip,
-                 size_t strip_block, uint64_t block,
-                 ThreadWorkspace& thread) const;
+  // Offers the hits of a strip that begins with block `first`.
+  void OfferDots(const DotUsers& users, const DotStrip& strip, uint64_t first,
+                 uint64_t num_blocks, ThreadWorkspace& thread) const;
   // Bit i is set when item 64 * word + i exists and the mask allows it.
   uint64_t AllowedItems(const RankQuery& query, uint64_t word) const;
 

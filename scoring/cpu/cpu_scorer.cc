@@ -87,8 +87,10 @@ class CpuScorer : public Scorer {
              std::vector<ThreadWorkspace>& threads) const {
     for (ThreadWorkspace& thread : threads) {
       for (size_t b = 0; b < queries.size(); ++b) {
-        thread.selections[b].top.Reset(queries[b], shape_.num_items);
-        thread.selections[b].cancelled = false;
+        ThreadWorkspace::Selection& selection = thread.selections[b];
+        selection.top.Reset(queries[b].k, shape_.num_items);
+        selection.removed = RemovedRows(queries[b]);
+        selection.cancelled = false;
       }
     }
   }

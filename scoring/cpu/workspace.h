@@ -10,6 +10,7 @@
 #include "base/mutex.h"
 #include "scoring/cpu/block_kernel.h"
 #include "scoring/cpu/dot_users.h"
+#include "scoring/eligibility.h"
 #include "scoring/top_k.h"
 
 namespace neumf {
@@ -19,6 +20,7 @@ struct ThreadWorkspace {
   // What the thread found for one query in its share of the catalog.
   struct Selection {
     TopK top;
+    RemovedRows removed;  // of the query
     bool cancelled = false;
   };
 

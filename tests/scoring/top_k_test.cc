@@ -15,11 +15,7 @@ using testing::IsEmpty;
 
 class TopKTest : public testing::Test {
  protected:
-  void Select(uint32_t k, uint64_t num_items) {
-    query_.k = k;
-    top_.Reset(query_, num_items);
-    top_.SeekTo(0);
-  }
+  void Select(uint32_t k, uint64_t num_items) { top_.Reset(k, num_items); }
 
   std::vector<ScoredRow> Best() {
     std::vector<ScoredRow> best;
@@ -27,7 +23,6 @@ class TopKTest : public testing::Test {
     return best;
   }
 
-  RankQuery query_;
   TopK top_;
 };
 
@@ -60,7 +55,6 @@ TEST_F(TopKTest, SelectsWhatSortingSelects) {
 TEST_F(TopKTest, KeepsTheSmallerRowsOfATieWhateverComesFirst) {
   Select(2, 10);
   for (uint32_t row : {9, 7, 8, 5, 4, 6, 2, 1, 3}) {
-    top_.SeekTo(row);
     top_.Push({1.0F, row});
   }
   EXPECT_THAT(Best(), ElementsAre(ScoredRow{1, 1}, ScoredRow{1, 2}));
@@ -74,29 +68,6 @@ TEST_F(TopKTest, RaisesTheThresholdToTheLastOfTheBest) {
   }
   EXPECT_GT(top_.threshold(), 90);
   EXPECT_LE(top_.threshold(), 98);
-}
-
-TEST_F(TopKTest, DoesNotCountSeenItemsForTheThreshold) {
-  const std::vector<uint32_t> seen = {0, 1, 2, 3, 4, 5};
-  query_.seen = seen;
-  Select(1, 10);
-  for (uint32_t row : seen) top_.Push({100, row});
-  EXPECT_EQ(top_.threshold(), -INFINITY);
-  top_.Push({1, 6});
-  EXPECT_THAT(Best(), ElementsAre(ScoredRow{1, 6}));
-}
-
-TEST_F(TopKTest, FindsSeenItemsAfterSeekingBack) {
-  const std::vector<uint32_t> seen = {2, 8};
-  query_.seen = seen;
-  Select(10, 10);
-  for (uint32_t first : {5, 0}) {
-    top_.SeekTo(first);
-    for (uint32_t row = first; row < first + 5; ++row) top_.Push({1, row});
-  }
-  std::vector<uint32_t> rows;
-  for (const ScoredRow& item : Best()) rows.push_back(item.row);
-  EXPECT_THAT(rows, ElementsAre(0, 1, 3, 4, 5, 6, 7, 9));
 }
 
 TEST_F(TopKTest, NeverKeepsANumberThatIsNone) {
@@ -117,7 +88,7 @@ TEST_F(TopKTest, MergesSelectionsOverOtherRows) {
   const std::vector<ScoredRow> candidates = RandomCandidates(2, 1000);
   Select(20, candidates.size());
   TopK others[3];
-  for (TopK& other : others) other.Reset(query_, candidates.size());
+  for (TopK& other : others) other.Reset(20, candidates.size());
   for (const ScoredRow& candidate : candidates) {
     others[candidate.row / 100 % 3].Push(candidate);
   }
