@@ -56,6 +56,10 @@ namespace {
 
 constexpr uint64_t kSeenPerUser = 50;
 
+constexpr char kSeconds[] = "load.seconds";
+constexpr char kSecondsPerGib[] = "load.seconds_per_gib";
+constexpr char kPeak[] = "load.peak_over_resident";
+
 // Tower A of [64, 32, 16, 8] with a GMF part of 8.
 ModelShape ShapeOfCheckpoint() {
   ModelShape shape;
@@ -285,15 +289,19 @@ void Measure(const std::string& path, absl::string_view suffix,
       {"resident_gib", Median(loads, &Loaded::resident_bytes) / kGib},
       {"huge_page_fraction", Median(loads, &Loaded::huge_page_fraction)},
       {"page_cache", absl::GetFlag(FLAGS_cold) ? "cold" : "warm"}};
-  figures.Write({absl::StrCat("load.seconds", suffix), seconds, "s", details});
-  figures.Write({absl::StrCat("load.seconds_per_gib", suffix),
-                 seconds / file_gib, "s/GiB", details});
-  figures.Write({absl::StrCat("load.peak_over_resident", suffix),
+  figures.Write({absl::StrCat(kSeconds, suffix), seconds, "s", details});
+  figures.Write({absl::StrCat(kSecondsPerGib, suffix), seconds / file_gib,
+                 "s/GiB", details});
+  figures.Write({absl::StrCat(kPeak, suffix),
                  Median(loads, &Loaded::peak_over_resident), "x", details});
 }
 
 void MakeAndMeasure(const CheckpointWriterOptions& options,
                     absl::string_view suffix, const FigureWriter& figures) {
+  const bool wanted = figures.Wants(absl::StrCat(kSeconds, suffix)) ||
+                      figures.Wants(absl::StrCat(kSecondsPerGib, suffix)) ||
+                      figures.Wants(absl::StrCat(kPeak, suffix));
+  if (!wanted) return;
   const std::string path = absl::StrCat(
       absl::GetFlag(FLAGS_dir), "/load_bench-", getpid(), ".safetensors");
   InChild([&] { return MakeCheckpoint(path, options); });

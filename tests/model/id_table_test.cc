@@ -136,6 +136,7 @@ TEST(IdTableTest, RefusesOffsetsThatDoNotFitTheBytes) {
 
 TEST(IdTableTest, IsTheSameWithAnyNumberOfThreads) {
   std::vector<std::string> ids;
+  ids.reserve(50'000);
   for (int row = 0; row < 50'000; ++row) ids.push_back(absl::StrCat("u", row));
   ThreadPool threads(4, "test");
   NEUMF_ASSERT_OK_AND_ASSIGN(const IdTable table, Create(ids, threads));
@@ -151,6 +152,7 @@ TEST(IdTableTest, IsTheSameWithAnyNumberOfThreads) {
 
 std::vector<std::string> IdsByHash(int count) {
   std::vector<std::string> ids;
+  ids.reserve(count);
   for (int i = 0; i < count; ++i) ids.push_back(absl::StrCat("u", i));
   std::sort(ids.begin(), ids.end(),
             [](const std::string& a, const std::string& b) {
@@ -174,6 +176,7 @@ class IdTableByHashTest : public testing::Test {
  private:
   static std::vector<uint64_t> HashesOf(const std::vector<std::string>& ids) {
     std::vector<uint64_t> hashes;
+    hashes.reserve(ids.size());
     for (const std::string& id : ids) hashes.push_back(IdHash(id));
     return hashes;
   }
