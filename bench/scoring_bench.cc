@@ -148,7 +148,8 @@ void Bench::MeasureDotProducts(uint32_t dim, const Catalog& catalog) {
 void Bench::Compare(const BenchModel& model, const CaseOptions& options,
                     const Peer& peer) {
   const std::string name = absl::StrCat(options.name, ".", peer.figure);
-  if (!figures_.Wants(name)) return;
+  // Threads of libraries that spin for each other measure the scheduler.
+  if (options.num_threads > 1 || !figures_.Wants(name)) return;
   const absl::Status status =
       MeasureAgainstPeer(model, options, peer, figures_);
   if (status.ok()) return;
