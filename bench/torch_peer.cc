@@ -28,9 +28,7 @@ absl::StatusOr<std::unique_ptr<Scorer>> MakeTorchSplit(const BenchModel& model,
 absl::StatusOr<std::unique_ptr<Scorer>> MakeTorchEager(const BenchModel& model,
                                                        size_t num_threads) {
   TorchScorerOptions options;
-  options.form = TorchForm::kExpanded;
-  // All pairs of a user at once, as is natural to write.
-  options.pairs_per_step = model.shape.num_items;
+  options.form = TorchForm::kEager;
   options.num_threads = static_cast<int>(num_threads);
   return MakeTorch(model, options);
 }

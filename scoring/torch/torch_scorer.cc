@@ -70,11 +70,13 @@ Layer MakeLayer(const DenseLayer& layer) {
           View(layer.bias.data(), {layer.out}).clone()};
 }
 
-// [I; I] for the item's and the user's half of a first layer that was folded.
-Layer MakeExpandedLayer(int64_t width) {
-  const at::Tensor identity = at::eye(width);
-  return {at::cat({identity, identity}), at::zeros({width})};
-}
+// The layers of kEager that the fold took away.
+struct EagerLayers {
+  Layer first;       // [2 H, H]: [I I]
+  at::Tensor last;   // [G + HL, 1]: ones for the products, then the head
+  at::Tensor bias;   // [1]
+  at::Tensor items;  // [I]: 0, 1, ...
+};
 
 // The user vectors of a batch, [B, width].
 at::Tensor Gather(absl::Span<const RankQuery> queries,
@@ -107,13 +109,13 @@ class TorchScorer : public Scorer {
     gmf_ = View(memory_.gmf.data(), {num_items_, shape.gmf_width});
     tower_ = View(memory_.tower.data(), {num_items_, shape.tower_width()});
     if (shape.has_item_bias) bias_ = View(memory_.bias.data(), {num_items_});
+    if (form_ == TorchForm::kEager) eager_ = MakeEagerLayers(network);
     if (!shape.has_tower()) return;
     for (const DenseLayer& layer : network.layers) {
       layers_.push_back(MakeLayer(layer));
     }
     head_ =
         View(network.head_weight.data(), {shape.tower_widths.back()}).clone();
-    expanded_layer_ = MakeExpandedLayer(shape.tower_width());
   }
 
   absl::Status Rank(absl::Span<const RankQuery> queries,
@@ -135,7 +137,7 @@ class TorchScorer : public Scorer {
            sizeof(float);
   }
   const char* name() const override {
-    return form_ == TorchForm::kSplit ? "torch (split)" : "torch (expanded)";
+    return form_ == TorchForm::kSplit ? "torch (split)" : "torch (eager)";
   }
 
  private:
@@ -157,6 +159,54 @@ class TorchScorer : public Scorer {
       users.tower =
           Gather(queries, &RankQuery::user_tower, shape_.tower_width());
     }
+    return form_ == TorchForm::kEager ? EagerScores(users) : SplitScores(users);
+  }
+
+  EagerLayers MakeEagerLayers(const ScoreNetwork& network) const {
+    const int64_t width = shape_.tower_width();
+    const at::Tensor identity = at::eye(width);
+    const auto head_width = static_cast<int64_t>(network.head_weight.size());
+    EagerLayers layers;
+    layers.first = {at::cat({identity, identity}), at::zeros({width})};
+    layers.last = at::cat({at::ones({int64_t{shape_.gmf_width}}),
+                           View(network.head_weight.data(), {head_width})})
+                      .unsqueeze(1);
+    layers.bias = at::full({1}, network.head_bias);
+    layers.items = at::arange(num_items_);
+    return layers;
+  }
+
+  // [B, I]
+  at::Tensor EagerScores(const Users& users) const {
+    std::vector<at::Tensor> scores;
+    for (int64_t b = 0; b < users.count; ++b) {
+      const at::Tensor user = at::full({num_items_}, b, at::kLong);
+      scores.push_back(EagerForward(users, user, eager_.items).view({-1}));
+      if (bias_.defined()) scores.back().add_(bias_);
+    }
+    return at::stack(scores);
+  }
+
+  // [pairs, 1] for pairs of rows.
+  at::Tensor EagerForward(const Users& users, const at::Tensor& user,
+                          const at::Tensor& item) const {
+    std::vector<at::Tensor> joined;
+    if (users.gmf.defined()) {
+      joined.push_back(
+          at::mul(at::embedding(users.gmf, user), at::embedding(gmf_, item)));
+    }
+    if (users.tower.defined()) {
+      at::Tensor h = at::cat(
+          {at::embedding(users.tower, user), at::embedding(tower_, item)}, 1);
+      h = at::addmm(eager_.first.bias, h, eager_.first.weight);
+      Activate(activation_, h);
+      joined.push_back(Layers(h));
+    }
+    return at::addmm(eager_.bias, at::cat(joined, 1), eager_.last);
+  }
+
+  // [B, I]
+  at::Tensor SplitScores(const Users& users) const {
     const int64_t step =
         pairs_per_step_ == 0
             ? num_items_
@@ -189,30 +239,19 @@ class TorchScorer : public Scorer {
 
   // [B * count, HL]: what the last layer gives for each pair with `items`.
   at::Tensor Tower(const Users& users, const at::Tensor& items) const {
-    at::Tensor h = form_ == TorchForm::kSplit
-                       ? FoldedFirstLayer(users.tower, items)
-                       : ExpandedFirstLayer(users.tower, items);
+    at::Tensor h = at::add(users.tower.unsqueeze(1), items)
+                       .view({-1, int64_t{shape_.tower_width()}});
     Activate(activation_, h);
+    return Layers(h);
+  }
+
+  // Layers 2 and on, for rows of layer 1.
+  at::Tensor Layers(at::Tensor h) const {
     for (const Layer& layer : layers_) {
       h = at::addmm(layer.bias, h, layer.weight);
       Activate(activation_, h);
     }
     return h;
-  }
-
-  at::Tensor FoldedFirstLayer(const at::Tensor& users,
-                              const at::Tensor& items) const {
-    return at::add(users.unsqueeze(1), items).view({-1, shape_.tower_width()});
-  }
-
-  at::Tensor ExpandedFirstLayer(const at::Tensor& users,
-                                const at::Tensor& items) const {
-    const std::vector<int64_t> pairs = {users.size(0), items.size(0),
-                                        shape_.tower_width()};
-    const at::Tensor inputs =
-        at::cat({users.unsqueeze(1).expand(pairs), items.expand(pairs)}, 2)
-            .view({-1, 2 * int64_t{shape_.tower_width()}});
-    return at::addmm(expanded_layer_.bias, inputs, expanded_layer_.weight);
   }
 
   // `scores` [I] are the query's, and are written to.
@@ -266,7 +305,7 @@ class TorchScorer : public Scorer {
   at::Tensor gmf_;           // [I, G]
   at::Tensor tower_;         // [I, H]
   at::Tensor bias_;          // [I]; undefined without item biases
-  Layer expanded_layer_;     // of kExpanded
+  EagerLayers eager_;        // of kEager
   std::vector<Layer> layers_;
   at::Tensor head_;  // [HL]
 };

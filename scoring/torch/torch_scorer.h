@@ -19,17 +19,19 @@ enum class TorchForm {
   // The folded first layer: relu(user + item), then the layers. As good as
   // LibTorch gets.
   kSplit,
-  // Every pair written out, [user; item] of width 2 H through a linear layer of
-  // the weight [I I], which computes the same as the fold with the arithmetic of
-  // a model that was never folded.
-  kExpanded,
+  // A model's own forward over (user, item) pairs, all pairs of a user at once:
+  // both embeddings of each pair looked up, [user; item] of width 2 H through
+  // the first layer, the product of the GMF embeddings and the tower joined and
+  // put through the last. The weights of layers that the fold took away are
+  // identities and ones, which compute the same.
+  kEager,
 };
 
 struct TorchScorerOptions {
   TorchForm form = TorchForm::kSplit;
-  // (user, item) pairs that one operation takes: few keep activations in the
-  // cache, many save calls. 0: the whole catalog for all users of a call.
-  // Default: what was fastest for kSplit, with one user and with many.
+  // (user, item) pairs that one operation of kSplit takes: few keep activations
+  // in the cache, many save calls. 0: the whole catalog for all users of a call.
+  // Default: what was fastest, with one user and with many.
   size_t pairs_per_step = 8192;
   // Of LibTorch's operations. This is LibTorch's setting for the whole process;
   // a BLAS below it may have its own (OPENBLAS_NUM_THREADS).

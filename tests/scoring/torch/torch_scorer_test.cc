@@ -196,15 +196,14 @@ TEST_P(TorchScorerTest, StopsWhenCancelled) {
 
 std::string FormName(const testing::TestParamInfo<Form>& info) {
   const bool is_split = info.param.form == TorchForm::kSplit;
-  return std::string(is_split ? "split" : "expanded") +
+  return std::string(is_split ? "split" : "eager") +
          (info.param.pairs_per_step == 0 ? "_at_once" : "_in_steps");
 }
 
 INSTANTIATE_TEST_SUITE_P(Forms, TorchScorerTest,
                          testing::Values(Form{TorchForm::kSplit, 0},
                                          Form{TorchForm::kSplit, 10},
-                                         Form{TorchForm::kExpanded, 0},
-                                         Form{TorchForm::kExpanded, 10}),
+                                         Form{TorchForm::kEager, 0}),
                          FormName);
 
 }  // namespace
