@@ -77,6 +77,9 @@ struct ScoredRow {
 struct Ranking {
   std::vector<ScoredRow> items;
   uint64_t eligible_count = 0;
+  // Items that had to be scored in float32 after a first pass in low precision:
+  // few, or the whole catalog when the pass left too many. 0 without a pass.
+  uint64_t rescored_count = 0;
   // The query's flag was seen; items and eligible_count mean nothing.
   bool cancelled = false;
 };
@@ -120,10 +123,25 @@ enum class Backend {
   kCpu,
 };
 
+// A first pass scores the catalog in low precision with a certified bound on
+// its error; only items that may be among the best are then scored in float32.
+// Answers are the same with and without it, bit for bit.
+struct FirstPassOptions {
+  // Default: where the machine and the model allow it.
+  bool enabled = true;
+  // Smaller catalogs have no first pass: preparing it for a user costs more
+  // than it saves. Default: measured on trained towers.
+  uint64_t min_items = 2048;
+  // Nor have queries with a K for which the catalog is less than this many
+  // times larger: too large a part of it would be left. Default: measured.
+  uint64_t min_items_per_result = 32;
+};
+
 struct ScorerOptions {
   // Threads that one Rank() call may use, the caller included. More shorten a
   // call as long as there are cores. Default: one.
   size_t num_threads = 1;
+  FirstPassOptions first_pass;
 };
 
 // INVALID_ARGUMENT when `shape` and `network` do not fit. Memory that cannot be

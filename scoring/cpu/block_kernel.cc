@@ -4,6 +4,9 @@
 
 #include "scoring/activation.h"
 
+// The best target that coarse_kernel.cc is compiled for, too: a machine is then
+// named by one instruction set, and a test that allows one gets all it has.
+#define HWY_WANT_AVX3_DL 1
 // Without a fused multiply-add (SSSE3, SSE4) the bits would differ from the
 // reference; vectors without a fixed size (SVE) cannot be held in arrays.
 #undef HWY_DISABLED_TARGETS

@@ -49,12 +49,13 @@ uint64_t HitWord(const uint16_t* hits) {
 
 // Offers the items of the set bits that the query does not leave out; bit i is
 // item first_row + i.
+template <typename Selector>
 void Offer(uint64_t hits, const float* scores, uint32_t first_row,
-           ThreadWorkspace::Selection* selection) {
+           RemovedRows& removed, Selector& selector) {
   if (hits == 0) return;
-  hits &= ~selection->removed.Word(first_row);
+  hits &= ~removed.Word(first_row);
   ForEachBit(hits, [&](uint32_t i) {
-    selection->top.Push({scores[i], first_row + i});
+    selector.Push({scores[i], first_row + i});
   });
 }
 
@@ -78,16 +79,19 @@ struct CatalogScan::DotStrip {
 
 CatalogScan::CatalogScan(const BlockKernel& kernel,
                          const KernelNetwork& network, const PackedItems& items,
-                         uint64_t num_items)
+                         uint64_t num_items, const FirstPass* first_pass)
     : kernel_(kernel),
       network_(network),
       items_(items),
-      num_items_(num_items) {}
+      num_items_(num_items),
+      first_pass_(first_pass) {}
 
-void CatalogScan::ScanBlocks(const RankQuery& query, uint64_t first,
-                             uint64_t end, size_t b,
-                             ThreadWorkspace& thread) const {
-  ThreadWorkspace::Selection& selection = thread.selections[b];
+template <typename Selector, typename ScoreStrip>
+void CatalogScan::ScanStrips(const RankQuery& query, uint64_t first,
+                             uint64_t end,
+                             ThreadWorkspace::Selection& selection,
+                             Selector& selector,
+                             const ScoreStrip& score) const {
   selection.cancelled = selection.cancelled || IsCancelled(query);
   if (selection.cancelled) return;
   selection.removed.SeekTo(static_cast<uint32_t>(first * kBlockItems));
@@ -99,15 +103,43 @@ void CatalogScan::ScanBlocks(const RankQuery& query, uint64_t first,
       block += kWordBlocks;
       continue;
     }
-    Score(query, selection.top.threshold(), thread.scratch.data(), &strip);
+    score(block, selector.threshold(), &strip);
     for (size_t w = 0; w * kWordBlocks < strip.num_blocks; ++w) {
       const uint64_t row = block * kBlockItems + w * kWordItems;
       Offer(HitWord(strip.hits + w * kWordBlocks) & strip.allowed[w],
             strip.scores + w * kWordItems, static_cast<uint32_t>(row),
-            &selection);
+            selection.removed, selector);
     }
     block += strip.num_blocks;
   }
+}
+
+void CatalogScan::ScanBlocks(const RankQuery& query, uint64_t first,
+                             uint64_t end, size_t b,
+                             ThreadWorkspace& thread) const {
+  ThreadWorkspace::Selection& selection = thread.selections[b];
+  ScanStrips(query, first, end, selection, selection.top,
+             [&](uint64_t, float threshold, Strip* strip) {
+               Score(query, threshold, thread.scratch.data(), strip);
+             });
+}
+
+void CatalogScan::ScanCoarse(const RankQuery& query, const CoarseUser& user,
+                             uint64_t first, uint64_t end, size_t b,
+                             ThreadWorkspace& thread) const {
+  ThreadWorkspace::Selection& selection = thread.selections[b];
+  CoarseInput input;
+  user.Fill(&input);
+  input.scratch = thread.scratch.data();
+  ScanStrips(query, first, end, selection, selection.survivors,
+             [&](uint64_t block, float threshold, Strip* strip) {
+               input.coarse_blocks = first_pass_->items().block(block);
+               input.blocks = strip->blocks;
+               input.num_blocks = strip->num_blocks;
+               input.threshold = threshold;
+               first_pass_->kernel().score(network_, input,
+                                           {strip->scores, strip->hits});
+             });
 }
 
 void CatalogScan::ScanDots(absl::Span<const RankQuery> queries,
@@ -149,8 +181,9 @@ void CatalogScan::OfferDots(const DotUsers& users, const DotStrip& strip,
     for (size_t o = 0; o < users.size(); ++o) {
       const size_t at = b * num_outputs + o;
       if (strip.hits[at] == 0) continue;
+      ThreadWorkspace::Selection& selection = thread.selections[users.query(o)];
       Offer(strip.hits[at] & lanes, strip.scores + at * kBlockItems,
-            static_cast<uint32_t>(row), &thread.selections[users.query(o)]);
+            static_cast<uint32_t>(row), selection.removed, selection.top);
     }
   }
 }

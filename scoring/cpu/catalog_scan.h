@@ -9,7 +9,9 @@
 
 #include "absl/types/span.h"
 #include "scoring/cpu/block_kernel.h"
+#include "scoring/cpu/coarse_user.h"
 #include "scoring/cpu/dot_users.h"
+#include "scoring/cpu/first_pass.h"
 #include "scoring/cpu/packed_items.h"
 #include "scoring/cpu/workspace.h"
 #include "scoring/scorer.h"
@@ -18,9 +20,10 @@ namespace neumf {
 
 class CatalogScan {
  public:
-  // All four must outlive it.
+  // All must outlive it. `first_pass` may be null.
   CatalogScan(const BlockKernel& kernel, const KernelNetwork& network,
-              const PackedItems& items, uint64_t num_items);
+              const PackedItems& items, uint64_t num_items,
+              const FirstPass* first_pass);
 
   // Blocks are scanned from a multiple of this on.
   static constexpr uint64_t kAlignBlocks = 4;
@@ -31,7 +34,13 @@ class CatalogScan {
   void ScanBlocks(const RankQuery& query, uint64_t first, uint64_t end,
                   size_t b, ThreadWorkspace& thread) const;
 
-  // The same for users who scan together, none of whom has a mask.
+  // The same in low precision, offered to the survivors of the selection.
+  // REQUIRES: there is a first pass, and `user` is that of `query`.
+  void ScanCoarse(const RankQuery& query, const CoarseUser& user,
+                  uint64_t first, uint64_t end, size_t b,
+                  ThreadWorkspace& thread) const;
+
+  // The same as ScanBlocks() for users who scan together, none of whom has a mask.
   // REQUIRES: H = 0.
   void ScanDots(absl::Span<const RankQuery> queries, const DotUsers& users,
                 uint64_t first, uint64_t end, ThreadWorkspace& thread) const;
@@ -45,6 +54,12 @@ class CatalogScan {
   struct Strip;
   struct DotStrip;
 
+  // Scans strip by strip: score(first block, threshold, &strip) fills in its
+  // scores and hits, `selector` is offered what is eligible.
+  template <typename Selector, typename ScoreStrip>
+  void ScanStrips(const RankQuery& query, uint64_t first, uint64_t end,
+                  ThreadWorkspace::Selection& selection, Selector& selector,
+                  const ScoreStrip& score) const;
   // Takes the blocks from `first` on that fit a strip, up to a word of the mask
   // without an allowed item.
   void FillStrip(const RankQuery& query, uint64_t first, uint64_t end,
@@ -65,6 +80,7 @@ class CatalogScan {
   const KernelNetwork& network_;
   const PackedItems& items_;
   const uint64_t num_items_;
+  const FirstPass* const first_pass_;
 };
 
 }  // namespace neumf

@@ -11,6 +11,7 @@
 #include "base/thread_pool.h"
 #include "scoring/cpu/block_kernel.h"
 #include "scoring/cpu/catalog_scan.h"
+#include "scoring/cpu/first_pass.h"
 #include "scoring/cpu/packed_items.h"
 #include "scoring/cpu/packed_network.h"
 #include "scoring/cpu/workspace.h"
@@ -44,21 +45,23 @@ bool ScansCatalog(const RankQuery& query) {
 
 class CpuScorer : public Scorer {
  public:
-  // `network` and `items` are taken over.
+  // All but `kernel` is taken over. `first_pass` may be null, and so may
+  // `threads`: then the caller works alone.
   CpuScorer(const ModelShape& shape, std::unique_ptr<PackedNetwork> network,
-            PackedItems items, const BlockKernel& kernel, size_t num_threads)
+            PackedItems items, std::unique_ptr<const FirstPass> first_pass,
+            const BlockKernel& kernel, std::unique_ptr<ThreadPool> threads)
       : shape_(shape),
         kernel_(kernel),
         network_(std::move(network)),
         items_(std::move(items)),
-        scan_(kernel, network_->view(), items_, shape.num_items),
-        name_(absl::StrCat("cpu (", kernel.target, ")")),
-        piece_blocks_(PieceBlocks(items_, num_threads)),
-        workspaces_(network_->view(), num_threads) {
-    if (num_threads > 1) {
-      threads_ = std::make_unique<ThreadPool>(num_threads, "neumf-score");
-    }
-  }
+        first_pass_(std::move(first_pass)),
+        scan_(kernel, network_->view(), items_, shape.num_items,
+              first_pass_.get()),
+        name_(absl::StrCat("cpu (", kernel.target,
+                           first_pass_ ? ", int8 first pass)" : ")")),
+        threads_(std::move(threads)),
+        piece_blocks_(PieceBlocks(items_, num_threads())),
+        workspaces_(network_->view(), num_threads()) {}
 
   absl::Status Rank(absl::Span<const RankQuery> queries,
                     absl::Span<Ranking> rankings) const override {
@@ -68,7 +71,10 @@ class CpuScorer : public Scorer {
     std::unique_ptr<Workspace> workspace = workspaces_.Take(queries.size());
     Reset(queries, workspace->threads);
     Plan(queries, &workspace->plan);
-    Scan(queries, *workspace);
+    BeginFirstPass(queries, *workspace);
+    Scan(queries, queries.size(), *workspace);
+    for (size_t b = 0; b < queries.size(); ++b) rankings[b].rescored_count = 0;
+    EndFirstPass(queries, rankings, *workspace);
     for (size_t b = 0; b < queries.size(); ++b) {
       Collect(queries[b], b, workspace->threads, rankings[b]);
     }
@@ -78,7 +84,8 @@ class CpuScorer : public Scorer {
 
   const ModelShape& shape() const override { return shape_; }
   uint64_t resident_bytes() const override {
-    return items_.resident_bytes() + network_->resident_bytes();
+    return items_.resident_bytes() + network_->resident_bytes() +
+           (first_pass_ ? first_pass_->resident_bytes() : 0);
   }
   const char* name() const override { return name_.c_str(); }
 
@@ -99,10 +106,15 @@ class CpuScorer : public Scorer {
   void Plan(absl::Span<const RankQuery> queries, ScanPlan* plan) const {
     plan->alone.clear();
     plan->num_groups = 0;
+    plan->num_coarse = 0;
     std::array<size_t, DotUsers::kMax> together;
     size_t num_together = 0;
     for (size_t b = 0; b < queries.size(); ++b) {
       if (!ScansCatalog(queries[b])) continue;
+      if (first_pass_ != nullptr && first_pass_->PaysFor(queries[b])) {
+        AddCoarse(b, plan);
+        continue;
+      }
       if (shape_.has_tower() || queries[b].allow_mask != nullptr) {
         plan->alone.push_back(b);
         continue;
@@ -128,21 +140,108 @@ class CpuScorer : public Scorer {
     plan->groups[plan->num_groups++].Reset(queries, users);
   }
 
-  // Everything that is scored: each piece of the catalog for all queries that
-  // scan it, then each short list.
-  void Scan(absl::Span<const RankQuery> queries, Workspace& workspace) const {
+  void AddCoarse(size_t b, ScanPlan* plan) const {
+    if (plan->num_coarse == plan->coarse.size()) {
+      plan->coarse.push_back(
+          {CoarseUser(first_pass_->network(), first_pass_->items().ranges())});
+    }
+    plan->coarse[plan->num_coarse++].query = b;
+  }
+
+  size_t num_threads() const {
+    return threads_ == nullptr ? 1 : threads_->num_threads();
+  }
+
+  // Calls body(index, thread) for each index below `count`.
+  template <typename Body>
+  void Run(size_t count, const Body& body) const {
+    if (threads_ != nullptr && count > 1) {
+      return threads_->ParallelFor(count, body);
+    }
+    for (size_t index = 0; index < count; ++index) body(index, 0);
+  }
+
+  // Users without a bound scan alone, in float32.
+  void BeginFirstPass(absl::Span<const RankQuery> queries,
+                      Workspace& workspace) const {
+    ScanPlan& plan = workspace.plan;
+    Run(plan.num_coarse, [&](size_t i, size_t) {
+      CoarseQuery& coarse = plan.coarse[i];
+      coarse.is_bounded = coarse.user.Prepare(queries[coarse.query]);
+    });
+    for (size_t i = 0; i < plan.num_coarse; ++i) {
+      const CoarseQuery& coarse = plan.coarse[i];
+      const RankQuery& query = queries[coarse.query];
+      if (!coarse.is_bounded) plan.alone.push_back(coarse.query);
+      for (ThreadWorkspace& thread : workspace.threads) {
+        thread.selections[coarse.query].survivors.Reset(
+            query.k, 2 * coarse.user.error(), first_pass_->MaxSurvivors(query));
+      }
+    }
+  }
+
+  // Scores what the first pass left, or the catalog where that is too much.
+  void EndFirstPass(absl::Span<const RankQuery> queries,
+                    absl::Span<Ranking> rankings, Workspace& workspace) const {
+    ScanPlan& plan = workspace.plan;
+    if (plan.num_coarse == 0) return;
+    plan.alone.clear();
+    plan.num_groups = 0;
+    for (size_t i = 0; i < plan.num_coarse; ++i) {
+      CoarseQuery& coarse = plan.coarse[i];
+      uint64_t& rescored_count = rankings[coarse.query].rescored_count;
+      rescored_count = shape_.num_items;
+      coarse.left.clear();
+      if (!coarse.is_bounded) continue;
+      if (MergeSurvivors(coarse.query, workspace.threads, &coarse.left)) {
+        rescored_count = coarse.left.size();
+      } else {
+        plan.alone.push_back(coarse.query);
+      }
+    }
+    Rescore(queries, workspace);
+    plan.num_coarse = 0;
+    if (!plan.alone.empty()) Scan(queries, 0, workspace);
+  }
+
+  bool MergeSurvivors(size_t b, std::vector<ThreadWorkspace>& threads,
+                      std::vector<uint32_t>* left) const {
+    Survivors& all = threads.front().selections[b].survivors;
+    for (size_t t = 1; t < threads.size(); ++t) {
+      all.Merge(threads[t].selections[b].survivors);
+    }
+    return all.Finish(left);
+  }
+
+  // The rows that are left, a part of each query's a thread.
+  void Rescore(absl::Span<const RankQuery> queries,
+               Workspace& workspace) const {
+    const size_t num_parts = num_threads();
+    Run(workspace.plan.num_coarse * num_parts, [&](size_t i, size_t thread) {
+      const CoarseQuery& coarse = workspace.plan.coarse[i / num_parts];
+      const size_t count = coarse.left.size();
+      const size_t first = count * (i % num_parts) / num_parts;
+      const size_t end = count * (i % num_parts + 1) / num_parts;
+      scan_.ScanRows(
+          queries[coarse.query],
+          absl::MakeConstSpan(coarse.left).subspan(first, end - first),
+          coarse.query, workspace.threads[thread]);
+    });
+  }
+
+  // Each piece of the catalog for all queries that scan it, then the short
+  // lists of the first `num_lists` queries.
+  void Scan(absl::Span<const RankQuery> queries, size_t num_lists,
+            Workspace& workspace) const {
     const size_t num_pieces =
         (items_.num_blocks() + piece_blocks_ - 1) / piece_blocks_;
-    const auto run = [&](size_t index, size_t thread) {
+    Run(num_pieces + num_lists, [&](size_t index, size_t thread) {
       if (index < num_pieces) {
         ScanPiece(queries, index, workspace.plan, workspace.threads[thread]);
       } else {
         ScanList(queries, index - num_pieces, workspace.threads[thread]);
       }
-    };
-    const size_t count = num_pieces + queries.size();
-    if (threads_ != nullptr) return threads_->ParallelFor(count, run);
-    for (size_t index = 0; index < count; ++index) run(index, 0);
+    });
   }
 
   void ScanPiece(absl::Span<const RankQuery> queries, size_t piece,
@@ -151,6 +250,12 @@ class CpuScorer : public Scorer {
     const uint64_t end = std::min(first + piece_blocks_, items_.num_blocks());
     for (size_t g = 0; g < plan.num_groups; ++g) {
       scan_.ScanDots(queries, plan.groups[g], first, end, thread);
+    }
+    for (size_t i = 0; i < plan.num_coarse; ++i) {
+      const CoarseQuery& coarse = plan.coarse[i];
+      if (!coarse.is_bounded) continue;
+      scan_.ScanCoarse(queries[coarse.query], coarse.user, first, end,
+                       coarse.query, thread);
     }
     for (size_t b : plan.alone) {
       scan_.ScanBlocks(queries[b], first, end, b, thread);
@@ -180,22 +285,24 @@ class CpuScorer : public Scorer {
   const BlockKernel& kernel_;
   const std::unique_ptr<const PackedNetwork> network_;
   const PackedItems items_;
+  const std::unique_ptr<const FirstPass> first_pass_;  // may be null
   const CatalogScan scan_;
   const std::string name_;
+  const std::unique_ptr<ThreadPool> threads_;  // null: the caller works alone
   const uint64_t piece_blocks_;  // blocks of the catalog in one piece of work
-  std::unique_ptr<ThreadPool> threads_;  // null: the caller works alone
   mutable WorkspaceList workspaces_;
 };
 
 class CpuScorerBuilder : public ScorerBuilder {
  public:
   CpuScorerBuilder(const ModelShape& shape, const ScoreNetwork& network,
-                   const BlockKernel& kernel, size_t num_threads)
+                   const BlockKernel& kernel, const ScorerOptions& options)
       : shape_(shape),
+        network_(network),
         kernel_(kernel),
-        num_threads_(num_threads),
+        options_(options),
         progress_(shape),
-        network_(
+        packed_network_(
             std::make_unique<PackedNetwork>(shape, network, kernel.widths)),
         items_(shape) {}
 
@@ -207,16 +314,25 @@ class CpuScorerBuilder : public ScorerBuilder {
 
   absl::StatusOr<std::unique_ptr<Scorer>> Build() override {
     NEUMF_RETURN_IF_ERROR(progress_.CheckComplete());
-    return std::make_unique<CpuScorer>(
-        shape_, std::move(network_), std::move(items_), kernel_, num_threads_);
+    std::unique_ptr<ThreadPool> threads;
+    if (options_.num_threads > 1) {
+      threads =
+          std::make_unique<ThreadPool>(options_.num_threads, "neumf-score");
+    }
+    auto first_pass = FirstPass::MaybeMake(shape_, network_, items_,
+                                           options_.first_pass, threads.get());
+    return std::make_unique<CpuScorer>(shape_, std::move(packed_network_),
+                                       std::move(items_), std::move(first_pass),
+                                       kernel_, std::move(threads));
   }
 
  private:
   const ModelShape shape_;
+  const ScoreNetwork network_;
   const BlockKernel& kernel_;
-  const size_t num_threads_;
+  const ScorerOptions options_;
   ItemRowsProgress progress_;
-  std::unique_ptr<PackedNetwork> network_;
+  std::unique_ptr<PackedNetwork> packed_network_;
   PackedItems items_;
 };
 
@@ -227,8 +343,7 @@ std::unique_ptr<ScorerBuilder> MaybeMakeCpuScorerBuilder(
     const ScorerOptions& options) {
   const BlockKernel* const kernel = FindBlockKernel();
   if (kernel == nullptr) return nullptr;
-  return std::make_unique<CpuScorerBuilder>(
-      shape, network, *kernel, std::max<size_t>(options.num_threads, 1));
+  return std::make_unique<CpuScorerBuilder>(shape, network, *kernel, options);
 }
 
 }  // namespace neumf

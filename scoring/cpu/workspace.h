@@ -9,7 +9,9 @@
 #include "base/aligned_matrix.h"
 #include "base/mutex.h"
 #include "scoring/cpu/block_kernel.h"
+#include "scoring/cpu/coarse_user.h"
 #include "scoring/cpu/dot_users.h"
+#include "scoring/cpu/survivors.h"
 #include "scoring/eligibility.h"
 #include "scoring/top_k.h"
 
@@ -20,6 +22,7 @@ struct ThreadWorkspace {
   // What the thread found for one query in its share of the catalog.
   struct Selection {
     TopK top;
+    Survivors survivors;  // of a first pass
     RemovedRows removed;  // of the query
     bool cancelled = false;
   };
@@ -32,11 +35,22 @@ struct ThreadWorkspace {
   AlignedBuffer tile;  // one block: rows gathered from the catalog
 };
 
-// How the queries of a call are scanned. Not all of `groups` may be in use.
+// A query with a first pass.
+struct CoarseQuery {
+  CoarseUser user;
+  size_t query = 0;                 // its index
+  bool is_bounded = false;          // the user has a bound
+  std::vector<uint32_t> left = {};  // rows to score in float32
+};
+
+// How the queries of a call are scanned. Not all of `groups` and `coarse` may
+// be in use.
 struct ScanPlan {
   std::vector<size_t> alone;     // queries that scan the catalog one by one
   std::vector<DotUsers> groups;  // and those that do it together
   size_t num_groups = 0;
+  std::vector<CoarseQuery> coarse;  // those that begin with a first pass
+  size_t num_coarse = 0;
 };
 
 struct Workspace {

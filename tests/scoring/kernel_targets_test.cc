@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "hwy/highway.h"
 #include "scoring/cpu/block_kernel.h"
+#include "scoring/cpu/coarse_kernel.h"
 #include "tests/scoring/scorer_fixture.h"
 
 namespace neumf {
@@ -30,7 +31,7 @@ int64_t TestedTargets() {
 // with a fused multiply-add and vectors of a fixed size.
 int64_t TargetsToExpect() {
 #if HWY_ARCH_X86
-  constexpr int64_t kMeantFor = HWY_AVX3 | HWY_AVX2;
+  constexpr int64_t kMeantFor = HWY_AVX3_DL | HWY_AVX3 | HWY_AVX2;
 #elif HWY_ARCH_ARM_A64
   constexpr int64_t kMeantFor = HWY_NEON;
 #else
@@ -53,6 +54,15 @@ TEST_F(KernelTargetsTest, TestsRunEveryTargetOfThisMachine) {
             << NamesOf(hwy::SupportedTargets() & ~CompiledKernelTargets())
             << std::endl;
   EXPECT_EQ(NamesOf(TargetsToExpect() & ~tested), "none") << "was not tested";
+}
+
+TEST_F(KernelTargetsTest, TestsRunTheFirstPassOfThisMachine) {
+  const bool has_vnni = (hwy::SupportedTargets() & HWY_AVX3_DL) != 0;
+  std::cout << "int8 first pass (AVX3_DL): "
+            << (has_vnni ? "tested"
+                         : "compiled, but this machine cannot run it")
+            << std::endl;
+  EXPECT_EQ(FindCoarseKernel() != nullptr, has_vnni);
 }
 
 #if HWY_ARCH_X86

@@ -31,7 +31,8 @@ std::vector<BackendCase> CpuBackends(size_t num_threads);
 std::string BackendCaseName(const testing::TestParamInfo<BackendCase>& info);
 
 std::unique_ptr<Scorer> MakeScorer(const BackendCase& backend,
-                                   const TinyModel& tiny);
+                                   const TinyModel& tiny,
+                                   const FirstPassOptions& first_pass = {});
 
 // Bits, so that -0.0 and NaN cannot pass for something else.
 std::vector<std::pair<uint32_t, uint32_t>> RowsAndScoreBits(
@@ -66,6 +67,7 @@ class ScorerTest : public testing::TestWithParam<BackendCase> {
   // The score of every item, seen or not, against the twin's.
   void ExpectNearFloat64(uint32_t user) const;
 
+  FirstPassOptions first_pass_;  // for Use()
   TinyModel tiny_;
   std::unique_ptr<Scorer> scorer_;
   std::unique_ptr<Scorer> reference_;

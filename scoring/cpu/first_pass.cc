@@ -1,0 +1,51 @@
+#include "scoring/cpu/first_pass.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace neumf {
+namespace {
+
+// Survivors are gathered one by one, a cache line each column: from an eighth of
+// the catalog on, a scan of everything is as quick.
+constexpr uint64_t kMaxSurvivorsShare = 8;
+// Of small catalogs that lie in the cache more can be taken.
+constexpr uint64_t kMaxSurvivorsTimesK = 4;
+
+}  // namespace
+
+std::unique_ptr<const FirstPass> FirstPass::MaybeMake(
+    const ModelShape& shape, const ScoreNetwork& network,
+    const PackedItems& items, const FirstPassOptions& options,
+    ThreadPool* threads) {
+  const CoarseKernel* const kernel = FindCoarseKernel();
+  if (kernel == nullptr || !options.enabled || network.layers.empty() ||
+      network.activation != Activation::kRelu ||
+      shape.num_items < options.min_items) {
+    return nullptr;
+  }
+  CoarseItems coarse(shape, items, threads);
+  if (!coarse.ranges().finite) return nullptr;
+  return std::unique_ptr<const FirstPass>(
+      new FirstPass(shape, network, std::move(coarse), options, *kernel));
+}
+
+FirstPass::FirstPass(const ModelShape& shape, const ScoreNetwork& network,
+                     CoarseItems items, const FirstPassOptions& options,
+                     const CoarseKernel& kernel)
+    : num_items_(shape.num_items),
+      options_(options),
+      kernel_(kernel),
+      items_(std::move(items)),
+      network_(shape, network) {}
+
+bool FirstPass::PaysFor(const RankQuery& query) const {
+  return query.k * options_.min_items_per_result <= num_items_;
+}
+
+uint64_t FirstPass::MaxSurvivors(const RankQuery& query) const {
+  return std::max<uint64_t>(num_items_ / kMaxSurvivorsShare,
+                            kMaxSurvivorsTimesK * query.k);
+}
+
+}  // namespace neumf

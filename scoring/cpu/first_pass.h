@@ -1,0 +1,55 @@
+#pragma once
+
+// Everything that belongs to a model's low-precision first pass: it scores the
+// catalog in 8-bit numbers with a certified bound, so that only the items that
+// may be among the best are scored in float32.
+//
+// Immutable: any number of threads may use it.
+
+#include <memory>
+
+#include "base/thread_pool.h"
+#include "model/serving_model.h"
+#include "scoring/cpu/coarse_items.h"
+#include "scoring/cpu/coarse_kernel.h"
+#include "scoring/cpu/coarse_network.h"
+#include "scoring/cpu/packed_items.h"
+#include "scoring/scorer.h"
+
+namespace neumf {
+
+class FirstPass {
+ public:
+  // Null where there can be none or it would not pay: other activations than
+  // ReLU, no layer to multiply, a small catalog, numbers that are not finite, a
+  // machine without 8-bit multiply-adds. `threads` may be null. `items` may go.
+  static std::unique_ptr<const FirstPass> MaybeMake(
+      const ModelShape& shape, const ScoreNetwork& network,
+      const PackedItems& items, const FirstPassOptions& options,
+      ThreadPool* threads);
+
+  // False when so many are asked for that too many would be left.
+  bool PaysFor(const RankQuery& query) const;
+  // More survivors than this are not worth scoring one by one.
+  uint64_t MaxSurvivors(const RankQuery& query) const;
+
+  const CoarseKernel& kernel() const { return kernel_; }
+  const CoarseItems& items() const { return items_; }
+  const CoarseNetwork& network() const { return network_; }
+  uint64_t resident_bytes() const {
+    return items_.resident_bytes() + network_.resident_bytes();
+  }
+
+ private:
+  FirstPass(const ModelShape& shape, const ScoreNetwork& network,
+            CoarseItems items, const FirstPassOptions& options,
+            const CoarseKernel& kernel);
+
+  const uint64_t num_items_;
+  const FirstPassOptions options_;
+  const CoarseKernel& kernel_;
+  const CoarseItems items_;
+  const CoarseNetwork network_;
+};
+
+}  // namespace neumf
