@@ -106,20 +106,23 @@ constexpr size_t kBlocksAhead = 2;
 class Prefetcher {
  public:
   HWY_INLINE Prefetcher(const KernelNetwork& network, const float* block)
-      : next_(block + kBlocksAhead * network.block_floats()),
-        end_(next_ + network.block_floats()) {}
+      : next_(reinterpret_cast<uintptr_t>(block) +
+              kBlocksAhead * network.block_floats() * sizeof(float)),
+        end_(next_ + network.block_floats() * sizeof(float)) {}
 
   HWY_INLINE void Step() {
     if (next_ == end_) return;
     constexpr int kToRead = 0;
     constexpr int kSecondLevel = 2;
-    __builtin_prefetch(next_, kToRead, kSecondLevel);
-    next_ += kBlockItems;
+    __builtin_prefetch(reinterpret_cast<const void*>(next_), kToRead,
+                       kSecondLevel);
+    next_ += kBlockItems * sizeof(float);
   }
 
  private:
-  const float* next_;
-  const float* const end_;
+  // Numbers: they may lie past the last block, where no pointer may point.
+  uintptr_t next_;
+  const uintptr_t end_;
 };
 
 // Rows that stand one after the other: a layer's outputs, or item columns.
@@ -202,7 +205,7 @@ struct ReluLayer {
   const float* block;
   size_t index;  // of the layer in `network`
   float* in;     // the outputs of the layer before; [in, kBlockItems]
-  float* out;    // [GroupedWidth, kBlockItems]
+  float* out;    // [out, kBlockItems]
   Prefetcher& prefetcher;
   Row& score;
 
@@ -379,7 +382,7 @@ void Score(const KernelNetwork& network, const KernelInput& input,
 }
 
 // A group of users against a block, as if they were outputs of a layer.
-struct DotUsers {
+struct DotGroup {
   const KernelNetwork& network;
   const KernelLayer& users;
   const float* thresholds;
@@ -407,7 +410,7 @@ void ScoreDots(const KernelNetwork& network, const KernelDotInput& input,
   for (size_t b = 0; b < input.num_blocks; ++b) {
     const float* const block = input.blocks + b * network.block_floats();
     Prefetcher prefetcher(network, block);
-    DotUsers users{network,
+    DotGroup users{network,
                    *input.users,
                    input.thresholds,
                    block,

@@ -145,12 +145,15 @@ void CatalogScan::ScanCoarse(const RankQuery& query, const CoarseUser& user,
 void CatalogScan::ScanDots(absl::Span<const RankQuery> queries,
                            const DotUsers& users, uint64_t first, uint64_t end,
                            ThreadWorkspace& thread) const {
+  bool is_awaited = false;
   for (size_t o = 0; o < users.size(); ++o) {
     const size_t b = users.query(o);
     ThreadWorkspace::Selection& selection = thread.selections[b];
     selection.cancelled = selection.cancelled || IsCancelled(queries[b]);
     selection.removed.SeekTo(static_cast<uint32_t>(first * kBlockItems));
+    is_awaited = is_awaited || !selection.cancelled;
   }
+  if (!is_awaited) return;
 
   DotStrip strip;
   std::fill_n(strip.thresholds, users.layer().out, kInfinity);

@@ -35,6 +35,10 @@ constexpr size_t kTileBlocks = 2;
 // takes less time than memory takes to answer.
 constexpr size_t kTilesAhead = 4;
 
+// The instruction overwrites its sum. g++ 12 nevertheless copies each sum before
+// and after, unless it believes that something else reads and writes it here.
+HWY_INLINE void KeepInPlace(__m512i& sum) { asm("" : "+v"(sum)); }
+
 HWY_INLINE void AskFor(const void* address) {
   constexpr int kToRead = 0;
   constexpr int kSecondLevel = 2;
@@ -192,6 +196,7 @@ struct Tile {
         HWY_UNROLL(2)
         for (size_t b = 0; b < kBlocks; ++b) {
           sums[o][b] = _mm512_dpbusd_epi32(sums[o][b], h[b], w);
+          KeepInPlace(sums[o][b]);
         }
       }
     }

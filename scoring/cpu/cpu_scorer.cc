@@ -111,7 +111,8 @@ class CpuScorer : public Scorer {
     size_t num_together = 0;
     for (size_t b = 0; b < queries.size(); ++b) {
       if (!ScansCatalog(queries[b])) continue;
-      if (first_pass_ != nullptr && first_pass_->PaysFor(queries[b])) {
+      if (first_pass_ != nullptr && first_pass_->PaysFor(queries[b]) &&
+          balance_.IsPositive()) {
         AddCoarse(b, plan);
         continue;
       }
@@ -193,7 +194,10 @@ class CpuScorer : public Scorer {
       rescored_count = shape_.num_items;
       coarse.left.clear();
       if (!coarse.is_bounded) continue;
-      if (MergeSurvivors(coarse.query, workspace.threads, &coarse.left)) {
+      const bool has_paid =
+          MergeSurvivors(coarse.query, workspace.threads, &coarse.left);
+      balance_.Add(has_paid);
+      if (has_paid) {
         rescored_count = coarse.left.size();
       } else {
         plan.alone.push_back(coarse.query);
@@ -290,6 +294,7 @@ class CpuScorer : public Scorer {
   const std::string name_;
   const std::unique_ptr<ThreadPool> threads_;  // null: the caller works alone
   const uint64_t piece_blocks_;  // blocks of the catalog in one piece of work
+  mutable FirstPassBalance balance_;
   mutable WorkspaceList workspaces_;
 };
 

@@ -12,7 +12,32 @@ constexpr uint64_t kMaxSurvivorsShare = 8;
 // Of small catalogs that lie in the cache more can be taken.
 constexpr uint64_t kMaxSurvivorsTimesK = 4;
 
+uint64_t MacsOfLayers(const ScoreNetwork& network) {
+  uint64_t macs = 0;
+  for (const DenseLayer& layer : network.layers) macs += layer.weight.size();
+  return macs;
+}
+
+// A pass that was in vain has cost about as much as one that was not has saved:
+// with this many more of the former the next queries go without.
+constexpr int kMaxBalance = 16;
+constexpr int kPausedQueries = 32;
+
 }  // namespace
+
+bool FirstPassBalance::IsPositive() {
+  if (balance_.load(std::memory_order_relaxed) >= 0) return true;
+  balance_.fetch_add(1, std::memory_order_relaxed);
+  return false;
+}
+
+void FirstPassBalance::Add(bool has_paid) {
+  const int balance = balance_.load(std::memory_order_relaxed);
+  const int next = has_paid       ? std::min(balance + 1, kMaxBalance)
+                   : balance == 0 ? -kPausedQueries
+                                  : balance - 1;
+  balance_.store(next, std::memory_order_relaxed);
+}
 
 std::unique_ptr<const FirstPass> FirstPass::MaybeMake(
     const ModelShape& shape, const ScoreNetwork& network,
@@ -21,7 +46,8 @@ std::unique_ptr<const FirstPass> FirstPass::MaybeMake(
   const CoarseKernel* const kernel = FindCoarseKernel();
   if (kernel == nullptr || !options.enabled || network.layers.empty() ||
       network.activation != Activation::kRelu ||
-      shape.num_items < options.min_items) {
+      shape.num_items < options.min_items ||
+      shape.num_items * MacsOfLayers(network) < options.min_catalog_macs) {
     return nullptr;
   }
   CoarseItems coarse(shape, items, threads);

@@ -6,6 +6,7 @@
 //
 // Immutable: any number of threads may use it.
 
+#include <atomic>
 #include <memory>
 
 #include "base/thread_pool.h"
@@ -50,6 +51,21 @@ class FirstPass {
   const CoarseKernel& kernel_;
   const CoarseItems items_;
   const CoarseNetwork network_;
+};
+
+// Whether the first passes of a scorer have paid lately. On a model that leaves
+// too many items to most users only one of many queries tries again.
+//
+// Any number of threads may use it. What it says is of no matter to answers, so
+// a count that is lost between threads is none either.
+class FirstPassBalance {
+ public:
+  // Whether the next query should have a first pass; to be asked once a query.
+  bool IsPositive();
+  void Add(bool has_paid);
+
+ private:
+  std::atomic<int> balance_{0};
 };
 
 }  // namespace neumf

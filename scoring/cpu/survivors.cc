@@ -59,7 +59,9 @@ void Survivors::Shrink() {
                                [least](uint64_t key) { return key < least; }),
                 buffer_.end());
   if (buffer_.size() > limit_) GiveUp();
-  capacity_ = buffer_.size() + kBufferedTimesK * k_;
+  // In proportion where many survive: all selections together stay linear.
+  capacity_ =
+      buffer_.size() + std::max(kBufferedTimesK * k_, buffer_.size() / 2);
 }
 
 void Survivors::GiveUp() {

@@ -6,7 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "hwy/highway.h"
-#include "scoring/cpu/coarse_kernel.h"
+#include "scoring/cpu/first_pass.h"
 #include "tests/scoring/random_queries.h"
 #include "tests/scoring/scorer_fixture.h"
 
@@ -23,6 +23,7 @@ using testing::Lt;
 FirstPassOptions Always() {
   FirstPassOptions options;
   options.min_items = 1;
+  options.min_catalog_macs = 1;
   options.min_items_per_result = 1;
   return options;
 }
@@ -47,6 +48,13 @@ class ScorerFirstPassTest : public ScorerTest {
 
   bool HasFirstPass() const {
     return absl::StrContains(scorer_->name(), "int8 first pass");
+  }
+  // One item ruins the grid of a column, the others differ little.
+  void UseTooClose() {
+    TinyModel tiny = MakeTinyModel(Sized(5000, 0, {12, 8, 4}));
+    for (float& bias : tiny.items.bias) bias *= 1e-6F;
+    tiny.items.tower.row(17)[3] = 1e6F;
+    Use(std::move(tiny));
   }
   void UseLarge() { Use(Sized(5000, 4, {12, 8, 4})); }
 };
@@ -100,18 +108,9 @@ TEST_P(ScorerFirstPassTest, GivesTheReferenceBitsOnRandomQueries) {
   }
 }
 
-// A score in float32 is off by more than the scores differ.
+// The error of the first pass is larger than the differences of scores.
 TEST_P(ScorerFirstPassTest, ScansEverythingWhereScoresAreTooClose) {
-  TinyModel tiny = MakeTinyModel(Sized(5000, 3, {12, 8, 4}));
-  for (size_t i = 0; i < tiny.items.gmf.size(); ++i) {
-    tiny.items.gmf.data()[i] *= 1e-6F;
-  }
-  for (DenseLayer& layer : tiny.model.network.layers) {
-    for (float& weight : layer.weight) weight *= 1e-4F;
-  }
-  for (float& bias : tiny.items.bias) bias *= 1e-9F;
-  tiny.items.tower.row(17)[3] = 1e9F;  // ruins the grid of its column
-  Use(std::move(tiny));
+  UseTooClose();
   EXPECT_THAT(RankBatch(QueriesOfAll(10)), Each(Rescored(Eq(5000))));
   ExpectSameAsReference(QueriesOfAll(10));
 }
@@ -165,6 +164,10 @@ TEST_P(ScorerFirstPassTest, HasNoFirstPassWhereItCannotOrWouldNotPay) {
   Use(Sized(3000, 4, {8, 4}));
   EXPECT_FALSE(HasFirstPass()) << "of a small catalog";
   first_pass_ = Always();
+  first_pass_.min_catalog_macs = 3000 * 8 * 4 + 1;
+  Use(Sized(3000, 4, {8, 4}));
+  EXPECT_FALSE(HasFirstPass()) << "of a small tower";
+  first_pass_ = Always();
   first_pass_.enabled = false;
   Use(Sized(3000, 4, {8, 4}));
   EXPECT_FALSE(HasFirstPass()) << "switched off";
@@ -193,6 +196,32 @@ TEST_P(ScorerFirstPassTest, CountsItsMemory) {
   first_pass_.enabled = false;
   UseLarge();
   EXPECT_GE(with, scorer_->resident_bytes() + 5000 * 12);
+}
+
+TEST_P(ScorerFirstPassTest, PausesWhereItLeavesTooMany) {
+  UseTooClose();
+  ASSERT_THAT(Rank(QueryOf(0, 10)), Rescored(Eq(5000)));
+  EXPECT_THAT(Rank(QueryOf(0, 10)), Rescored(Eq(0)));
+}
+
+TEST(FirstPassBalanceTest, PausesAfterAFailureAndTriesAgain) {
+  FirstPassBalance balance;
+  EXPECT_TRUE(balance.IsPositive());
+  balance.Add(false);
+  int num_queries = 0;
+  while (!balance.IsPositive()) ++num_queries;
+  EXPECT_EQ(num_queries, 32);
+  balance.Add(false);
+  EXPECT_FALSE(balance.IsPositive());
+}
+
+TEST(FirstPassBalanceTest, BearsAsManyFailuresAsThereWereSuccesses) {
+  FirstPassBalance balance;
+  for (int i = 0; i < 5; ++i) balance.Add(true);
+  for (int i = 0; i < 5; ++i) balance.Add(false);
+  EXPECT_TRUE(balance.IsPositive());
+  balance.Add(false);
+  EXPECT_FALSE(balance.IsPositive());
 }
 
 }  // namespace
