@@ -273,12 +273,12 @@ BenchModel MakeTower(absl::string_view directory, absl::string_view name,
   return MakeRandomTower(name, num_items);
 }
 
-std::unique_ptr<Scorer> MakeScorer(const BenchModel& model, Backend backend,
-                                   size_t num_threads) {
-  ScorerOptions options;
-  options.num_threads = num_threads;
+namespace {
+
+std::unique_ptr<Scorer> MakeCpuScorer(const BenchModel& model,
+                                      const ScorerOptions& options) {
   auto builder =
-      MakeScorerBuilder(backend, model.shape, model.network, options);
+      MakeScorerBuilder(Backend::kCpu, model.shape, model.network, options);
   NEUMF_CHECK(builder.ok());
   NEUMF_CHECK(StreamItemTables(model.items, [&](const ItemRows& rows) {
                 return (*builder)->Add(rows);
@@ -288,9 +288,26 @@ std::unique_ptr<Scorer> MakeScorer(const BenchModel& model, Backend backend,
   return *std::move(scorer);
 }
 
+}  // namespace
+
+std::unique_ptr<Scorer> MakeScorer(const BenchModel& model,
+                                   size_t num_threads) {
+  ScorerOptions options;
+  options.num_threads = num_threads;
+  return MakeCpuScorer(model, options);
+}
+
+std::unique_ptr<Scorer> MakeFloat32Scorer(const BenchModel& model,
+                                          size_t num_threads) {
+  ScorerOptions options;
+  options.num_threads = num_threads;
+  options.first_pass.enabled = false;
+  return MakeCpuScorer(model, options);
+}
+
 QueryBatch::QueryBatch(const BenchModel& model, size_t num_users,
                        size_t num_seen, uint32_t k) {
-  const std::unique_ptr<Scorer> scorer = MakeScorer(model, Backend::kCpu, 1);
+  const std::unique_ptr<Scorer> scorer = MakeScorer(model, 1);
   seen_.reserve(num_users);
   for (size_t b = 0; b < num_users; ++b) {
     const uint64_t user = b * model.shape.num_users / num_users;

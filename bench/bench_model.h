@@ -50,8 +50,11 @@ BenchModel WithItems(const BenchModel& model, uint64_t num_items);
 BenchModel MakeTower(absl::string_view directory, absl::string_view name,
                      uint64_t num_items);
 
-std::unique_ptr<Scorer> MakeScorer(const BenchModel& model, Backend backend,
-                                   size_t num_threads);
+// The CPU backend, as it serves.
+std::unique_ptr<Scorer> MakeScorer(const BenchModel& model, size_t num_threads);
+// The same without a first pass in low precision.
+std::unique_ptr<Scorer> MakeFloat32Scorer(const BenchModel& model,
+                                          size_t num_threads);
 
 // Users spread evenly over the model, each with `num_seen` seen items: those of
 // the model, thinned or topped up with every second of the user's best items

@@ -47,9 +47,12 @@ const Peer kTorchEager = {"vs_torch_eager",
                           &MakeTorchEager};
 const Peer kFaissFlat = {"vs_faiss_flat", "FAISS IndexFlatIP", &MakeFaissFlat,
                          /*knows_seen_items=*/false};
+constexpr const char* kFirstPassFigures[] = {"lowprec_vs_float32"};
 constexpr const char* kTowerFigures[] = {
-    "fma_peak_fraction", "select_overhead", "seen_overhead",
-    "vs_torch_precomputed", "vs_torch_eager"};
+    "fma_peak_fraction",    "select_overhead",
+    "seen_overhead",        "lowprec_vs_float32",
+    "vs_torch_precomputed", "float32_vs_torch_precomputed",
+    "vs_torch_eager",       "float32_vs_torch_eager"};
 constexpr const char* kScalingFigures[] = {"t2_over_t1"};
 constexpr const char* kDotFigures[] = {"vs_faiss_flat"};
 
@@ -91,6 +94,8 @@ class Bench {
       const std::string& model_name, absl::Span<const char* const> what) const;
   void Compare(const BenchModel& model, const CaseOptions& options,
                const Peer& peer);
+  // Says what went wrong.
+  void Note(absl::string_view name, const absl::Status& status);
 
   const FigureWriter figures_;
   bool failed_ = false;
@@ -120,6 +125,9 @@ void Bench::MeasureTower(absl::string_view tower, const Catalog& catalog) {
     if (figures_.WantsOneOf(options.name, kOwnFigures)) {
       MeasureAgainstPeak(model, options, figures_);
     }
+    if (figures_.WantsOneOf(options.name, kFirstPassFigures)) {
+      Note(options.name, MeasureFirstPass(model, options, figures_));
+    }
     Compare(model, options, kTorchSplit);
     Compare(model, options, kTorchEager);
   }
@@ -147,11 +155,17 @@ void Bench::MeasureDotProducts(uint32_t dim, const Catalog& catalog) {
 
 void Bench::Compare(const BenchModel& model, const CaseOptions& options,
                     const Peer& peer) {
-  const std::string name = absl::StrCat(options.name, ".", peer.figure);
+  const std::string float32 = absl::StrCat("float32_", peer.figure);
+  const char* const figures[] = {peer.figure, float32.c_str()};
   // Threads of libraries that spin for each other measure the scheduler.
-  if (options.num_threads > 1 || !figures_.Wants(name)) return;
-  const absl::Status status =
-      MeasureAgainstPeer(model, options, peer, figures_);
+  if (options.num_threads > 1 || !figures_.WantsOneOf(options.name, figures)) {
+    return;
+  }
+  Note(absl::StrCat(options.name, ".", peer.figure),
+       MeasureAgainstPeer(model, options, peer, figures_));
+}
+
+void Bench::Note(absl::string_view name, const absl::Status& status) {
   if (status.ok()) return;
   std::cerr << name << ": " << status.message() << std::endl;
   failed_ = failed_ || absl::IsInternal(status);

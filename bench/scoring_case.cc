@@ -50,6 +50,25 @@ absl::Status CheckBusyThreads(const std::vector<Measured>& measured,
   return absl::OkStatus();
 }
 
+// INTERNAL unless items and score bits are the same.
+absl::Status CheckEqual(absl::Span<const Ranking> a,
+                        absl::Span<const Ranking> b) {
+  for (size_t u = 0; u < a.size(); ++u) {
+    if (a[u].items == b[u].items) continue;
+    return absl::InternalError(
+        absl::StrCat("the first pass changed the answer of user ", u));
+  }
+  return absl::OkStatus();
+}
+
+double MeanRescored(absl::Span<const Ranking> rankings) {
+  double sum = 0;
+  for (const Ranking& ranking : rankings) {
+    sum += static_cast<double>(ranking.rescored_count);
+  }
+  return sum / static_cast<double>(rankings.size());
+}
+
 }  // namespace
 
 RankLoop::RankLoop(const Scorer& scorer, const QueryBatch& users, size_t batch)
@@ -65,7 +84,7 @@ void RankLoop::RunOnce() {
 
 void MeasureAgainstPeak(const BenchModel& model, const CaseOptions& options,
                         const FigureWriter& figures) {
-  const auto scorer = MakeScorer(model, Backend::kCpu, options.num_threads);
+  const auto scorer = MakeFloat32Scorer(model, options.num_threads);
   const QueryBatch users(model, kUsers, kSeen, kBest);
   const QueryBatch newcomers(model, kUsers, 0, kBest);
   RankLoop rank(*scorer, users, options.batch);
@@ -104,13 +123,39 @@ void MeasureAgainstPeak(const BenchModel& model, const CaseOptions& options,
                  details});
 }
 
+absl::Status MeasureFirstPass(const BenchModel& model,
+                              const CaseOptions& options,
+                              const FigureWriter& figures) {
+  const auto scorer = MakeScorer(model, options.num_threads);
+  const auto float32 = MakeFloat32Scorer(model, options.num_threads);
+  const QueryBatch users(model, kUsers, kSeen, kBest);
+  const std::vector<Ranking> rankings = RankAll(*scorer, users.queries());
+  NEUMF_RETURN_IF_ERROR(
+      CheckEqual(rankings, RankAll(*float32, users.queries())));
+
+  RankLoop with(*scorer, users, options.batch);
+  RankLoop without(*float32, users, options.batch);
+  const auto measured =
+      RunInterleaved({[&] { with.RunOnce(); }, [&] { without.RunOnce(); }},
+                     options.interleaved);
+  nlohmann::ordered_json details = DetailsOf(model, options, measured[0]);
+  details["baseline"] = "the same scorer without its first pass";
+  details["baseline_median_us"] = measured[1].Median() * 1e6;
+  details["scorer"] = scorer->name();
+  details["rescored_per_user"] = MeanRescored(rankings);
+  figures.Write({absl::StrCat(options.name, ".lowprec_vs_float32"),
+                 MedianRatio(measured[1], measured[0]), "x", details});
+  return absl::OkStatus();
+}
+
 absl::Status MeasureAgainstPeer(const BenchModel& model,
                                 const CaseOptions& options, const Peer& peer,
                                 const FigureWriter& figures) {
   NEUMF_ASSIGN_OR_RETURN(const std::unique_ptr<Scorer> other,
                          peer.make(model, options.num_threads));
   NEUMF_RETURN_IF_ERROR(CheckBlas(options.num_threads));
-  const auto scorer = MakeScorer(model, Backend::kCpu, options.num_threads);
+  const auto scorer = MakeScorer(model, options.num_threads);
+  const auto float32 = MakeFloat32Scorer(model, options.num_threads);
   const QueryBatch users(model, kUsers, peer.knows_seen_items ? kSeen : 0,
                          kBest);
   const auto checked =
@@ -120,8 +165,10 @@ absl::Status MeasureAgainstPeer(const BenchModel& model,
 
   RankLoop ours(*scorer, users, options.batch);
   RankLoop theirs(*other, users, options.batch);
+  RankLoop ours_in_float32(*float32, users, options.batch);
   const auto measured =
-      RunInterleaved({[&] { ours.RunOnce(); }, [&] { theirs.RunOnce(); }},
+      RunInterleaved({[&] { ours.RunOnce(); }, [&] { theirs.RunOnce(); },
+                      [&] { ours_in_float32.RunOnce(); }},
                      options.interleaved);
   NEUMF_RETURN_IF_ERROR(CheckBusyThreads(measured, options.num_threads));
 
@@ -131,13 +178,17 @@ absl::Status MeasureAgainstPeer(const BenchModel& model,
   details["baseline_cpu_over_wall"] = measured[1].cpu_over_wall;
   figures.Write({absl::StrCat(options.name, ".", peer.figure),
                  MedianRatio(measured[1], measured[0]), "x", details});
+  if (!model.shape.has_tower()) return absl::OkStatus();
+  details["median_us"] = measured[2].Median() * 1e6;
+  figures.Write({absl::StrCat(options.name, ".float32_", peer.figure),
+                 MedianRatio(measured[1], measured[2]), "x", details});
   return absl::OkStatus();
 }
 
 void MeasureThreadScaling(const BenchModel& model, const CaseOptions& options,
                           const FigureWriter& figures) {
-  const auto one = MakeScorer(model, Backend::kCpu, 1);
-  const auto two = MakeScorer(model, Backend::kCpu, 2);
+  const auto one = MakeScorer(model, 1);
+  const auto two = MakeScorer(model, 2);
   const QueryBatch users(model, kUsers, kSeen, kBest);
   RankLoop rank_one(*one, users, options.batch);
   RankLoop rank_two(*two, users, options.batch);

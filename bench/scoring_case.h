@@ -41,9 +41,16 @@ class RankLoop {
   size_t next_ = 0;
 };
 
-// fma_peak_fraction, select_overhead and seen_overhead of the CPU backend.
+// fma_peak_fraction, select_overhead and seen_overhead of the CPU backend
+// without its first pass: with one it does not do the multiply-adds.
 void MeasureAgainstPeak(const BenchModel& model, const CaseOptions& options,
                         const FigureWriter& figures);
+
+// lowprec_vs_float32: how much faster the first pass makes it. INTERNAL when it
+// changes an answer.
+absl::Status MeasureFirstPass(const BenchModel& model,
+                              const CaseOptions& options,
+                              const FigureWriter& figures);
 
 // Another scorer to compare with.
 struct Peer {
@@ -55,7 +62,7 @@ struct Peer {
 };
 
 // How many times faster the CPU backend is than `peer`, once their answers are
-// found to be the same. INTERNAL when they are not, or when a contestant kept
+// found to be the same; with a tower also without its first pass (float32_...). INTERNAL when they are not, or when a contestant kept
 // more than its threads busy; other errors mean that there is nothing to
 // compare with here.
 absl::Status MeasureAgainstPeer(const BenchModel& model,

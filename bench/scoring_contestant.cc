@@ -66,7 +66,7 @@ int Main() {
     std::cerr << exported.message() << std::endl;
     return 1;
   }
-  const std::unique_ptr<Scorer> scorer = MakeScorer(model, Backend::kCpu, 1);
+  const std::unique_ptr<Scorer> scorer = MakeScorer(model, 1);
   std::cout << "ready " << model.weights() << std::endl;
 
   for (std::string line; std::getline(std::cin, line);) {

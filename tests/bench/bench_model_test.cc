@@ -57,7 +57,7 @@ TEST_F(QueryBatchTest, ShowsUsersTheirBestItems) {
   unfiltered.seen = {};
   Ranking best;
   NEUMF_ASSERT_OK(
-      MakeScorer(model_, Backend::kCpu, 1)->Rank({&unfiltered, 1}, {&best, 1}));
+      MakeScorer(model_, 1)->Rank({&unfiltered, 1}, {&best, 1}));
   EXPECT_THAT(batch.queries()[0].seen, Contains(best.items[0].row));
 }
 
