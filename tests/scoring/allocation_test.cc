@@ -1,9 +1,14 @@
 // Counts what this whole binary allocates, to show that a scorer in steady
 // state does not.
 
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <cstdlib>
 #include <new>
+#include <ostream>
 
 #include "tests/scoring/scorer_fixture.h"
 
@@ -23,31 +28,109 @@ void operator delete(void* memory) noexcept { std::free(memory); }
   std::free(memory);
 }
 
+// Tables come from here.
+extern "C" void* mmap(void* address, std::size_t length, int protection,
+                      int flags, int file, off_t offset) noexcept {
+  ++num_allocations;
+  return reinterpret_cast<void*>(
+      syscall(SYS_mmap, address, length, protection, flags, file, offset));
+}
+
 namespace neumf {
 namespace {
 
-TEST(ScorerAllocationTest, AllocatesNothingOnceItsMemoryIsThere) {
-  TinyModelOptions options;
-  options.num_items = 5000;
-  options.num_users = 8;
-  options.seen_per_user = 50;
-  const TinyModel tiny = MakeTinyModel(options);
-  const auto scorer = MakeScorer({Backend::kCpu, 1, 0}, tiny);
-  std::vector<RankQuery> queries(options.num_users);
-  for (size_t user = 0; user < queries.size(); ++user) {
-    queries[user].user_gmf = tiny.model.users.gmf.row(user).data();
-    queries[user].user_tower = tiny.model.users.tower.row(user).data();
-    queries[user].seen = tiny.model.seen.row(user);
-    queries[user].k = 100;
-  }
-  std::vector<Ranking> rankings(queries.size());
-  NEUMF_ASSERT_OK(scorer->Rank(queries, absl::MakeSpan(rankings)));
+struct World {
+  const char* name;
+  uint32_t gmf_width;
+  std::vector<uint32_t> tower_widths;
+  size_t num_threads;
+};
 
+std::ostream& operator<<(std::ostream& out, const World& world) {
+  return out << world.name;
+}
+
+class ScorerAllocationTest : public testing::TestWithParam<World> {
+ protected:
+  ScorerAllocationTest()
+      : tiny_(MakeTinyModel(Options())),
+        scorer_(MakeScorer({Backend::kCpu, GetParam().num_threads, 0}, tiny_)),
+        mask_(tiny_.model.shape.num_items) {
+    for (uint64_t row = 0; row < mask_.num_items(); row += 3) mask_.Set(row);
+    rankings_.resize(tiny_.model.shape.num_users);
+  }
+
+  static TinyModelOptions Options() {
+    TinyModelOptions options;
+    options.num_items = 5000;
+    options.num_users = 40;
+    options.seen_per_user = 50;
+    options.gmf_width = GetParam().gmf_width;
+    options.tower_widths = GetParam().tower_widths;
+    return options;
+  }
+
+  // `count` queries; every third one is of another kind when they are mixed.
+  void Rank(size_t count, bool mixed) {
+    RankQuery queries[40];
+    const ServingModel& model = tiny_.model;
+    for (size_t user = 0; user < count; ++user) {
+      RankQuery& query = queries[user];
+      if (!model.users.gmf.empty()) {
+        query.user_gmf = model.users.gmf.row(user).data();
+      }
+      if (!model.users.tower.empty()) {
+        query.user_tower = model.users.tower.row(user).data();
+      }
+      query.seen = model.seen.row(user);
+      query.k = 50;
+      if (mixed && user % 3 == 1) query.allow_mask = &mask_;
+      if (mixed && user % 3 == 2) query.allow_rows = model.seen.row(0);
+    }
+    const absl::Status status =
+        scorer_->Rank(absl::MakeSpan(queries).first(count),
+                      absl::MakeSpan(rankings_).first(count));
+    NEUMF_ASSERT_OK(status);
+  }
+
+  // Large and small batches of every kind.
+  void RankAll() {
+    for (size_t count : {40, 33, 7, 1, 2}) {
+      Rank(count, false);
+      Rank(count, true);
+    }
+  }
+
+  const TinyModel tiny_;
+  const std::unique_ptr<Scorer> scorer_;
+  ItemMask mask_;
+  std::vector<Ranking> rankings_;
+};
+
+INSTANTIATE_TEST_SUITE_P(
+    Models, ScorerAllocationTest,
+    testing::Values(World{"Towers", 8, {32, 16, 8}, 1},
+                    World{"TowersOnTwoThreads", 8, {32, 16, 8}, 2},
+                    World{"DotProducts", 8, {}, 1},
+                    World{"DotProductsOnTwoThreads", 8, {}, 2}),
+    [](const testing::TestParamInfo<World>& info) {
+      return std::string(info.param.name);
+    });
+
+TEST_P(ScorerAllocationTest, AllocatesNothingOnceItsMemoryIsThere) {
+  // Which thread takes which piece is chance: after some rounds each has met
+  // every kind.
+  for (int round = 0; round < 20; ++round) RankAll();
   const uint64_t before = num_allocations;
-  const absl::Status status = scorer->Rank(queries, absl::MakeSpan(rankings));
-  const uint64_t after = num_allocations;
-  NEUMF_ASSERT_OK(status);
-  EXPECT_EQ(after, before);
+  RankAll();
+  EXPECT_EQ(num_allocations, before);
+}
+
+TEST_P(ScorerAllocationTest, CountsWhatIsAllocated) {
+  const uint64_t before = num_allocations;
+  const AlignedBuffer table(1000);
+  const auto number = std::make_unique<int>(1);
+  EXPECT_EQ(num_allocations, before + 2);
 }
 
 }  // namespace

@@ -129,6 +129,11 @@ TEST_P(ScorerCancellationTest, LeavesAQueryInTheMiddleOfDotProducts) {
   ExpectThatOneIsLeftAndTheOthersAreFinished();
 }
 
+TEST_P(ScorerCancellationTest, StopsDotProductsWhenNobodyWaits) {
+  UseLarge(200, {});
+  ExpectThatMostWorkIsNeverDone();
+}
+
 TEST_P(ScorerCancellationTest, StopsTowersWhenNobodyWaits) {
   UseLarge(0, {32, 24});
   ExpectThatMostWorkIsNeverDone();
