@@ -24,18 +24,39 @@ namespace {
 // A piece stays in the second-level cache, with room for a user's vectors and
 // the weights.
 constexpr size_t kPieceBytes = 256 << 10;
-// With fewer pieces than this a thread would wait for the last one too long.
-constexpr size_t kMinPiecesPerThread = 4;
+// With fewer shares than this a thread would wait for the last one too long.
+constexpr size_t kMinSharesPerThread = 4;
 
-uint64_t PieceBlocks(const PackedItems& items, size_t num_threads) {
-  const uint64_t in_cache =
-      kPieceBytes / (items.block_floats() * sizeof(float));
-  const uint64_t to_share =
-      items.num_blocks() / (kMinPiecesPerThread * num_threads);
-  const uint64_t blocks =
-      num_threads == 1 ? in_cache : std::min(in_cache, to_share);
+// How a scan is shared: each share is a piece of the catalog for a part of what
+// scans it.
+struct Division {
+  uint64_t piece_blocks = 0;
+  size_t num_pieces = 0;
+  size_t num_parts = 1;
+};
+
+// For a catalog of `num_blocks` that `num_scans` users or groups of users go
+// through.
+Division Divide(uint64_t num_blocks, size_t block_floats, size_t num_scans,
+                size_t num_threads) {
   constexpr uint64_t kAlign = CatalogScan::kAlignBlocks;
-  return std::max(blocks / kAlign * kAlign, kAlign);
+  const auto pieces_of = [&](uint64_t blocks) {
+    Division division;
+    division.piece_blocks = std::max(blocks / kAlign * kAlign, kAlign);
+    division.num_pieces =
+        (num_blocks + division.piece_blocks - 1) / division.piece_blocks;
+    return division;
+  };
+  Division division = pieces_of(kPieceBytes / (block_floats * sizeof(float)));
+  const size_t wanted = kMinSharesPerThread * num_threads;
+  if (num_threads == 1 || division.num_pieces >= wanted) return division;
+  // A small catalog: by users first, who need no merging, then by items.
+  const size_t num_parts = std::clamp<size_t>(num_scans, 1, wanted);
+  if (division.num_pieces * num_parts < wanted) {
+    division = pieces_of(num_blocks * num_parts / wanted);
+  }
+  division.num_parts = num_parts;
+  return division;
 }
 
 // A query that goes through the catalog from the first item to the last.
@@ -60,7 +81,6 @@ class CpuScorer : public Scorer {
         name_(absl::StrCat("cpu (", kernel.target,
                            first_pass_ ? ", int8 first pass)" : ")")),
         threads_(std::move(threads)),
-        piece_blocks_(PieceBlocks(items_, num_threads())),
         workspaces_(network_->view(), num_threads()) {}
 
   absl::Status Rank(absl::Span<const RankQuery> queries,
@@ -75,9 +95,9 @@ class CpuScorer : public Scorer {
     Scan(queries, queries.size(), *workspace);
     for (size_t b = 0; b < queries.size(); ++b) rankings[b].rescored_count = 0;
     EndFirstPass(queries, rankings, *workspace);
-    for (size_t b = 0; b < queries.size(); ++b) {
+    Run(queries.size(), [&](size_t b, size_t) {
       Collect(queries[b], b, workspace->threads, rankings[b]);
-    }
+    });
     workspaces_.GiveBack(std::move(workspace));
     return absl::OkStatus();
   }
@@ -233,35 +253,42 @@ class CpuScorer : public Scorer {
     });
   }
 
-  // Each piece of the catalog for all queries that scan it, then the short
-  // lists of the first `num_lists` queries.
+  // The catalog for all queries that scan it, then the short lists of the first
+  // `num_lists` queries.
   void Scan(absl::Span<const RankQuery> queries, size_t num_lists,
             Workspace& workspace) const {
-    const size_t num_pieces =
-        (items_.num_blocks() + piece_blocks_ - 1) / piece_blocks_;
-    Run(num_pieces + num_lists, [&](size_t index, size_t thread) {
-      if (index < num_pieces) {
-        ScanPiece(queries, index, workspace.plan, workspace.threads[thread]);
+    const ScanPlan& plan = workspace.plan;
+    const Division division = Divide(
+        items_.num_blocks(), items_.block_floats(),
+        plan.num_groups + plan.num_coarse + plan.alone.size(), num_threads());
+    const size_t num_shares = division.num_pieces * division.num_parts;
+    Run(num_shares + num_lists, [&](size_t index, size_t thread) {
+      if (index < num_shares) {
+        ScanShare(queries, division, index, plan, workspace.threads[thread]);
       } else {
-        ScanList(queries, index - num_pieces, workspace.threads[thread]);
+        ScanList(queries, index - num_shares, workspace.threads[thread]);
       }
     });
   }
 
-  void ScanPiece(absl::Span<const RankQuery> queries, size_t piece,
-                 const ScanPlan& plan, ThreadWorkspace& thread) const {
-    const uint64_t first = piece * piece_blocks_;
-    const uint64_t end = std::min(first + piece_blocks_, items_.num_blocks());
-    for (size_t g = 0; g < plan.num_groups; ++g) {
+  void ScanShare(absl::Span<const RankQuery> queries, const Division& division,
+                 size_t share, const ScanPlan& plan,
+                 ThreadWorkspace& thread) const {
+    const uint64_t first = share / division.num_parts * division.piece_blocks;
+    const uint64_t end =
+        std::min(first + division.piece_blocks, items_.num_blocks());
+    const size_t part = share % division.num_parts;
+    for (size_t g = part; g < plan.num_groups; g += division.num_parts) {
       scan_.ScanDots(queries, plan.groups[g], first, end, thread);
     }
-    for (size_t i = 0; i < plan.num_coarse; ++i) {
+    for (size_t i = part; i < plan.num_coarse; i += division.num_parts) {
       const CoarseQuery& coarse = plan.coarse[i];
       if (!coarse.is_bounded) continue;
       scan_.ScanCoarse(queries[coarse.query], coarse.user, first, end,
                        coarse.query, thread);
     }
-    for (size_t b : plan.alone) {
+    for (size_t i = part; i < plan.alone.size(); i += division.num_parts) {
+      const size_t b = plan.alone[i];
       scan_.ScanBlocks(queries[b], first, end, b, thread);
     }
   }
@@ -293,7 +320,6 @@ class CpuScorer : public Scorer {
   const CatalogScan scan_;
   const std::string name_;
   const std::unique_ptr<ThreadPool> threads_;  // null: the caller works alone
-  const uint64_t piece_blocks_;  // blocks of the catalog in one piece of work
   mutable FirstPassBalance balance_;
   mutable WorkspaceList workspaces_;
 };
