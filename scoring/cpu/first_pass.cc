@@ -21,7 +21,7 @@ uint64_t MacsOfLayers(const ScoreNetwork& network) {
 // A pass that was in vain has cost about as much as one that was not has saved:
 // with this many more of the former the next queries go without.
 constexpr int kMaxBalance = 16;
-constexpr int kPausedQueries = 32;
+constexpr int kPausedQueries = 256;
 
 }  // namespace
 

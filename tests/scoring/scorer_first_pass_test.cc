@@ -210,7 +210,7 @@ TEST(FirstPassBalanceTest, PausesAfterAFailureAndTriesAgain) {
   balance.Add(false);
   int num_queries = 0;
   while (!balance.IsPositive()) ++num_queries;
-  EXPECT_EQ(num_queries, 32);
+  EXPECT_EQ(num_queries, 256);
   balance.Add(false);
   EXPECT_FALSE(balance.IsPositive());
 }
