@@ -231,7 +231,9 @@ uint64_t CatalogScan::Gather(const RankQuery& query,
   uint64_t lanes = 0;
   for (size_t lane = 0; lane < rows.size(); ++lane) {
     const uint32_t row = rows[lane];
-    if (query.allow_mask && !query.allow_mask->allows(row)) continue;
+    if (query.allow_mask != nullptr && !query.allow_mask->allows(row)) {
+      continue;
+    }
     if (removed->Contains(row)) continue;
     items_.Gather(row, lane, tile);
     lanes |= uint64_t{1} << lane;

@@ -64,6 +64,16 @@ bool ScansCatalog(const RankQuery& query) {
   return query.k > 0 && !query.allow_rows;
 }
 
+// What the threads' first passes left of query `b`; false when it is too much.
+bool MergeSurvivors(size_t b, std::vector<ThreadWorkspace>& threads,
+                    std::vector<uint32_t>* left) {
+  Survivors& all = threads.front().selections[b].survivors;
+  for (size_t t = 1; t < threads.size(); ++t) {
+    all.Merge(threads[t].selections[b].survivors);
+  }
+  return all.Finish(left);
+}
+
 class CpuScorer : public Scorer {
  public:
   // All but `kernel` is taken over. `first_pass` may be null, and so may
@@ -208,33 +218,24 @@ class CpuScorer : public Scorer {
     if (plan.num_coarse == 0) return;
     plan.alone.clear();
     plan.num_groups = 0;
-    for (size_t i = 0; i < plan.num_coarse; ++i) {
+    Run(plan.num_coarse, [&](size_t i, size_t) {
       CoarseQuery& coarse = plan.coarse[i];
-      uint64_t& rescored_count = rankings[coarse.query].rescored_count;
-      rescored_count = shape_.num_items;
       coarse.left.clear();
-      if (!coarse.is_bounded) continue;
-      const bool has_paid =
+      coarse.has_paid =
+          coarse.is_bounded &&
           MergeSurvivors(coarse.query, workspace.threads, &coarse.left);
-      balance_.Add(has_paid);
-      if (has_paid) {
-        rescored_count = coarse.left.size();
-      } else {
-        plan.alone.push_back(coarse.query);
-      }
+    });
+    for (size_t i = 0; i < plan.num_coarse; ++i) {
+      const CoarseQuery& coarse = plan.coarse[i];
+      rankings[coarse.query].rescored_count =
+          coarse.has_paid ? coarse.left.size() : shape_.num_items;
+      if (!coarse.is_bounded) continue;  // has been scanned in float32
+      balance_.Add(coarse.has_paid);
+      if (!coarse.has_paid) plan.alone.push_back(coarse.query);
     }
     Rescore(queries, workspace);
     plan.num_coarse = 0;
     if (!plan.alone.empty()) Scan(queries, 0, workspace);
-  }
-
-  bool MergeSurvivors(size_t b, std::vector<ThreadWorkspace>& threads,
-                      std::vector<uint32_t>* left) const {
-    Survivors& all = threads.front().selections[b].survivors;
-    for (size_t t = 1; t < threads.size(); ++t) {
-      all.Merge(threads[t].selections[b].survivors);
-    }
-    return all.Finish(left);
   }
 
   // The rows that are left, a part of each query's a thread.

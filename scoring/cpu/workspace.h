@@ -39,6 +39,7 @@ struct ThreadWorkspace {
 struct CoarseQuery {
   CoarseUser user;
   size_t query = 0;                 // its index
+  bool has_paid = false;            // few items are left
   bool is_bounded = false;          // the user has a bound
   std::vector<uint32_t> left = {};  // rows to score in float32
 };
