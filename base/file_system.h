@@ -5,8 +5,8 @@
 //
 // Every method may be called by any thread. A file that is written belongs to
 // one thread at a time; one that is read may be used by any number of them.
-// Errors carry the path and the system's reason; the codes
-// are those of ErrnoStatus().
+// Errors carry the path and the system's reason; the codes are those of
+// ErrnoStatus().
 
 #include <cstddef>
 #include <cstdint>

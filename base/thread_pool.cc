@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <exception>
 #include <memory>
 #include <string>
 #include <thread>
@@ -20,10 +21,15 @@ using Body = absl::FunctionRef<void(size_t index, size_t thread)>;
 // indices from `next_index` until none is left. Then the caller closes the
 // round and waits for the workers inside, since `body` lives on its stack; a
 // worker that wakes too late finds the round closed, and nobody waits for it.
+// What a body throws is kept meanwhile, and no further index is handed out.
 struct ThreadPool::State {
+  // Ends the workers that have started.
+  ~State();
+
   void RunWorker(size_t thread);
-  static void TakeIndices(const Body& body, size_t count, size_t thread,
-                          std::atomic<size_t>& next_index);
+  void TakeIndices(const Body& round_body, size_t round_count, size_t thread);
+  // Waits for the workers, then throws what a body of the round threw.
+  void CloseRound();
 
   std::vector<std::thread> workers;  // constant once the pool is made
 
@@ -38,15 +44,42 @@ struct ThreadPool::State {
   size_t count ABSL_GUARDED_BY(mutex) = 0;
   uint64_t round ABSL_GUARDED_BY(mutex) = 0;
   size_t workers_inside ABSL_GUARDED_BY(mutex) = 0;
+  std::exception_ptr thrown ABSL_GUARDED_BY(mutex);  // first of the round
   bool stopping ABSL_GUARDED_BY(mutex) = false;
 };
 
-void ThreadPool::State::TakeIndices(const Body& body, size_t count,
-                                    size_t thread,
-                                    std::atomic<size_t>& next_index) {
-  for (size_t index = next_index++; index < count; index = next_index++) {
-    body(index, thread);
+ThreadPool::State::~State() {
+  {
+    MutexLock lock(&mutex);
+    stopping = true;
   }
+  round_opened.SignalAll();
+  for (std::thread& worker : workers) worker.join();
+}
+
+void ThreadPool::State::TakeIndices(const Body& round_body, size_t round_count,
+                                    size_t thread) {
+  try {
+    for (size_t index = next_index++; index < round_count;
+         index = next_index++) {
+      round_body(index, thread);
+    }
+  } catch (...) {
+    next_index = round_count;
+    MutexLock lock(&mutex);
+    if (thrown == nullptr) thrown = std::current_exception();
+  }
+}
+
+void ThreadPool::State::CloseRound() {
+  std::exception_ptr first_thrown;
+  {
+    MutexLock lock(&mutex);
+    body = nullptr;
+    while (workers_inside > 0) round_left.Wait(&mutex);
+    first_thrown = std::exchange(thrown, nullptr);
+  }
+  if (first_thrown != nullptr) std::rethrow_exception(first_thrown);
 }
 
 void ThreadPool::State::RunWorker(size_t thread) {
@@ -65,7 +98,7 @@ void ThreadPool::State::RunWorker(size_t thread) {
       current_body = body;
       current_count = count;
     }
-    TakeIndices(*current_body, current_count, thread, next_index);
+    TakeIndices(*current_body, current_count, thread);
     MutexLock lock(&mutex);
     if (--workers_inside == 0) round_left.Signal();
   }
@@ -74,6 +107,7 @@ void ThreadPool::State::RunWorker(size_t thread) {
 ThreadPool::ThreadPool(size_t num_threads, absl::string_view name)
     : state_(std::make_unique<State>()) {
   NEUMF_CHECK(num_threads >= 1);
+  state_->workers.reserve(num_threads - 1);
   for (size_t thread = 1; thread < num_threads; ++thread) {
     state_->workers.emplace_back(
         [state = state_.get(), thread, name = std::string(name)] {
@@ -83,33 +117,22 @@ ThreadPool::ThreadPool(size_t num_threads, absl::string_view name)
   }
 }
 
-ThreadPool::~ThreadPool() {
-  {
-    MutexLock lock(&state_->mutex);
-    state_->stopping = true;
-  }
-  state_->round_opened.SignalAll();
-  for (std::thread& worker : state_->workers) worker.join();
-}
+ThreadPool::~ThreadPool() = default;
 
 size_t ThreadPool::num_threads() const { return state_->workers.size() + 1; }
 
 void ThreadPool::ParallelFor(size_t count, Body body) {
   MutexLock turn(&state_->turn);
   state_->next_index = 0;
-  const bool with_workers = count > 1 && !state_->workers.empty();
-  if (with_workers) {
+  if (count > 1 && !state_->workers.empty()) {
     MutexLock lock(&state_->mutex);
     state_->body = &body;
     state_->count = count;
     ++state_->round;
     state_->round_opened.SignalAll();
   }
-  State::TakeIndices(body, count, 0, state_->next_index);
-  if (!with_workers) return;
-  MutexLock lock(&state_->mutex);
-  state_->body = nullptr;
-  while (state_->workers_inside > 0) state_->round_left.Wait(&state_->mutex);
+  state_->TakeIndices(body, count, 0);
+  state_->CloseRound();
 }
 
 absl::Status ThreadPool::TryFor(

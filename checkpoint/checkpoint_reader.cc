@@ -41,11 +41,12 @@ absl::string_view FileName(absl::string_view path) {
   return slash == absl::string_view::npos ? path : path.substr(slash + 1);
 }
 
-// What model/ refuses, naming where the damage is.
-template <typename T>
-absl::StatusOr<T> Named(absl::string_view name, absl::StatusOr<T> made) {
-  if (!made.ok()) return Annotate(AsDataLoss(made.status()), name);
-  return made;
+// What model/ refuses of the tensors NAME.offsets, NAME.bytes, ...: its errors
+// begin with the part at fault.
+absl::StatusOr<IdTable> Named(absl::string_view name,
+                              absl::StatusOr<IdTable> ids) {
+  if (ids.ok()) return ids;
+  return absl::DataLossError(absl::StrCat(name, ".", ids.status().message()));
 }
 
 absl::StatusOr<std::string> ReadPart(ReadableFile& file, uint64_t offset,
@@ -293,9 +294,10 @@ absl::StatusOr<SeenSets> CheckpointReader::ReadSeen() {
       ReadArray<uint64_t>("seen.offsets", info_.shape.num_users + 1));
   NEUMF_ASSIGN_OR_RETURN(AlignedArray<uint32_t> items,
                          ReadArray<uint32_t>("seen.items", content_.num_seen));
-  return Named("seen.items",
-               SeenSets::Create(std::move(offsets), std::move(items),
-                                info_.shape.num_items, *threads_));
+  absl::StatusOr<SeenSets> seen = SeenSets::Create(
+      std::move(offsets), std::move(items), info_.shape.num_items, *threads_);
+  if (!seen.ok()) return Annotate(AsDataLoss(seen.status()), "seen.items");
+  return seen;
 }
 
 absl::Status CheckpointReader::StreamItems(ItemRowsSink sink) {

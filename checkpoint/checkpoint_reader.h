@@ -5,8 +5,9 @@
 //   NEUMF_ASSIGN_OR_RETURN(auto reader,
 //                          CheckpointReader::Open(files, path, {}));
 //   const ModelShape& shape = reader->info().shape;  // before any data is read
-//   NEUMF_ASSIGN_OR_RETURN(
-//       auto builder, MakeScorerBuilder(backend, shape, reader->network(), {}));
+//   NEUMF_ASSIGN_OR_RETURN(auto builder,
+//                          MakeScorerBuilder(backend, shape,
+//                                            reader->network(), {}));
 //   NEUMF_ASSIGN_OR_RETURN(ServingModel model,
 //                          reader->Read([&](const ItemRows& rows) {
 //                            return builder->Add(rows);
@@ -14,8 +15,8 @@
 //
 // The item tables, by far the largest part, are never held here: they go to the
 // sink in blocks of a few MiB, so the peak is what the packer keeps plus two
-// blocks: one is packed while the next one is read. The weights of the network are read by Open(), so a packer can be made
-// before the items come.
+// blocks: one is packed while the next one is read. The weights of the network
+// are read by Open(), so a packer can be made before the items come.
 //
 // CONTRACT
 // 1. BOUNDED. The header is parsed within the limits of
@@ -90,8 +91,8 @@ class CheckpointReader {
   const SafetensorsHeader& header() const { return header_; }
 
   // All but the item tables, which go to `sink` in whole rows: one call at a
-  // time, on any of the threads, and `sink` does not throw. Call it once. Throws
-  // std::bad_alloc when the tables find no memory, std::system_error when a
+  // time, on any of the threads. Call it once. Throws what `sink` throws,
+  // std::bad_alloc when memory is short on any thread, std::system_error when a
   // thread cannot be started.
   absl::StatusOr<ServingModel> Read(ItemRowsSink sink);
 

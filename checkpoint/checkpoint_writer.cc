@@ -23,7 +23,7 @@ namespace neumf {
 namespace {
 
 // Most digests of chunks in a file, more or less: each takes 69 bytes of a
-// header, which holds 1 MiB.
+// header, which holds 1 MiB, and the manifest has more to say.
 constexpr uint64_t kMaxDigestChunks = 8192;
 
 // The bytes of every tensor by name; they belong to the model.
@@ -116,22 +116,52 @@ std::vector<TensorInfo> PlaceTensors(const std::vector<TensorSpec>& specs,
   return tensors;
 }
 
-// The serialized header of a file of `tensors`, which the reader will take.
-absl::StatusOr<std::string> MakeHeader(std::vector<TensorInfo> tensors,
+// The serialized header of a file of `tensors`.
+std::string HeaderOf(const std::vector<TensorInfo>& tensors,
+                     absl::string_view manifest_text) {
+  SafetensorsHeader header;
+  header.metadata[kFormatKey] = Manifest::kFormat;
+  header.metadata[kManifestKey] = std::string(manifest_text);
+  header.metadata[kManifestDigestKey] = ToHex(Sha256Of(manifest_text));
+  header.tensors = tensors;
+  return SerializeSafetensorsHeader(header);
+}
+
+absl::Status CheckHeaderSize(absl::string_view header) {
+  const size_t json_bytes = header.size() - sizeof(uint64_t);
+  if (json_bytes <= SafetensorsLimits::kMaxHeaderBytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "the header needs ", json_bytes, " bytes, above ",
+      SafetensorsLimits::kMaxHeaderBytes, ": fewer probes or notes fit"));
+}
+
+// The header of a file of `tensors` that the reader will take.
+absl::StatusOr<std::string> MakeHeader(const std::vector<TensorInfo>& tensors,
                                        const Manifest& manifest) {
   const std::string manifest_text = SerializeManifest(manifest);
   const absl::Status readable = ParseManifest(manifest_text).status();
   if (!readable.ok()) return absl::InvalidArgumentError(readable.message());
-  SafetensorsHeader header;
-  header.metadata[kFormatKey] = Manifest::kFormat;
-  header.metadata[kManifestKey] = manifest_text;
-  header.metadata[kManifestDigestKey] = ToHex(Sha256Of(manifest_text));
-  header.tensors = std::move(tensors);
-  std::string bytes = SerializeSafetensorsHeader(header);
-  if (bytes.size() - 8 <= SafetensorsLimits::kMaxHeaderBytes) return bytes;
-  return absl::InvalidArgumentError(absl::StrCat(
-      "the header needs ", bytes.size() - 8, " bytes, above ",
-      SafetensorsLimits::kMaxHeaderBytes, ": fewer probes or notes fit"));
+  std::string header = HeaderOf(tensors, manifest_text);
+  NEUMF_RETURN_IF_ERROR(CheckHeaderSize(header));
+  return header;
+}
+
+// `chunk_bytes`, doubled until the header holds the digests beside the rest of
+// `manifest`, or no tensor has chunks any more. Blank digests take the same
+// room as those that all tensors would have to be hashed for.
+uint64_t FittingChunkBytes(const std::vector<TensorInfo>& tensors,
+                           Manifest manifest, uint64_t chunk_bytes) {
+  const uint64_t all_bytes = tensors.back().end;
+  while (all_bytes / chunk_bytes > kMaxDigestChunks) chunk_bytes *= 2;
+  for (; chunk_bytes < all_bytes; chunk_bytes *= 2) {
+    for (const TensorInfo& tensor : tensors) {
+      manifest.tensors[tensor.name] =
+          BlankDigest(tensor.size_bytes(), chunk_bytes);
+    }
+    const std::string header = HeaderOf(tensors, SerializeManifest(manifest));
+    if (CheckHeaderSize(header).ok()) break;
+  }
+  return chunk_bytes;
 }
 
 std::string TemporaryName() {
@@ -195,15 +225,14 @@ absl::Status WriteCheckpointFile(FileSystem& files, absl::string_view path,
                                  const CheckpointWriterOptions& options) {
   NEUMF_RETURN_IF_ERROR(CheckModel(model, items));
   const TensorBytes bytes = AllBytes(model, items);
-  std::vector<TensorInfo> tensors =
+  const std::vector<TensorInfo> tensors =
       PlaceTensors(TensorsOf(ContentOf(model)), bytes);
-
-  uint64_t chunk_bytes = options.digest_chunk_bytes;
-  while (tensors.back().end / chunk_bytes > kMaxDigestChunks) chunk_bytes *= 2;
 
   Manifest complete = manifest;
   complete.activation = model.network.activation;
   complete.tensors.clear();
+  const uint64_t chunk_bytes =
+      FittingChunkBytes(tensors, complete, options.digest_chunk_bytes);
   for (const TensorInfo& tensor : tensors) {
     complete.tensors[tensor.name] =
         DigestOf(bytes.at(tensor.name), chunk_bytes);

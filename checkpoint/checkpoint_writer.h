@@ -20,8 +20,8 @@ namespace neumf {
 
 struct CheckpointWriterOptions {
   // Tensors above this size get a digest for each piece of so many bytes, so
-  // that a reader's threads can share them. It is doubled while the digests would
-  // take too much of the header. > 0. Default: what a core's cache holds.
+  // that a reader's threads can share them. It is doubled while the header does
+  // not hold the digests. > 0. Default: what a core's cache holds.
   uint64_t digest_chunk_bytes = 1 << 20;
 };
 

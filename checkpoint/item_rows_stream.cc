@@ -10,7 +10,8 @@
 namespace neumf {
 namespace {
 
-// Damage is found before a row is packed.
+// A value that is not finite never reaches the sink. Rows that have a wrong
+// digest may: it is known only with the last byte of its chunk.
 absl::Status Pass(const ItemRows& rows, uint32_t width, ItemRowsSink sink) {
   const auto values = absl::MakeConstSpan(rows.values, rows.num_rows * width);
   NEUMF_RETURN_IF_ERROR(AsDataLoss(

@@ -1,19 +1,26 @@
 #include "checkpoint/tensor_digest.h"
 
+#include <cstddef>
+
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
 
 namespace neumf {
 
-TensorDigest DigestOf(absl::string_view bytes, uint64_t chunk_bytes) {
+TensorDigest BlankDigest(uint64_t num_bytes, uint64_t chunk_bytes) {
   TensorDigest digest;
-  if (bytes.size() <= chunk_bytes) {
-    digest.sha256 = {Sha256Of(bytes)};
-    return digest;
-  }
+  digest.sha256.resize(1);
+  if (num_bytes <= chunk_bytes) return digest;
   digest.chunk_bytes = chunk_bytes;
-  for (uint64_t begin = 0; begin < bytes.size(); begin += chunk_bytes) {
-    digest.sha256.push_back(Sha256Of(bytes.substr(begin, chunk_bytes)));
+  digest.sha256.resize((num_bytes - 1) / chunk_bytes + 1);
+  return digest;
+}
+
+TensorDigest DigestOf(absl::string_view bytes, uint64_t chunk_bytes) {
+  TensorDigest digest = BlankDigest(bytes.size(), chunk_bytes);
+  for (size_t chunk = 0; chunk < digest.sha256.size(); ++chunk) {
+    digest.sha256[chunk] =
+        Sha256Of(bytes.substr(chunk * chunk_bytes, chunk_bytes));
   }
   return digest;
 }

@@ -7,8 +7,8 @@
 //   NEUMF_RETURN_IF_ERROR(stream.Read(AsBytes(absl::MakeSpan(values))));
 //   NEUMF_RETURN_IF_ERROR(stream.Finish());  // now `values` is what was hashed
 //
-// A tensor with a digest for each chunk is read by all threads, a chunk each. One
-// with a single digest is read by one thread: SHA-256 has one order.
+// A tensor with a digest for each chunk is read by all threads, a chunk each.
+// One with a single digest is read by one thread: SHA-256 has one order.
 //
 // Errors are DATA_LOSS or the file's own and do not name the tensor; the caller
 // does.

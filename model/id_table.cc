@@ -10,7 +10,6 @@
 #include "absl/hash/hash.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "base/sha256.h"
 #include "base/status_macros.h"
 #include "base/utf8.h"
 #include "model/row_offsets.h"
@@ -18,6 +17,10 @@
 
 namespace neumf {
 namespace {
+
+constexpr char kOffsetsPart[] = "offsets";
+constexpr char kBytesPart[] = "bytes";
+constexpr char kHashPart[] = "hash";
 
 absl::Status RefuseRow(uint64_t row, absl::string_view reason) {
   return absl::InvalidArgumentError(absl::StrCat("row ", row, ": ", reason));
@@ -87,28 +90,33 @@ absl::StatusOr<IdTable> IdTable::Create(AlignedArray<uint64_t> offsets,
                                         ThreadPool& threads) {
   NEUMF_ASSIGN_OR_RETURN(
       IdTable table, CheckIds(std::move(offsets), std::move(bytes), threads));
-  table.slots_ = AlignedArray<std::atomic<uint32_t>>(NumSlots(table.size()));
-  NEUMF_RETURN_IF_ERROR(ForRowRanges(
-      threads, table.size(),
-      [&](uint64_t begin, uint64_t end) { return table.Index(begin, end); }));
+  NEUMF_RETURN_IF_ERROR(Annotate(table.IndexAll(threads), kBytesPart));
   return table;
 }
 
 absl::StatusOr<IdTable> IdTable::CreateByHash(AlignedArray<uint64_t> offsets,
                                               AlignedArray<char> bytes,
                                               AlignedArray<uint64_t> hashes,
-                                              ThreadPool& threads) {
+                                              ThreadPool& threads,
+                                              HashFunction hash) {
   NEUMF_ASSIGN_OR_RETURN(
       IdTable table, CheckIds(std::move(offsets), std::move(bytes), threads));
   if (hashes.size() != table.size()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(hashes.size(), " hashes for ", table.size(), " ids"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        kHashPart, ": ", hashes.size(), " hashes for ", table.size(), " ids"));
   }
+  table.hash_ = hash;
   table.hashes_ = std::move(hashes);
+  const auto check_hashes = [&](uint64_t begin, uint64_t end) {
+    return table.CheckHashes(begin, end);
+  };
+  const auto check_neighbours = [&](uint64_t begin, uint64_t end) {
+    return table.CheckNeighbours(begin, end);
+  };
   NEUMF_RETURN_IF_ERROR(
-      ForRowRanges(threads, table.size(), [&](uint64_t begin, uint64_t end) {
-        return table.CheckHashes(begin, end);
-      }));
+      Annotate(ForRowRanges(threads, table.size(), check_hashes), kHashPart));
+  NEUMF_RETURN_IF_ERROR(Annotate(
+      ForRowRanges(threads, table.size(), check_neighbours), kBytesPart));
   return table;
 }
 
@@ -131,15 +139,17 @@ absl::StatusOr<IdTable> IdTable::FromIdsByHash(
 absl::StatusOr<IdTable> IdTable::CheckIds(AlignedArray<uint64_t> offsets,
                                           AlignedArray<char> bytes,
                                           ThreadPool& threads) {
-  NEUMF_RETURN_IF_ERROR(CheckOffsets(offsets, bytes.size()));
+  NEUMF_RETURN_IF_ERROR(
+      Annotate(CheckOffsets(offsets, bytes.size()), kOffsetsPart));
   IdTable table;
   table.longest_id_bytes_ = LongestRow(offsets);
   table.offsets_ = std::move(offsets);
   table.bytes_ = std::move(bytes);
+  const auto check = [&](uint64_t begin, uint64_t end) {
+    return table.CheckRange(begin, end);
+  };
   NEUMF_RETURN_IF_ERROR(
-      ForRowRanges(threads, table.size(), [&](uint64_t begin, uint64_t end) {
-        return table.CheckRange(begin, end);
-      }));
+      Annotate(ForRowRanges(threads, table.size(), check), kBytesPart));
   return table;
 }
 
@@ -159,18 +169,38 @@ absl::Status IdTable::CheckRange(uint64_t begin, uint64_t end) const {
 
 absl::Status IdTable::CheckHashes(uint64_t begin, uint64_t end) const {
   for (uint64_t row = begin; row < end; ++row) {
-    if (hashes_[row] != IdHash(id(row))) {
+    if (hashes_[row] != hash_(id(row))) {
       return RefuseRow(row, "the hash is not that of the id");
     }
     if (row > 0 && hashes_[row - 1] > hashes_[row]) {
       return RefuseRow(row, "the hashes do not ascend");
     }
-    // Equal ids have equal hashes, so they would stand side by side.
+  }
+  return absl::OkStatus();
+}
+
+absl::Status IdTable::CheckNeighbours(uint64_t begin, uint64_t end) const {
+  for (uint64_t row = begin; row < end; ++row) {
+    // Equal ids have equal hashes, which stand side by side.
     for (uint64_t other = row; other-- > 0 && hashes_[other] == hashes_[row];) {
       if (id(other) == id(row)) return RefuseRepeated(id(row), row, other);
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status IdTable::IndexAll(ThreadPool& threads) {
+  slots_ = AlignedArray<std::atomic<uint32_t>>(NumSlots(size()));
+  const absl::Status indexed = ForRowRanges(
+      threads, size(),
+      [&](uint64_t begin, uint64_t end) { return Index(begin, end); });
+  if (indexed.ok()) return indexed;
+  // Which repeat was met, and from which side, is the threads' chance. In the
+  // order of rows it is the first one.
+  for (std::atomic<uint32_t>& slot : slots_) {
+    slot.store(0, std::memory_order_relaxed);
+  }
+  return Index(0, size());
 }
 
 absl::Status IdTable::Index(uint64_t begin, uint64_t end) {
@@ -207,7 +237,7 @@ absl::Status IdTable::IndexRow(uint64_t row, size_t slot) {
 
 std::optional<uint32_t> IdTable::Find(absl::string_view id) const {
   if (!hashes_.empty()) {
-    const uint64_t hash = IdHash(id);
+    const uint64_t hash = hash_(id);
     for (uint64_t row = FirstNotBelow(hash);
          row < size() && hashes_[row] == hash; ++row) {
       if (this->id(row) == id) return static_cast<uint32_t>(row);
@@ -234,8 +264,10 @@ uint64_t IdTable::FirstNotBelow(uint64_t hash) const {
   // then halving ends it.
   constexpr int kGuesses = 8;
   for (int step = 0; low < high; ++step) {
-    const double place = static_cast<double>(hash - smallest) /
-                         static_cast<double>(largest - smallest);
+    // Both are 0 where the smallest hash there can be is looked for.
+    const uint64_t span = std::max<uint64_t>(largest - smallest, 1);
+    const double place =
+        static_cast<double>(hash - smallest) / static_cast<double>(span);
     const auto guess =
         static_cast<uint64_t>(place * static_cast<double>(high - low));
     const uint64_t middle =

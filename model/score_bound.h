@@ -12,7 +12,7 @@
 //   bound.AddUsers(users);  bound.AddItems(rows);  // any number of times
 //   NEUMF_RETURN_IF_ERROR(bound.Check(network));
 //
-// Belongs to one thread.
+// For one thread at a time.
 
 #include <vector>
 

@@ -35,12 +35,13 @@ absl::StatusOr<SeenSets> SeenSets::Create(AlignedArray<uint64_t> offsets,
   NEUMF_RETURN_IF_ERROR(CheckRowOffsets(
       absl::MakeConstSpan(offsets.data(), offsets.size()), items.size()));
   SeenSets sets;
+  sets.num_items_ = num_items;
   sets.offsets_ = std::move(offsets);
   sets.items_ = std::move(items);
-  NEUMF_RETURN_IF_ERROR(ForRowRanges(
-      threads, sets.offsets_.size() - 1, [&](uint64_t begin, uint64_t end) {
-        return sets.CheckRows(begin, end, num_items);
-      }));
+  NEUMF_RETURN_IF_ERROR(ForRowRanges(threads, sets.offsets_.size() - 1,
+                                     [&](uint64_t begin, uint64_t end) {
+                                       return sets.CheckRows(begin, end);
+                                     }));
   return sets;
 }
 
@@ -52,14 +53,13 @@ absl::StatusOr<SeenSets> SeenSets::FromRows(absl::Span<const uint64_t> offsets,
                 AlignedArray<uint32_t>::CopyOf(items), num_items, caller);
 }
 
-absl::Status SeenSets::CheckRows(uint64_t begin, uint64_t end,
-                                 uint64_t num_items) const {
+absl::Status SeenSets::CheckRows(uint64_t begin, uint64_t end) const {
   for (uint64_t user_row = begin; user_row < end; ++user_row) {
     const absl::Span<const uint32_t> items = row(user_row);
     if (!Ascends(items)) return RefuseRow(user_row, "items do not ascend");
-    if (!items.empty() && items.back() >= num_items) {
+    if (!items.empty() && items.back() >= num_items_) {
       return RefuseRow(user_row, absl::StrCat("item row ", items.back(), " of ",
-                                              num_items, " items"));
+                                              num_items_, " items"));
     }
   }
   return absl::OkStatus();

@@ -39,6 +39,8 @@ class SeenSets {
   }
 
   bool empty() const { return offsets_.empty(); }
+  // All items are below it.
+  uint64_t num_items() const { return num_items_; }
   absl::Span<const uint64_t> offsets() const {
     return absl::MakeConstSpan(offsets_.data(), offsets_.size());
   }
@@ -48,9 +50,9 @@ class SeenSets {
   uint64_t resident_bytes() const;
 
  private:
-  absl::Status CheckRows(uint64_t begin, uint64_t end,
-                         uint64_t num_items) const;
+  absl::Status CheckRows(uint64_t begin, uint64_t end) const;
 
+  uint64_t num_items_ = 0;
   AlignedArray<uint64_t> offsets_;
   AlignedArray<uint32_t> items_;
 };

@@ -81,16 +81,10 @@ absl::Status CheckSeen(const ModelShape& shape, const SeenSets& seen) {
   if (seen.empty()) return absl::OkStatus();
   NEUMF_RETURN_IF_ERROR(
       CheckSize("seen.offsets", seen.offsets().size(), shape.num_users + 1));
-  for (uint64_t row = 0; row < shape.num_users; ++row) {
-    const absl::Span<const uint32_t> items = seen.row(row);
-    // Rows ascend: the last item is the largest.
-    if (!items.empty() && items.back() >= shape.num_items) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("seen.items: user row ", row, " has item row ",
-                       items.back(), " of ", shape.num_items, " items"));
-    }
-  }
-  return absl::OkStatus();
+  if (seen.num_items() == shape.num_items) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("seen.items are of a catalog of ", seen.num_items(),
+                   " items, not ", shape.num_items));
 }
 
 ItemRows AllRows(ItemTable table, uint64_t num_rows, const float* values) {

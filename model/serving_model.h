@@ -129,8 +129,8 @@ void StoreItemRows(const ItemRows& rows, ItemTables& items);
 absl::Status CheckFinite(absl::string_view name, absl::Span<const float> values,
                          uint64_t width, uint64_t first_row = 0);
 
-// Shapes that fit each other and `model.shape`, seen rows below I, finite
-// values. The first misfit is INVALID_ARGUMENT and named.
+// Shapes that fit each other and `model.shape`, seen sets of as many items,
+// finite values. The first misfit is INVALID_ARGUMENT and named.
 absl::Status Validate(const ServingModel& model);
 absl::Status Validate(const ModelShape& shape, const ScoreNetwork& network);
 absl::Status Validate(const ModelShape& shape, const ItemTables& items);

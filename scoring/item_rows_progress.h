@@ -3,7 +3,8 @@
 // What every ScorerBuilder checks of the rows it is given: that each table of
 // the shape comes once, whole, and in ascending order.
 //
-// Belongs to one thread.
+// For one thread at a time, which need not be the same one each time: that is
+// how a CheckpointReader calls its sink.
 
 #include <array>
 #include <cstdint>

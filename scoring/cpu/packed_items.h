@@ -13,7 +13,8 @@
 
 namespace neumf {
 
-// Filled by one thread, then read by any number.
+// Filled by one call at a time, from any thread, then read by any number of
+// threads.
 class PackedItems {
  public:
   // Room for all items, filled with zeros.

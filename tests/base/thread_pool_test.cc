@@ -5,7 +5,9 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <new>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <tuple>
@@ -79,6 +81,77 @@ TEST_P(ThreadPoolThreads, ReportTheFailureOfTheSmallestIndex) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Sweep, ThreadPoolThreads, testing::Values(1, 2, 4));
+
+// --- Bodies that throw ---
+
+class ThreadPoolThrows : public testing::Test {
+ protected:
+  // Runs two bodies at once, one a thread; those on the threads `throwing`
+  // throw when both are inside.
+  void Run(const std::set<size_t>& throwing) {
+    size_t inside = 0;
+    pool_.ParallelFor(2, [&](size_t /*index*/, size_t thread) {
+      {
+        MutexLock lock(&mutex_);
+        ++inside;
+        both_inside_.SignalAll();
+        while (inside < 2) both_inside_.Wait(&mutex_);
+      }
+      const Leaving leaving(&num_left_);
+      if (throwing.count(thread) > 0) throw std::runtime_error("thrown");
+    });
+  }
+
+  void ExpectThrownOnce(const std::set<size_t>& throwing) {
+    for (int repeat = 0; repeat < 50; ++repeat) {
+      num_left_ = 0;
+      EXPECT_THROW(Run(throwing), std::runtime_error);
+      EXPECT_EQ(num_left_, 2);
+      EXPECT_NO_THROW(Run({}));
+      EXPECT_THAT(CountCalls(pool_, 17), Each(Eq(1)));
+    }
+  }
+
+ private:
+  struct Leaving {
+    explicit Leaving(std::atomic<int>* count) : num_left(count) {}
+    ~Leaving() { ++*num_left; }
+    std::atomic<int>* num_left;
+  };
+
+  ThreadPool pool_{2, "test"};
+  Mutex mutex_;
+  CondVar both_inside_;
+  std::atomic<int> num_left_{0};
+};
+
+TEST_F(ThreadPoolThrows, WhatAWorkerThrew) { ExpectThrownOnce({1}); }
+
+TEST_F(ThreadPoolThrows, WhatTheCallersBodyThrew) { ExpectThrownOnce({0}); }
+
+TEST_F(ThreadPoolThrows, OneOfWhatBothThrew) { ExpectThrownOnce({0, 1}); }
+
+TEST_P(ThreadPoolThreads, HandOutNoIndexAfterAnException) {
+  EXPECT_THROW(pool_.ParallelFor(1'000'000,
+                                 [&](size_t, size_t) {
+                                   ++called_;
+                                   throw std::runtime_error("thrown");
+                                 }),
+               std::runtime_error);
+  EXPECT_LE(called_, pool_.num_threads());
+  NEUMF_EXPECT_OK(Try(1000, {}));
+}
+
+TEST_P(ThreadPoolThreads, PassOnWhatABodyThatCanFailThrows) {
+  EXPECT_THROW(pool_
+                   .TryFor(100,
+                           [](size_t index) -> absl::Status {
+                             if (index == 50) throw std::bad_alloc();
+                             return absl::OkStatus();
+                           })
+                   .IgnoreError(),
+               std::bad_alloc);
+}
 
 TEST(ThreadPoolTest, EndsUnused) { const ThreadPool pool(4, "test"); }
 

@@ -529,27 +529,27 @@ TEST_F(CheckpointReaderTest, RefusesScoresThatMayOverflow) {
 TEST_F(CheckpointReaderTest, RefusesIdsThatAppearTwice) {
   image_.SetValues<char>("user.id.bytes", {'a', 'b', 'c', 'b', 'd', 'e', 'f'});
   image_.SetValues<uint64_t>("user.id.offsets", {0, 1, 2, 3, 4, 5, 6, 7});
-  EXPECT_THAT(Read(), RefusedFor("user.id", "row 3"));
+  EXPECT_THAT(Read(), RefusedFor("user.id.bytes", "row 3"));
 }
 
 TEST_F(CheckpointReaderTest, RefusesIdsThatAreNotUtf8) {
   image_.tensor("item.id.bytes").bytes[0] = '\xff';
-  EXPECT_THAT(Read(), RefusedFor("item.id", "not UTF-8"));
+  EXPECT_THAT(Read(), RefusedFor("item.id.bytes", "not UTF-8"));
 }
 
 TEST_F(CheckpointReaderTest, RefusesEmptyAndOversizedIds) {
   image_.Put<uint64_t>("item.id.offsets", 1, 0);
-  EXPECT_THAT(Read(), RefusedFor("item.id", "row 0: the id is empty"));
+  EXPECT_THAT(Read(), RefusedFor("item.id.bytes", "row 0: the id is empty"));
   image_.SetValues("user.id.bytes", std::vector<char>(300, 'x'));
   image_.SetValues<uint64_t>("user.id.offsets", {0, 1, 2, 3, 4, 5, 6, 300});
-  EXPECT_THAT(Read(), RefusedFor("user.id", ""));
+  EXPECT_THAT(Read(), RefusedFor("user.id.bytes", "row 6: the id has 294"));
 }
 
 TEST_F(CheckpointReaderTest, RefusesIdOffsetsThatDoNotAscend) {
   image_.Put<uint64_t>("item.id.offsets", 3, uint64_t{1} << 63);
-  EXPECT_THAT(Read(), RefusedFor("item.id", "descend"));
+  EXPECT_THAT(Read(), RefusedFor("item.id.offsets", "descend"));
   image_.Put<uint64_t>("item.id.offsets", 33, 1000);
-  EXPECT_THAT(Read(), RefusedFor("item.id", "offsets"));
+  EXPECT_THAT(Read(), RefusedFor("item.id.offsets", "not from 0 to"));
 }
 
 TEST_F(CheckpointReaderTest, RefusesSeenRowsThatDoNotAscend) {
@@ -579,10 +579,12 @@ TEST_F(CheckpointReaderTest, RefusesWrongUserHashes) {
   image_.tensors.insert(image_.tensors.begin(),
                         {"user.id.hash", "U64", {7}, "", std::nullopt});
   image_.SetValues("user.id.hash", hashes);
-  EXPECT_THAT(Read(), RefusedFor("user.id", "the hashes do not ascend"));
+  EXPECT_THAT(Read(),
+              RefusedFor("user.id.hash: row 3", "the hashes do not ascend"));
   std::sort(hashes.begin(), hashes.end());
   image_.SetValues("user.id.hash", hashes);
-  EXPECT_THAT(Read(), RefusedFor("user.id", "the hash is not that of the id"));
+  EXPECT_THAT(Read(), RefusedFor("user.id.hash: row 0",
+                                 "the hash is not that of the id"));
 }
 
 // --- What a newer program wrote ---

@@ -131,6 +131,39 @@ TEST_F(CheckpointWriterTest, TakesLargerChunksWhereDigestsWouldFillTheHeader) {
   EXPECT_GT(loaded.info.manifest.tensors.at("item.tower").chunk_bytes, 1U);
 }
 
+TEST_F(CheckpointWriterTest, TakesLargerChunksWhereTheManifestNeedsTheRoom) {
+  TinyModelOptions options;
+  options.num_items = 1000;
+  tiny_ = MakeTinyModel(options);
+  options_.digest_chunk_bytes = 8;
+  manifest_.training = "short";
+  NEUMF_ASSERT_OK(Write("short"));
+  manifest_.training = std::string(850 << 10, 'x');
+  NEUMF_ASSERT_OK(Write("long"));
+  const auto chunk_bytes = [&](absl::string_view name) {
+    const auto loaded = LoadCheckpoint(*files_, directory_.Path(name));
+    NEUMF_EXPECT_OK(loaded);
+    if (!loaded.ok()) return uint64_t{0};
+    return loaded->info.manifest.tensors.at("item.tower").chunk_bytes;
+  };
+  EXPECT_EQ(chunk_bytes("short"), 16U);
+  EXPECT_EQ(chunk_bytes("long"), 32U);
+}
+
+// Digests of chunks never keep out what fits beside digests of whole tensors.
+TEST_F(CheckpointWriterTest, GivesUpChunksForTheManifest) {
+  std::vector<bool> fits;
+  for (size_t spare = 0; spare <= 8000; spare += 1000) {
+    manifest_.training = std::string((1 << 20) - spare, 'x');
+    options_.digest_chunk_bytes = 1 << 20;
+    fits.push_back(Write(absl::StrCat("whole-", spare)).ok());
+    options_.digest_chunk_bytes = 16;
+    EXPECT_EQ(Write(absl::StrCat("chunks-", spare)).ok(), fits.back()) << spare;
+  }
+  EXPECT_FALSE(fits.front());
+  EXPECT_TRUE(fits.back());
+}
+
 TEST_F(CheckpointWriterTest, BeginsTheDataAtAMultipleOf64) {
   NEUMF_ASSERT_OK(Write("7"));
   NEUMF_ASSERT_OK_AND_ASSIGN(

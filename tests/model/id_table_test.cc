@@ -148,6 +148,21 @@ TEST(IdTableTest, IsTheSameWithAnyNumberOfThreads) {
               Refused("row 49000: the id \"u7\" is that of row 7 too"));
 }
 
+// The rows 8190 to 8192 lie in two ranges, which two threads take at once.
+TEST(IdTableTest, NamesTheFirstRepeatHoweverTheThreadsRan) {
+  std::vector<std::string> ids;
+  ids.reserve(20'000);
+  for (int row = 0; row < 20'000; ++row) ids.push_back(absl::StrCat("u", row));
+  ids[8191] = ids[8190];
+  ids[8192] = ids[8190];
+  ThreadPool threads(4, "test");
+  for (int repeat = 0; repeat < 20; ++repeat) {
+    EXPECT_THAT(
+        Create(ids, threads),
+        Refused("bytes: row 8191: the id \"u8190\" is that of row 8190 too"));
+  }
+}
+
 // --- Rows in the order of their hashes ---
 
 std::vector<std::string> IdsByHash(int count) {
@@ -221,13 +236,14 @@ TEST(IdTableByHashSizes, FindsRowsWhoseHashesCrowd) {
 
 TEST_F(IdTableByHashTest, RefusesHashesThatAreNotTheIdsOwn) {
   ++hashes_[12'345];
-  EXPECT_THAT(Create(), Refused("row 12345: the hash is not that of the id"));
+  EXPECT_THAT(Create(),
+              Refused("hash: row 12345: the hash is not that of the id"));
 }
 
 TEST_F(IdTableByHashTest, RefusesRowsInAnotherOrder) {
   std::swap(ids_[12'344], ids_[12'345]);
   std::swap(hashes_[12'344], hashes_[12'345]);
-  EXPECT_THAT(Create(), Refused("row 12345: the hashes do not ascend"));
+  EXPECT_THAT(Create(), Refused("hash: row 12345: the hashes do not ascend"));
 }
 
 TEST_F(IdTableByHashTest, RefusesAnotherNumberOfHashes) {
@@ -238,13 +254,60 @@ TEST_F(IdTableByHashTest, RefusesAnotherNumberOfHashes) {
 TEST_F(IdTableByHashTest, RefusesRepeatedIds) {
   ids_[9'000] = ids_[9'001];
   hashes_[9'000] = hashes_[9'001];
-  EXPECT_THAT(Create(), Refused("is that of row 9000 too"));
+  EXPECT_THAT(Create(), AllOf(Refused("bytes: row 9001"),
+                              Refused("is that of row 9000 too")));
 }
 
 TEST_F(IdTableByHashTest, NeedsNoIndex) {
   NEUMF_ASSERT_OK_AND_ASSIGN(const IdTable table, Create());
   EXPECT_EQ(table.resident_bytes(),
             table.bytes().size() + 8 * (ids_.size() + 1) + 8 * ids_.size());
+}
+
+// --- Ids whose hashes are equal ---
+
+// Puts ids into as many groups as there are first letters, that of 'a' being 0.
+uint64_t FirstLetter(absl::string_view id) {
+  return static_cast<uint64_t>(id[0] - 'a');
+}
+
+absl::StatusOr<IdTable> CreateByLetter(const std::vector<std::string>& ids) {
+  std::vector<uint64_t> hashes;
+  for (const std::string& id : ids) hashes.push_back(FirstLetter(id));
+  ThreadPool threads(1, "test");
+  return IdTable::CreateByHash(OffsetsOf(ids), BytesOf(ids),
+                               AlignedArray<uint64_t>::CopyOf(hashes), threads,
+                               FirstLetter);
+}
+
+TEST(IdTableOfEqualHashes, FindsEachRow) {
+  const std::vector<std::string> ids = {"a2", "a1", "c9", "c1", "c5", "d"};
+  NEUMF_ASSERT_OK_AND_ASSIGN(const IdTable table, CreateByLetter(ids));
+  for (uint32_t row = 0; row < ids.size(); ++row) {
+    EXPECT_THAT(table.Find(ids[row]), Optional(row));
+  }
+  for (const char* absent : {"a", "a3", "b", "c2", "d1", "e"}) {
+    EXPECT_EQ(table.Find(absent), std::nullopt) << absent;
+  }
+}
+
+TEST(IdTableOfEqualHashes, FindsRowsWhenAllHashesAreTheSmallest) {
+  NEUMF_ASSERT_OK_AND_ASSIGN(const IdTable table,
+                             CreateByLetter({"a3", "a1", "a2"}));
+  EXPECT_THAT(table.Find("a3"), Optional(0U));
+  EXPECT_THAT(table.Find("a2"), Optional(2U));
+  EXPECT_EQ(table.Find("a4"), std::nullopt);
+  EXPECT_EQ(table.Find("b"), std::nullopt);
+}
+
+TEST(IdTableOfEqualHashes, RefusesRepeatsThatAreNotNeighbours) {
+  EXPECT_THAT(CreateByLetter({"a", "b1", "b2", "b3", "b1", "c"}),
+              Refused("bytes: row 4: the id \"b1\" is that of row 1 too"));
+}
+
+TEST(IdTableOfEqualHashes, RefusesGroupsThatDescend) {
+  EXPECT_THAT(CreateByLetter({"b1", "b2", "a"}),
+              Refused("hash: row 2: the hashes do not ascend"));
 }
 
 TEST(IdTableTest, CountsItsMemory) {

@@ -102,7 +102,8 @@ TEST_F(ServingModelTest, RefusesSeenSetsThatDoNotFit) {
   EXPECT_THAT(Check(), Refused("seen.offsets has 2 entries, not 8"));
   model_.seen =
       SeenSets::FromRows({0, 0, 2, 2, 2, 2, 2, 2}, {1, 33}, 34).value();
-  EXPECT_THAT(Check(), Refused("user row 1 has item row 33 of 33 items"));
+  EXPECT_THAT(Check(), Refused("seen.items are of a catalog of 34 items, "
+                               "not 33"));
 }
 
 TEST_F(ServingModelTest, RefusesPopularityOfAnotherSize) {
