@@ -20,7 +20,8 @@ constexpr double kHeadroom = 1.02;
 // A sum of 32 bits must hold a bias of the size of all its terms: steps are at
 // least that over 2^29. Weights of 127 times 4096 bytes add 2^27 at most.
 constexpr double kLeastStepOfMagnitude = 1.0 / (1 << 29);
-constexpr double kLeastStep = 1e-200;  // where everything is 0
+// Where all terms are 0, of what is left to round.
+constexpr double kLeastStep = kAbsoluteRounding / (1 << 20);
 
 double Positive(double x) { return x > 0 ? x : 0; }
 
