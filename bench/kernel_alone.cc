@@ -4,11 +4,11 @@
 #include <limits>
 
 #include "base/logging.h"
+#include "scoring/cpu/division.h"
 
 namespace neumf {
 namespace {
 
-constexpr size_t kPieceBytes = 256 << 10;
 constexpr size_t kStripBlocks = 16;
 
 }  // namespace
@@ -29,13 +29,16 @@ KernelAlone::KernelAlone(const BenchModel& model, size_t num_threads)
 }
 
 void KernelAlone::Run(absl::Span<const RankQuery> queries) {
-  const uint64_t piece = kPieceBytes / sizeof(float) / items_.block_floats();
-  const uint64_t num_pieces = (items_.num_blocks() + piece - 1) / piece;
-  threads_.ParallelFor(num_pieces, [&](size_t index, size_t thread) {
-    const uint64_t first = index * piece;
-    const uint64_t end = std::min(first + piece, items_.num_blocks());
-    for (const RankQuery& query : queries) {
-      ScorePiece(query, first, end, workspaces_[thread]);
+  const Division division = Divide(items_.num_blocks(), items_.block_floats(),
+                                   queries.size(), workspaces_.size());
+  const size_t num_shares = division.num_pieces * division.num_parts;
+  threads_.ParallelFor(num_shares, [&](size_t share, size_t thread) {
+    const uint64_t first = share / division.num_parts * division.piece_blocks;
+    const uint64_t end =
+        std::min(first + division.piece_blocks, items_.num_blocks());
+    for (size_t b = share % division.num_parts; b < queries.size();
+         b += division.num_parts) {
+      ScorePiece(queries[b], first, end, workspaces_[thread]);
     }
   });
 }

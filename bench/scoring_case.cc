@@ -160,8 +160,10 @@ absl::Status MeasureAgainstPeer(const BenchModel& model,
                          kBest);
   const auto checked =
       users.queries().first(std::max(options.batch, kCheckedUsers));
-  NEUMF_RETURN_IF_ERROR(CheckSameItems(other->name(), RankAll(*scorer, checked),
-                                       RankAll(*other, checked)));
+  const std::vector<Ranking> expected = RankAll(*scorer, checked);
+  NEUMF_RETURN_IF_ERROR(CheckEqual(expected, RankAll(*float32, checked)));
+  NEUMF_RETURN_IF_ERROR(
+      CheckSameItems(other->name(), expected, RankAll(*other, checked)));
 
   RankLoop ours(*scorer, users, options.batch);
   RankLoop theirs(*other, users, options.batch);
@@ -179,7 +181,7 @@ absl::Status MeasureAgainstPeer(const BenchModel& model,
   figures.Write({absl::StrCat(options.name, ".", peer.figure),
                  MedianRatio(measured[1], measured[0]), "x", details});
   if (!model.shape.has_tower()) return absl::OkStatus();
-  details["median_us"] = measured[2].Median() * 1e6;
+  details.update(DetailsOf(model, options, measured[2]));
   figures.Write({absl::StrCat(options.name, ".float32_", peer.figure),
                  MedianRatio(measured[1], measured[2]), "x", details});
   return absl::OkStatus();

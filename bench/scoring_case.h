@@ -62,9 +62,10 @@ struct Peer {
 };
 
 // How many times faster the CPU backend is than `peer`, once their answers are
-// found to be the same; with a tower also without its first pass (float32_...). INTERNAL when they are not, or when a contestant kept
-// more than its threads busy; other errors mean that there is nothing to
-// compare with here.
+// found to be the same; with a tower also without its first pass
+// (float32_vs_...). INTERNAL when they are not, or when a contestant kept more
+// than its threads busy; other errors mean that there is nothing to compare
+// with here.
 absl::Status MeasureAgainstPeer(const BenchModel& model,
                                 const CaseOptions& options, const Peer& peer,
                                 const FigureWriter& figures);

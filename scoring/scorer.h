@@ -77,8 +77,9 @@ struct ScoredRow {
 struct Ranking {
   std::vector<ScoredRow> items;
   uint64_t eligible_count = 0;
-  // Items that had to be scored in float32 after a first pass in low precision:
-  // few, or the whole catalog when the pass left too many. 0 without a pass.
+  // For statistics: items that were scored in float32 after a first pass in low
+  // precision; few, or the whole catalog when the pass left too many. 0 without
+  // a pass. It may depend on the threads and on what was asked before.
   uint64_t rescored_count = 0;
   // The query's flag was seen; items and eligible_count mean nothing.
   bool cancelled = false;
@@ -101,8 +102,8 @@ class Scorer {
   virtual const char* name() const = 0;
 };
 
-// Packs item rows into a backend's own layout as they stream in. Belongs to one
-// thread.
+// Packs item rows into a backend's own layout as they stream in. For one thread
+// at a time, which need not be the same one each time.
 class ScorerBuilder {
  public:
   virtual ~ScorerBuilder() = default;

@@ -103,6 +103,8 @@ void CatalogScan::ScanStrips(const RankQuery& query, uint64_t first,
       block += kWordBlocks;
       continue;
     }
+    // A first pass that has given up takes nothing more.
+    if (selector.threshold() == kInfinity) return;
     score(block, selector.threshold(), &strip);
     for (size_t w = 0; w * kWordBlocks < strip.num_blocks; ++w) {
       const uint64_t row = block * kBlockItems + w * kWordItems;

@@ -40,8 +40,8 @@ class CatalogScan {
                   uint64_t first, uint64_t end, size_t b,
                   ThreadWorkspace& thread) const;
 
-  // The same as ScanBlocks() for users who scan together, none of whom has a mask.
-  // REQUIRES: H = 0.
+  // The same as ScanBlocks() for users who scan together, none of whom has a
+  // mask. REQUIRES: H = 0.
   void ScanDots(absl::Span<const RankQuery> queries, const DotUsers& users,
                 uint64_t first, uint64_t end, ThreadWorkspace& thread) const;
 

@@ -39,17 +39,19 @@ constexpr size_t kTilesAhead = 4;
 // and after, unless it believes that something else reads and writes it here.
 HWY_INLINE void KeepInPlace(__m512i& sum) { asm("" : "+v"(sum)); }
 
-HWY_INLINE void AskFor(const void* address) {
+HWY_INLINE void AskFor(uintptr_t address) {
   constexpr int kToRead = 0;
   constexpr int kSecondLevel = 2;
-  __builtin_prefetch(address, kToRead, kSecondLevel);
+  __builtin_prefetch(reinterpret_cast<const void*>(address), kToRead,
+                     kSecondLevel);
 }
 
 // Asks for a later tile, a cache line a step, as block_kernel.cc does.
 class Prefetcher {
  public:
   HWY_INLINE Prefetcher(const uint8_t* tile, size_t tile_bytes)
-      : next_(tile + kTilesAhead * tile_bytes), end_(next_ + tile_bytes) {}
+      : next_(reinterpret_cast<uintptr_t>(tile) + kTilesAhead * tile_bytes),
+        end_(next_ + tile_bytes) {}
 
   HWY_INLINE void Step() {
     if (next_ == end_) return;
@@ -58,8 +60,9 @@ class Prefetcher {
   }
 
  private:
-  const uint8_t* next_;
-  const uint8_t* const end_;
+  // Numbers: they may lie past the last tile, where no pointer may point.
+  uintptr_t next_;
+  const uintptr_t end_;
 };
 
 // kBlocks blocks on their way through the layers.
@@ -101,7 +104,8 @@ struct Tile {
       for (size_t b = 0; b < kBlocks; ++b) {
         const float* const items = column + b * block_floats;
         scores[b] = _mm512_fmadd_ps(user, _mm512_load_ps(items), scores[b]);
-        AskFor(items + kTilesAhead * kTileBlocks * block_floats);
+        AskFor(reinterpret_cast<uintptr_t>(items) +
+               kTilesAhead * kTileBlocks * block_floats * sizeof(float));
       }
     }
   }

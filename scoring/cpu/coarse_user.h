@@ -60,6 +60,7 @@ class CoarseUser {
  public:
   // Both must outlive it.
   CoarseUser(const CoarseNetwork& network, const CoarseRanges& ranges);
+  CoarseUser(CoarseUser&&) = default;  // a copy would point into the original
 
   // Takes the user of `query`, whose vectors must stay where they are. False
   // when there is no bound because numbers are not finite or float32 could

@@ -18,8 +18,9 @@ uint64_t MacsOfLayers(const ScoreNetwork& network) {
   return macs;
 }
 
-// A pass that was in vain has cost about as much as one that was not has saved:
-// with this many more of the former the next queries go without.
+// A pass that was in vain has cost about as much as one that was not has saved.
+// Where those in vain lead, hundreds of queries go without before another one
+// pays for a trial.
 constexpr int kMaxBalance = 16;
 constexpr int kPausedQueries = 256;
 
