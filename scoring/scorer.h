@@ -148,6 +148,9 @@ struct ScorerOptions {
   // Threads that one Rank() call may use, the caller included. More shorten a
   // call as long as there are cores. Default: one.
   size_t num_threads = 1;
+  // Work of fewer multiply-adds than this stays on the caller's thread: waking
+  // others would take longer. Default: 70 us of a core, measured.
+  uint64_t min_shared_macs = 4'000'000;
   FirstPassOptions first_pass;
 };
 

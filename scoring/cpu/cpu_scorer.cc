@@ -22,6 +22,25 @@
 namespace neumf {
 namespace {
 
+// Costs are counted in multiply-adds, of which a core does some 60 in a
+// nanosecond; what follows is measured, and good to a factor of two.
+
+// To merge and sort a result.
+constexpr uint64_t kResultCost = 1500;
+// To prepare the first pass of a user, over the network for one item.
+constexpr uint64_t kPreparationCost = 400;
+// How many times faster than the kernel the first pass is, roughly.
+constexpr uint64_t kFirstPassSpeed = 3;
+
+// Multiply-adds of one pair.
+uint64_t MacsPerItem(const KernelNetwork& network) {
+  uint64_t macs = network.gmf_width + network.head_width;
+  for (size_t l = 0; l < network.num_layers; ++l) {
+    macs += network.layers[l].in * network.layers[l].out;
+  }
+  return macs;
+}
+
 // A query that goes through the catalog from the first item to the last.
 bool ScansCatalog(const RankQuery& query) {
   return query.k > 0 && !query.allow_rows;
@@ -43,8 +62,10 @@ class CpuScorer : public Scorer {
   // `threads`: then the caller works alone.
   CpuScorer(const ModelShape& shape, std::unique_ptr<PackedNetwork> network,
             PackedItems items, std::unique_ptr<const FirstPass> first_pass,
-            const BlockKernel& kernel, std::unique_ptr<ThreadPool> threads)
+            const BlockKernel& kernel, std::unique_ptr<ThreadPool> threads,
+            const ScorerOptions& options)
       : shape_(shape),
+        options_(options),
         kernel_(kernel),
         network_(std::move(network)),
         items_(std::move(items)),
@@ -54,6 +75,7 @@ class CpuScorer : public Scorer {
         name_(absl::StrCat("cpu (", kernel.target,
                            first_pass_ ? ", int8 first pass)" : ")")),
         threads_(std::move(threads)),
+        macs_per_item_(MacsPerItem(network_->view())),
         workspaces_(network_->view(), num_threads()) {}
 
   absl::Status Rank(absl::Span<const RankQuery> queries,
@@ -68,9 +90,10 @@ class CpuScorer : public Scorer {
     Scan(queries, queries.size(), *workspace);
     for (size_t b = 0; b < queries.size(); ++b) rankings[b].rescored_count = 0;
     EndFirstPass(queries, rankings, *workspace);
-    Run(queries.size(), [&](size_t b, size_t) {
+    const auto collect = [&](size_t b, size_t) {
       Collect(queries[b], b, workspace->threads, rankings[b]);
-    });
+    };
+    Run(queries.size(), MacsOfResults(queries), collect);
     workspaces_.GiveBack(std::move(workspace));
     return absl::OkStatus();
   }
@@ -146,23 +169,41 @@ class CpuScorer : public Scorer {
     return threads_ == nullptr ? 1 : threads_->num_threads();
   }
 
-  // Calls body(index, thread) for each index below `count`.
+  // Calls body(index, thread) for each index below `count`: on all threads, but
+  // for work of fewer multiply-adds than it takes to wake them.
   template <typename Body>
-  void Run(size_t count, const Body& body) const {
-    if (threads_ != nullptr && count > 1) {
+  void Run(size_t count, uint64_t macs, const Body& body) const {
+    if (threads_ != nullptr && count > 1 && macs >= options_.min_shared_macs) {
       return threads_->ParallelFor(count, body);
     }
     for (size_t index = 0; index < count; ++index) body(index, 0);
+  }
+
+  // What the scans of a plan cost, in multiply-adds of the kernel.
+  uint64_t MacsOf(const ScanPlan& plan) const {
+    const uint64_t macs = shape_.num_items * macs_per_item_;
+    return macs * (plan.alone.size() + plan.num_groups * DotUsers::kMax) +
+           macs * plan.num_coarse / kFirstPassSpeed;
+  }
+
+  uint64_t MacsOfResults(absl::Span<const RankQuery> queries) const {
+    uint64_t num_results = 0;
+    for (const RankQuery& query : queries) {
+      num_results += std::min<uint64_t>(query.k, shape_.num_items);
+    }
+    return num_results * kResultCost;
   }
 
   // Users without a bound scan alone, in float32.
   void BeginFirstPass(absl::Span<const RankQuery> queries,
                       Workspace& workspace) const {
     ScanPlan& plan = workspace.plan;
-    Run(plan.num_coarse, [&](size_t i, size_t) {
+    const auto prepare = [&](size_t i, size_t) {
       CoarseQuery& coarse = plan.coarse[i];
       coarse.is_bounded = coarse.user.Prepare(queries[coarse.query]);
-    });
+    };
+    Run(plan.num_coarse, plan.num_coarse * macs_per_item_ * kPreparationCost,
+        prepare);
     for (size_t i = 0; i < plan.num_coarse; ++i) {
       const CoarseQuery& coarse = plan.coarse[i];
       const RankQuery& query = queries[coarse.query];
@@ -181,13 +222,14 @@ class CpuScorer : public Scorer {
     if (plan.num_coarse == 0) return;
     plan.alone.clear();
     plan.num_groups = 0;
-    Run(plan.num_coarse, [&](size_t i, size_t) {
+    const auto merge = [&](size_t i, size_t) {
       CoarseQuery& coarse = plan.coarse[i];
       coarse.left.clear();
       coarse.has_paid =
           coarse.is_bounded &&
           MergeSurvivors(coarse.query, workspace.threads, &coarse.left);
-    });
+    };
+    Run(plan.num_coarse, MacsOfResults(queries), merge);
     for (size_t i = 0; i < plan.num_coarse; ++i) {
       const CoarseQuery& coarse = plan.coarse[i];
       rankings[coarse.query].rescored_count =
@@ -205,7 +247,11 @@ class CpuScorer : public Scorer {
   void Rescore(absl::Span<const RankQuery> queries,
                Workspace& workspace) const {
     const size_t num_parts = num_threads();
-    Run(workspace.plan.num_coarse * num_parts, [&](size_t i, size_t thread) {
+    uint64_t num_rows = 0;
+    for (size_t i = 0; i < workspace.plan.num_coarse; ++i) {
+      num_rows += workspace.plan.coarse[i].left.size();
+    }
+    const auto rescore = [&](size_t i, size_t thread) {
       const CoarseQuery& coarse = workspace.plan.coarse[i / num_parts];
       const size_t count = coarse.left.size();
       const size_t first = count * (i % num_parts) / num_parts;
@@ -214,7 +260,9 @@ class CpuScorer : public Scorer {
           queries[coarse.query],
           absl::MakeConstSpan(coarse.left).subspan(first, end - first),
           coarse.query, workspace.threads[thread]);
-    });
+    };
+    Run(workspace.plan.num_coarse * num_parts, num_rows * macs_per_item_,
+        rescore);
   }
 
   // The catalog for all queries that scan it, then the short lists of the first
@@ -226,13 +274,19 @@ class CpuScorer : public Scorer {
         items_.num_blocks(), items_.block_floats(),
         plan.num_groups + plan.num_coarse + plan.alone.size(), num_threads());
     const size_t num_shares = division.num_pieces * division.num_parts;
-    Run(num_shares + num_lists, [&](size_t index, size_t thread) {
+    const auto scan = [&](size_t index, size_t thread) {
       if (index < num_shares) {
         ScanShare(queries, division, index, plan, workspace.threads[thread]);
       } else {
         ScanList(queries, index - num_shares, workspace.threads[thread]);
       }
-    });
+    };
+    uint64_t num_listed = 0;
+    for (const RankQuery& query : queries.first(num_lists)) {
+      if (query.allow_rows) num_listed += query.allow_rows->size();
+    }
+    Run(num_shares + num_lists, MacsOf(plan) + num_listed * macs_per_item_,
+        scan);
   }
 
   void ScanShare(absl::Span<const RankQuery> queries, const Division& division,
@@ -277,6 +331,7 @@ class CpuScorer : public Scorer {
   }
 
   const ModelShape shape_;
+  const ScorerOptions options_;
   const BlockKernel& kernel_;
   const std::unique_ptr<const PackedNetwork> network_;
   const PackedItems items_;
@@ -284,6 +339,7 @@ class CpuScorer : public Scorer {
   const CatalogScan scan_;
   const std::string name_;
   const std::unique_ptr<ThreadPool> threads_;  // null: the caller works alone
+  const uint64_t macs_per_item_;
   mutable FirstPassBalance balance_;
   mutable WorkspaceList workspaces_;
 };
@@ -318,7 +374,7 @@ class CpuScorerBuilder : public ScorerBuilder {
                                            options_.first_pass, threads.get());
     return std::make_unique<CpuScorer>(shape_, std::move(packed_network_),
                                        std::move(items_), std::move(first_pass),
-                                       kernel_, std::move(threads));
+                                       kernel_, std::move(threads), options_);
   }
 
  private:

@@ -54,6 +54,7 @@ std::unique_ptr<Scorer> MakeScorer(const BackendCase& backend,
   ScorerOptions options;
   options.first_pass = first_pass;
   options.num_threads = backend.num_threads;
+  options.min_shared_macs = 0;  // small catalogs too
   auto builder = MakeScorerBuilder(backend.backend, tiny.model.shape,
                                    tiny.model.network, options);
   EXPECT_THAT(builder, IsOk());
