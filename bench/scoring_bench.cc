@@ -53,7 +53,7 @@ constexpr const char* kTowerFigures[] = {
     "seen_overhead",        "lowprec_vs_float32",
     "vs_torch_precomputed", "float32_vs_torch_precomputed",
     "vs_torch_eager",       "float32_vs_torch_eager"};
-constexpr const char* kScalingFigures[] = {"t2_over_t1"};
+constexpr const char* kScalingFigures[] = {"t2_over_t1", "float32_t2_over_t1"};
 constexpr const char* kDotFigures[] = {"vs_faiss_flat"};
 
 InterleavedOptions MakeInterleavedOptions() {

@@ -189,26 +189,36 @@ absl::Status MeasureAgainstPeer(const BenchModel& model,
 
 void MeasureThreadScaling(const BenchModel& model, const CaseOptions& options,
                           const FigureWriter& figures) {
-  const auto one = MakeScorer(model, 1);
-  const auto two = MakeScorer(model, 2);
+  const std::unique_ptr<Scorer> scorers[] = {
+      MakeScorer(model, 1), MakeScorer(model, 2), MakeFloat32Scorer(model, 1),
+      MakeFloat32Scorer(model, 2)};
   const QueryBatch users(model, kUsers, kSeen, kBest);
-  RankLoop rank_one(*one, users, options.batch);
-  RankLoop rank_two(*two, users, options.batch);
   FmaProbe probe_one(1);
   FmaProbe probe_two(2);
-  const auto measured =
-      RunInterleaved({[&] { rank_one.RunOnce(); }, [&] { rank_two.RunOnce(); },
-                      [&] { probe_one.Run(); }, [&] { probe_two.Run(); }},
-                     options.interleaved);
-  nlohmann::ordered_json details = DetailsOf(model, options, measured[1]);
-  details["baseline"] = "one thread";
-  details["baseline_median_us"] = measured[0].Median() * 1e6;
-  // What this machine gave a loop that shares nothing at the same time.
-  details["probe_t2_over_t1"] = probe_two.macs_per_run() /
-                                probe_one.macs_per_run() *
-                                MedianRatio(measured[2], measured[3]);
-  figures.Write({absl::StrCat(options.name, ".t2_over_t1"),
-                 MedianRatio(measured[0], measured[1]), "x", details});
+  std::vector<Contestant> contestants = {[&] { probe_one.Run(); },
+                                         [&] { probe_two.Run(); }};
+  for (const auto& scorer : scorers) {
+    contestants.emplace_back(
+        [rank = RankLoop(*scorer, users, options.batch)]() mutable {
+          rank.RunOnce();
+        });
+  }
+  const auto measured = RunInterleaved(contestants, options.interleaved);
+
+  const auto write = [&](const char* figure, const Measured& one,
+                         const Measured& two) {
+    nlohmann::ordered_json details = DetailsOf(model, options, two);
+    details["baseline"] = "one thread";
+    details["baseline_median_us"] = one.Median() * 1e6;
+    // What this machine gave a loop that shares nothing at the same time.
+    details["probe_t2_over_t1"] = probe_two.macs_per_run() /
+                                  probe_one.macs_per_run() *
+                                  MedianRatio(measured[0], measured[1]);
+    figures.Write({absl::StrCat(options.name, ".", figure),
+                   MedianRatio(one, two), "x", details});
+  };
+  write("t2_over_t1", measured[2], measured[3]);
+  write("float32_t2_over_t1", measured[4], measured[5]);
 }
 
 }  // namespace neumf

@@ -70,7 +70,8 @@ absl::Status MeasureAgainstPeer(const BenchModel& model,
                                 const CaseOptions& options, const Peer& peer,
                                 const FigureWriter& figures);
 
-// t2_over_t1: how much faster two threads answer than one.
+// t2_over_t1: how much faster two threads answer than one; float32_t2_over_t1
+// without the first pass.
 void MeasureThreadScaling(const BenchModel& model, const CaseOptions& options,
                           const FigureWriter& figures);
 
