@@ -5,8 +5,12 @@
 namespace neumf {
 namespace {
 
-absl::StatusOr<std::unique_ptr<Scorer>> MakeTorch(
-    const BenchModel& model, const TorchScorerOptions& options) {
+absl::StatusOr<std::unique_ptr<Scorer>> MakeTorch(const BenchModel& model,
+                                                  TorchForm form,
+                                                  size_t num_threads) {
+  TorchScorerOptions options;
+  options.form = form;
+  options.num_threads = static_cast<int>(num_threads);
   NEUMF_ASSIGN_OR_RETURN(
       auto builder,
       MakeTorchScorerBuilder(model.shape, model.network, options));
@@ -19,18 +23,12 @@ absl::StatusOr<std::unique_ptr<Scorer>> MakeTorch(
 
 absl::StatusOr<std::unique_ptr<Scorer>> MakeTorchSplit(const BenchModel& model,
                                                        size_t num_threads) {
-  TorchScorerOptions options;
-  options.form = TorchForm::kSplit;
-  options.num_threads = static_cast<int>(num_threads);
-  return MakeTorch(model, options);
+  return MakeTorch(model, TorchForm::kSplit, num_threads);
 }
 
 absl::StatusOr<std::unique_ptr<Scorer>> MakeTorchEager(const BenchModel& model,
                                                        size_t num_threads) {
-  TorchScorerOptions options;
-  options.form = TorchForm::kEager;
-  options.num_threads = static_cast<int>(num_threads);
-  return MakeTorch(model, options);
+  return MakeTorch(model, TorchForm::kEager, num_threads);
 }
 
 }  // namespace neumf

@@ -1,7 +1,9 @@
 #pragma once
 
-// Which items may be in an answer, without a look at each item.
+// Which items may be in an answer, without a look at each item, and whether
+// there has to be one.
 
+#include <atomic>
 #include <cstdint>
 
 #include "absl/types/span.h"
@@ -68,6 +70,12 @@ class RemovedRows {
   AscendingRows seen_;
   AscendingRows excluded_;
 };
+
+// Whether nobody waits for the answer any more.
+inline bool IsCancelled(const RankQuery& query) {
+  return query.cancelled != nullptr &&
+         query.cancelled->load(std::memory_order_relaxed);
+}
 
 // Aborts when `query` breaks what RankQuery requires: the caller's rows would
 // be read as places in memory.

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "absl/numeric/bits.h"
+#include "scoring/eligibility.h"
 
 namespace neumf {
 namespace {
@@ -19,11 +20,6 @@ constexpr size_t kStripBlocks = kStripWords * kWordBlocks;
 // A strip of many users: their scores must leave room in the first-level cache.
 constexpr size_t kDotStripBlocks = 4;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
-bool IsCancelled(const RankQuery& query) {
-  return query.cancelled != nullptr &&
-         query.cancelled->load(std::memory_order_relaxed);
-}
 
 constexpr uint64_t kAllLanes = (uint64_t{1} << kBlockItems) - 1;
 

@@ -23,11 +23,6 @@ bool IsEligible(const RankQuery& query, uint32_t row) {
          (!query.allow_rows || IsIn(*query.allow_rows, row));
 }
 
-bool IsCancelled(const RankQuery& query) {
-  return query.cancelled != nullptr &&
-         query.cancelled->load(std::memory_order_relaxed);
-}
-
 std::vector<float> FirstLayer(Activation activation, const float* user,
                               absl::Span<const float> item) {
   std::vector<float> h(item.size());

@@ -90,11 +90,6 @@ at::Tensor Gather(absl::Span<const RankQuery> queries,
   return users;
 }
 
-bool IsCancelled(const RankQuery& query) {
-  return query.cancelled != nullptr &&
-         query.cancelled->load(std::memory_order_relaxed);
-}
-
 class TorchScorer : public Scorer {
  public:
   TorchScorer(const ModelShape& shape, const ScoreNetwork& network,

@@ -73,19 +73,11 @@ class ScorerAllocationTest : public testing::TestWithParam<World> {
   // `count` queries; every third one is of another kind when they are mixed.
   void Rank(size_t count, bool mixed) {
     RankQuery queries[40];
-    const ServingModel& model = tiny_.model;
-    for (size_t user = 0; user < count; ++user) {
+    for (uint32_t user = 0; user < count; ++user) {
       RankQuery& query = queries[user];
-      if (!model.users.gmf.empty()) {
-        query.user_gmf = model.users.gmf.row(user).data();
-      }
-      if (!model.users.tower.empty()) {
-        query.user_tower = model.users.tower.row(user).data();
-      }
-      query.seen = model.seen.row(user);
-      query.k = 50;
+      query = QueryOf(tiny_, user, 50);
       if (mixed && user % 3 == 1) query.allow_mask = &mask_;
-      if (mixed && user % 3 == 2) query.allow_rows = model.seen.row(0);
+      if (mixed && user % 3 == 2) query.allow_rows = tiny_.model.seen.row(0);
     }
     // No matcher: it would allocate.
     if (!scorer_

@@ -88,16 +88,6 @@ std::vector<uint32_t> RowsBelow(uint32_t end) {
   return rows;
 }
 
-RankQuery QueryOf(const TinyModel& tiny, uint32_t user, uint32_t k) {
-  RankQuery query;
-  const UserTables& users = tiny.model.users;
-  if (!users.gmf.empty()) query.user_gmf = users.gmf.row(user).data();
-  if (!users.tower.empty()) query.user_tower = users.tower.row(user).data();
-  query.seen = tiny.model.seen.row(user);
-  query.k = k;
-  return query;
-}
-
 void ScorerTest::SetUp() {
   // 0, for the reference, means every target.
   hwy::SetSupportedTargetsForTest(GetParam().target);

@@ -14,6 +14,7 @@
 #include "scoring/scorer.h"
 #include "tests/scoring/scorer_models.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/tiny_query.h"
 
 namespace neumf {
 
@@ -41,9 +42,6 @@ std::vector<uint32_t> RowsOf(const Ranking& ranking);
 
 // All rows below `end`.
 std::vector<uint32_t> RowsBelow(uint32_t end);
-
-// The question for the best `k` items that a user has not seen.
-RankQuery QueryOf(const TinyModel& tiny, uint32_t user, uint32_t k);
 
 // Tests of one backend against the reference over one model at a time.
 class ScorerTest : public testing::TestWithParam<BackendCase> {

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "tests/support/status_matchers.h"
-#include "tests/support/tiny_model.h"
+#include "tests/support/tiny_query.h"
 
 namespace neumf {
 namespace {
@@ -55,13 +55,7 @@ class TorchScorerTest : public testing::TestWithParam<Form> {
   }
 
   RankQuery QueryOf(uint32_t user, uint32_t k) const {
-    RankQuery query;
-    const UserTables& users = tiny_.model.users;
-    if (!users.gmf.empty()) query.user_gmf = users.gmf.row(user).data();
-    if (!users.tower.empty()) query.user_tower = users.tower.row(user).data();
-    query.seen = tiny_.model.seen.row(user);
-    query.k = k;
-    return query;
+    return neumf::QueryOf(tiny_, user, k);
   }
 
   static Ranking Rank(const Scorer& scorer, const RankQuery& query) {
