@@ -8,7 +8,7 @@ namespace neumf {
 namespace {
 
 std::vector<float> Copy(const NeuMfParameters& parameters,
-                        const ParameterBlock& block) {
+                        const NeuMfBlock& block) {
   const absl::Span<const float> values =
       parameters.values().subspan(block.offset, block.size());
   return std::vector<float>(values.begin(), values.end());
@@ -16,8 +16,7 @@ std::vector<float> Copy(const NeuMfParameters& parameters,
 
 // Row r is weight * embedding[r] + bias; an empty bias is 0. [rows, H1]
 AlignedMatrix FoldTower(const NeuMfParameters& parameters,
-                        const ParameterBlock& embedding,
-                        const ParameterBlock& weight,
+                        const NeuMfBlock& embedding, const NeuMfBlock& weight,
                         absl::Span<const float> bias) {
   AlignedMatrix tower(embedding.rows, static_cast<uint32_t>(weight.rows));
   for (uint64_t r = 0; r < embedding.rows; ++r) {
@@ -37,7 +36,7 @@ AlignedMatrix FoldTower(const NeuMfParameters& parameters,
 
 // Row r is embedding[r], column k times scale[k].
 AlignedMatrix FoldGmf(const NeuMfParameters& parameters,
-                      const ParameterBlock& embedding,
+                      const NeuMfBlock& embedding,
                       absl::Span<const float> scale) {
   AlignedMatrix gmf(embedding.rows, static_cast<uint32_t>(embedding.cols));
   for (uint64_t r = 0; r < embedding.rows; ++r) {

@@ -22,7 +22,7 @@
 namespace neumf {
 namespace {
 
-at::Tensor ViewOf(float* values, const ParameterBlock& block) {
+at::Tensor ViewOf(float* values, const NeuMfBlock& block) {
   return at::from_blob(
       values + block.offset,
       {static_cast<int64_t>(block.rows), static_cast<int64_t>(block.cols)},
@@ -46,7 +46,7 @@ struct NeuMfModule::Tensors {
   // because each leaf has its piece of it from the start.
   static Tensors WithGradient(const NeuMfLayout& layout, float* values,
                               float* gradient) {
-    return Tensors(layout, [=](const ParameterBlock& block) {
+    return Tensors(layout, [=](const NeuMfBlock& block) {
       at::Tensor leaf = ViewOf(values, block).requires_grad_();
       leaf.mutable_grad() = ViewOf(gradient, block);
       return leaf;
@@ -54,7 +54,7 @@ struct NeuMfModule::Tensors {
   }
 
   static Tensors InFloat64(const NeuMfLayout& layout, float* values) {
-    return Tensors(layout, [=](const ParameterBlock& block) {
+    return Tensors(layout, [=](const NeuMfBlock& block) {
       return ViewOf(values, block).to(at::kDouble);
     });
   }

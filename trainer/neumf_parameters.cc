@@ -20,7 +20,7 @@ void FillUniform(double limit, Random& random, absl::Span<float> values) {
 NeuMfLayout::NeuMfLayout(const NeuMfShape& shape) {
   NEUMF_CHECK(!shape.hidden.empty());
   const auto place = [this](uint64_t rows, uint64_t cols) {
-    ParameterBlock block;
+    NeuMfBlock block;
     block.offset = size;
     block.rows = rows;
     block.cols = cols;

@@ -32,7 +32,7 @@ struct NeuMfShape {
 };
 
 // A row-major matrix within the flat vector.
-struct ParameterBlock {
+struct NeuMfBlock {
   size_t offset = 0;
   uint64_t rows = 0;
   uint64_t cols = 0;
@@ -43,22 +43,22 @@ struct ParameterBlock {
 // Where the pieces lie, in the order in which they lie.
 struct NeuMfLayout {
   struct Dense {
-    ParameterBlock weight;  // [out, in]
-    ParameterBlock bias;    // [1, out]
+    NeuMfBlock weight;  // [out, in]
+    NeuMfBlock bias;    // [1, out]
   };
 
   explicit NeuMfLayout(const NeuMfShape& shape);
 
-  ParameterBlock user_gmf;           // p [U, k]
-  ParameterBlock item_gmf;           // q [I, k]
-  ParameterBlock user_mlp;           // e [U, m]
-  ParameterBlock item_mlp;           // f [I, m]
-  ParameterBlock first_user_weight;  // Wu [H1, m]
-  ParameterBlock first_item_weight;  // Wi [H1, m]
-  ParameterBlock first_bias;         // b1 [1, H1]
-  std::vector<Dense> layers;         // layers 2 .. L
-  ParameterBlock gmf_head;           // hg [1, k]
-  ParameterBlock mlp_head;           // hz [1, HL]
+  NeuMfBlock user_gmf;           // p [U, k]
+  NeuMfBlock item_gmf;           // q [I, k]
+  NeuMfBlock user_mlp;           // e [U, m]
+  NeuMfBlock item_mlp;           // f [I, m]
+  NeuMfBlock first_user_weight;  // Wu [H1, m]
+  NeuMfBlock first_item_weight;  // Wi [H1, m]
+  NeuMfBlock first_bias;         // b1 [1, H1]
+  std::vector<Dense> layers;     // layers 2 .. L
+  NeuMfBlock gmf_head;           // hg [1, k]
+  NeuMfBlock mlp_head;           // hz [1, HL]
   size_t size = 0;
 };
 
@@ -76,7 +76,7 @@ class NeuMfParameters {
   absl::Span<float> values() { return absl::MakeSpan(values_); }
   absl::Span<const float> values() const { return values_; }
   // Row `row` of a block, [cols].
-  absl::Span<const float> row(const ParameterBlock& block, uint64_t row) const {
+  absl::Span<const float> row(const NeuMfBlock& block, uint64_t row) const {
     return values().subspan(block.offset + row * block.cols, block.cols);
   }
 
@@ -86,7 +86,7 @@ class NeuMfParameters {
   void Initialize(Random& random);
 
  private:
-  absl::Span<float> values_of(const ParameterBlock& block) {
+  absl::Span<float> values_of(const NeuMfBlock& block) {
     return values().subspan(block.offset, block.size());
   }
 
