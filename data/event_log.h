@@ -25,6 +25,16 @@ struct EventLog {
   std::vector<Event> events;          // in file order
   bool has_times = false;             // whether the data says when
 
+  // Some data sets come with a test part of their own. Its users and items have
+  // rows like all others, and no user has an item both here and in `events`.
+  // A user's times are behind those of `events`, where there are times.
+  bool has_given_test = false;
+  std::vector<Event> given_test;  // in file order
+  // By place in `given_test`: the items that the data set lists for ranking the
+  // test event among, in file order, as they are written: the item of the event
+  // may be one of them, and an item may repeat. Empty when nothing is listed.
+  std::vector<std::vector<uint32_t>> given_negatives;
+
   uint64_t num_users() const { return user_ids.size(); }
   uint64_t num_items() const { return item_ids.size(); }
 };

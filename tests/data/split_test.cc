@@ -115,7 +115,7 @@ TEST(ParseSplitKindTest, KnowsItsNames) {
   EXPECT_THAT(ParseSplitKind("d2l"), IsOkAndHolds(SplitKind::kD2l));
   EXPECT_THAT(ParseSplitKind("d3l"),
               StatusIs(absl::StatusCode::kInvalidArgument,
-                       HasSubstr("choose none or d2l")));
+                       HasSubstr("choose none, d2l, latest, ratio or given")));
 }
 
 }  // namespace
