@@ -1,0 +1,56 @@
+#pragma once
+
+// The trained function (model_spec.h) in LibTorch: forward in float32 with
+// gradients by autograd, and in float64 as the truth that an export is held to.
+//
+//   TorchModel model(&parameters, &item_bags);
+//   const double loss = model.ComputeGradient(batch, options, &gradient);
+//
+// No LibTorch type is in this header: what includes it compiles in a second
+// instead of in ten. LibTorch throws std::exception's children; they are caught
+// at the top of the program.
+//
+// Belongs to one thread; LibTorch may use more of its own, see SetTorchThreads.
+
+#include <memory>
+#include <vector>
+
+#include "trainer/model/bags.h"
+#include "trainer/model/parameters.h"
+#include "trainer/step/batch.h"
+#include "trainer/step/gradient.h"
+#include "trainer/step/step_options.h"
+
+namespace neumf {
+
+class TorchModel {
+ public:
+  // Works on `parameters` in place; both must outlive this.
+  TorchModel(Parameters* parameters, const ItemBags* items);
+  ~TorchModel();
+
+  // The loss of the batch, without the penalty. `gradient` becomes that of loss
+  // and penalty, with the rows of the bags that took part marked as touched.
+  //
+  // Dropout is drawn from batch.dropout_seed: a mask for the user's input of a
+  // group, which its pairs share, and masks for the rest of each pair.
+  double ComputeGradient(const Batch& batch, const StepOptions& options,
+                         Gradient* gradient);
+
+  // Without dropout: [B, 1 + n], or [B, 1 + C] with shared candidates, masked
+  // ones too.
+  void Score(const Batch& batch, std::vector<float>* scores) const;
+
+  // The scores of all items for a user, [I], computed in float64.
+  std::vector<double> ScoreAllItems(const Bag& user) const;
+
+ private:
+  class Network;
+
+  Parameters* const parameters_;
+  const ItemBags* const items_;
+  // Over the parameters, with gradients.
+  std::unique_ptr<Network> network_;
+};
+
+}  // namespace neumf
