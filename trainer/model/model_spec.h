@@ -13,7 +13,7 @@
 //         + within(p) + within(q)          with `feature_interactions`
 //
 //   z1 = act(Wu e + Wi f + b1),  zl = act(Wl z(l-1) + bl)  for l = 2 .. L
-//   within(p) = (|p|^2 - sum over the bag of |row|^2) / 2
+//   within(p) = (|p|^2 - sum over the bag of |weight * row|^2) / 2
 //
 // mf: k with biases. gmf: k with h and b. mlp: the tower. neumf: gmf and tower.
 // bilinear-triplet: k with `cosine`. deep-triplet: the tower on embeddings of
