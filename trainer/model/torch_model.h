@@ -32,8 +32,9 @@ class TorchModel {
   // The loss of the batch, without the penalty. `gradient` becomes that of loss
   // and penalty, with the rows of the bags that took part marked as touched.
   //
-  // Dropout is drawn from batch.dropout_seed: a mask for the user's input of a
-  // group, which its pairs share, and masks for the rest of each pair.
+  // Dropout is drawn from batch.dropout_seed, a mask for each vector: for the
+  // tower's input once a user of a group and once an item of the batch, for the
+  // hidden values once a pair. So the pairs of a group share the user's mask.
   double ComputeGradient(const Batch& batch, const StepOptions& options,
                          Gradient* gradient);
 
@@ -46,6 +47,7 @@ class TorchModel {
 
  private:
   class Network;
+  class Pass;
 
   Parameters* const parameters_;
   const ItemBags* const items_;

@@ -1,0 +1,504 @@
+#include "trainer/model/torch_model.h"
+
+// The operations one by one: all of LibTorch would take five times as long to
+// build.
+#define AT_PER_OPERATOR_HEADERS
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "base/logging.h"
+
+namespace neumf {
+namespace {
+
+// Items that are scored at once in float64.
+constexpr uint32_t kItemsPerPiece = 4096;
+// As LibTorch's normalize(): a zero vector stays one.
+constexpr double kMinNorm = 1e-12;
+
+// LibTorch takes pointers to what it only reads as mutable ones.
+template <typename T>
+at::Tensor ViewOf(const std::vector<T>& values, at::ScalarType type) {
+  return at::from_blob(const_cast<T*>(values.data()),
+                       {static_cast<int64_t>(values.size())}, type);
+}
+
+at::Tensor ViewOf(float* values, const ParameterBlock& block) {
+  return at::from_blob(
+      values + block.offset,
+      {static_cast<int64_t>(block.rows), static_cast<int64_t>(block.cols)},
+      at::kFloat);
+}
+
+// Bags one behind the other: row rows[n] counts weights[n] times for entity
+// owners[n].
+struct WeightedRows {
+  void Add(const Bag& bag, size_t num_rows, int64_t owner) {
+    rows.insert(rows.end(), bag.rows.begin(), bag.rows.begin() + num_rows);
+    weights.insert(weights.end(), bag.weights.begin(),
+                   bag.weights.begin() + num_rows);
+    owners.insert(owners.end(), num_rows, owner);
+    is_identity = is_identity && num_rows == 1 && bag.weights[0] == 1;
+  }
+
+  std::vector<int64_t> rows;
+  std::vector<float> weights;
+  std::vector<int64_t> owners;
+  // Every entity has one row, with weight 1.
+  bool is_identity = true;
+};
+
+// The bags of some users or items.
+struct BagList {
+  void Add(const Bag& bag) {
+    all.Add(bag, bag.rows.size(), size);
+    biases.Add(bag, bag.num_bias_rows, size);
+    ++size;
+  }
+
+  int64_t size = 0;
+  WeightedRows all;
+  WeightedRows biases;  // without history
+};
+
+BagList UserBagsOf(const Batch& batch) {
+  BagList bags;
+  for (uint32_t g = 0; g < batch.num_groups; ++g) bags.Add(batch.user_bag(g));
+  return bags;
+}
+
+BagList ItemBagsOf(const ItemBags& item_bags,
+                   const std::vector<uint32_t>& items) {
+  BagList bags;
+  for (const uint32_t item : items) bags.Add(item_bags.bag(item));
+  return bags;
+}
+
+// Zeroes a share `rate` of what it is given, with a generator of its own.
+class Dropout {
+ public:
+  Dropout(double rate, uint64_t seed)
+      : rate_(rate), generator_(at::detail::createCPUGenerator(seed)) {}
+
+  at::Tensor operator()(const at::Tensor& x) const {
+    if (rate_ == 0) return x;
+    const at::Tensor mask = at::empty_like(x, x.options().requires_grad(false))
+                                .bernoulli_(1 - rate_, generator_);
+    return x * mask / (1 - rate_);
+  }
+
+ private:
+  const double rate_;
+  const at::Generator generator_;
+};
+
+// What scores need of N users or N items. Undefined where the model has no such
+// part.
+struct SideVectors {
+  at::Tensor gmf;      // p or q [N, k], normalized with `cosine`
+  at::Tensor hidden;   // the side's half of the first layer [N, H1]
+  at::Tensor terms;    // biases and products within the bag [N]
+  at::Tensor squares;  // sums of |row|^2 over the bag [N], where asked for
+};
+
+void AddTo(const at::Tensor& part, at::Tensor* sum) {
+  *sum = sum->defined() ? *sum + part : part;
+}
+
+// Marks as touched what the bags of a side hold.
+void TouchRows(const BagList& bags, const ParameterBlock& gmf,
+               const ParameterBlock& tower, const ParameterBlock& bias,
+               Gradient* gradient) {
+  for (size_t t = 0; t < gradient->num_tables(); ++t) {
+    const std::string& name = gradient->table(t).name;
+    const bool is_bias = name == bias.name;
+    if (!is_bias && name != gmf.name && name != tower.name) continue;
+    for (const int64_t row : is_bias ? bags.biases.rows : bags.all.rows) {
+      gradient->Touch(t, static_cast<uint32_t>(row));
+    }
+  }
+}
+
+// Of a group, by place in its scores; log_q is empty without logQ.
+std::vector<float> LogQOf(const Batch& batch, const StepOptions& options,
+                          uint32_t group) {
+  std::vector<float> log_q;
+  if (options.log_q.empty()) return log_q;
+  const size_t size = batch.group_size();
+  for (size_t n = 0; n < size; ++n) {
+    log_q.push_back(options.log_q[batch.items[group * size + n]]);
+  }
+  for (const uint32_t item : batch.candidates) {
+    log_q.push_back(options.log_q[item]);
+  }
+  return log_q;
+}
+
+// The loss of the groups with its gradient by `scores`, [B, 1 + n] or
+// [B, 1 + C], in `d_scores`. Masked scores become -infinity.
+double ComputeLosses(const Batch& batch, const StepOptions& options,
+                     std::vector<float> scores, std::vector<float>* d_scores) {
+  const GroupLoss loss(options.loss);
+  const size_t stride = batch.group_size() + batch.candidates.size();
+  d_scores->assign(scores.size(), 0);
+  double sum = 0;
+  for (uint32_t g = 0; g < batch.num_groups; ++g) {
+    float* const group_scores = &scores[g * stride];
+    if (!batch.candidates.empty()) {
+      for (uint32_t m = batch.masked_offsets[g];
+           m < batch.masked_offsets[g + 1]; ++m) {
+        group_scores[1 + batch.masked[m]] =
+            -std::numeric_limits<float>::infinity();
+      }
+    }
+    const std::vector<float> log_q = LogQOf(batch, options, g);
+    sum += loss.Compute(group_scores, log_q.empty() ? nullptr : log_q.data(),
+                        stride - 1, &(*d_scores)[g * stride]);
+  }
+  return sum;
+}
+
+std::vector<float> ToVector(const at::Tensor& tensor) {
+  const at::Tensor values = tensor.detach().contiguous();
+  const float* const first = values.data_ptr<float>();
+  return std::vector<float>(first, first + values.numel());
+}
+
+}  // namespace
+
+// The model as tensors over the parameters.
+class TorchModel::Network {
+ public:
+  // Computes in float32, with gradients.
+  static std::unique_ptr<Network> WithGradient(Parameters* parameters) {
+    float* const values = parameters->values().data();
+    return std::unique_ptr<Network>(
+        new Network(*parameters, at::kFloat, [&](const ParameterBlock& block) {
+          return ViewOf(values, block).requires_grad_();
+        }));
+  }
+
+  // Computes in float64. Rows of tables are widened when they are taken.
+  static std::unique_ptr<Network> InFloat64(Parameters* parameters) {
+    float* const values = parameters->values().data();
+    return std::unique_ptr<Network>(
+        new Network(*parameters, at::kDouble, [&](const ParameterBlock& block) {
+          const at::Tensor view = ViewOf(values, block);
+          return block.is_table ? view : view.to(at::kDouble);
+        }));
+  }
+
+  // backward() adds to `gradient` from now on; null: to nothing that lasts.
+  void SetGradient(Gradient* gradient) {
+    for (Leaf& leaf : leaves_) {
+      leaf.tensor.mutable_grad() =
+          gradient == nullptr ? at::Tensor()
+                              : ViewOf(gradient->values().data(), leaf.block);
+    }
+  }
+
+  // `bags` must outlive what is computed of the result, backward() included.
+  SideVectors Users(const BagList& bags, const Dropout& dropout,
+                    bool with_squares) const {
+    SideVectors users = Gather(user_, bags, dropout, with_squares);
+    if (users.hidden.defined()) users.hidden = users.hidden + first_bias_;
+    return users;
+  }
+  SideVectors Items(const BagList& bags, const Dropout& dropout,
+                    bool with_squares) const {
+    return Gather(item_, bags, dropout, with_squares);
+  }
+
+  // Scores of B users: [B, N]. `items` are N of each user, one user behind the
+  // other; with `shared` they are the same N for all.
+  at::Tensor Score(const SideVectors& users, const SideVectors& items,
+                   int64_t num_users, int64_t num_items, bool shared,
+                   const Dropout& dropout) const {
+    at::Tensor scores = at::zeros({num_users, num_items}, dtype_);
+    if (spec_.has_product()) {
+      at::Tensor p = users.gmf;
+      if (gmf_head_.defined()) p = p * gmf_head_;
+      scores = scores + (shared ? p.matmul(items.gmf.t())
+                                : items.gmf.view({num_users, num_items, -1})
+                                      .matmul(p.unsqueeze(2))
+                                      .squeeze(2));
+    }
+    if (spec_.has_tower()) {
+      const at::Tensor hidden = items.hidden.view(
+          {shared ? 1 : num_users, num_items, items.hidden.size(1)});
+      scores = scores + Tower(users.hidden.unsqueeze(1) + hidden, dropout);
+    }
+    if (users.terms.defined()) scores = scores + users.terms.unsqueeze(1);
+    if (items.terms.defined()) {
+      scores = scores + items.terms.view({shared ? 1 : num_users, num_items});
+    }
+    if (global_bias_.defined()) scores = scores + global_bias_;
+    return scores;
+  }
+
+ private:
+  struct Dense {
+    at::Tensor weight, bias;
+  };
+  struct SideTables {
+    at::Tensor gmf, tower, bias, first_weight;
+  };
+  struct Leaf {
+    ParameterBlock block;
+    at::Tensor tensor;
+  };
+
+  template <typename MakeTensor>
+  Network(const Parameters& parameters, at::ScalarType dtype,
+          const MakeTensor& make_tensor)
+      : spec_(parameters.spec()), dtype_(dtype) {
+    const ParameterLayout& layout = parameters.layout();
+    const auto make = [&](const ParameterBlock& block) {
+      if (block.empty()) return at::Tensor();
+      leaves_.push_back({block, make_tensor(block)});
+      return leaves_.back().tensor;
+    };
+    user_ = {make(layout.user_gmf), make(layout.user_tower),
+             make(layout.user_bias), make(layout.first_user_weight)};
+    item_ = {make(layout.item_gmf), make(layout.item_tower),
+             make(layout.item_bias), make(layout.first_item_weight)};
+    first_bias_ = make(layout.first_bias);
+    for (const ParameterLayout::Dense& layer : layout.layers) {
+      layers_.push_back({make(layer.weight), make(layer.bias)});
+    }
+    linear_ = {make(layout.linear.weight), make(layout.linear.bias)};
+    gmf_head_ = make(layout.gmf_head);
+    tower_head_ = make(layout.tower_head);
+    global_bias_ = make(layout.global_bias);
+  }
+
+  SideVectors Gather(const SideTables& tables, const BagList& bags,
+                     const Dropout& dropout, bool with_squares) const {
+    SideVectors side;
+    at::Tensor* const squares = with_squares ? &side.squares : nullptr;
+    if (tables.bias.defined()) {
+      side.terms =
+          SumBags(tables.bias, bags.biases, bags.size, squares).squeeze(1);
+    }
+    if (tables.gmf.defined()) {
+      side.gmf = SumBags(tables.gmf, bags.all, bags.size, squares);
+      if (spec_.feature_interactions) {
+        AddTo(Within(tables.gmf, bags, side.gmf), &side.terms);
+      }
+      if (spec_.cosine) {
+        side.gmf = side.gmf /
+                   side.gmf.norm(2, 1, /*keepdim=*/true).clamp_min(kMinNorm);
+      }
+    }
+    if (tables.tower.defined()) {
+      const at::Tensor sum =
+          SumBags(tables.tower, bags.all, bags.size, squares);
+      side.hidden = at::linear(dropout(sum), tables.first_weight);
+    }
+    return side;
+  }
+
+  at::Tensor Rows(const at::Tensor& table, const WeightedRows& rows) const {
+    return table.index_select(0, ViewOf(rows.rows, at::kLong)).to(dtype_);
+  }
+
+  // The sum of what belongs to each of `size` entities.
+  at::Tensor SumByOwner(const at::Tensor& parts, const WeightedRows& rows,
+                        int64_t size) const {
+    if (rows.is_identity) return parts;
+    std::vector<int64_t> shape = parts.sizes().vec();
+    shape[0] = size;
+    return at::zeros(shape, dtype_)
+        .index_add(0, ViewOf(rows.owners, at::kLong), parts);
+  }
+
+  at::Tensor Weigh(const at::Tensor& parts, const WeightedRows& rows) const {
+    if (rows.is_identity) return parts;
+    return parts * ViewOf(rows.weights, at::kFloat).unsqueeze(1);
+  }
+
+  // The weighted sums of rows, [size, cols]. Adds the sums of |row|^2 to
+  // `squares`, if it is not null.
+  at::Tensor SumBags(const at::Tensor& table, const WeightedRows& rows,
+                     int64_t size, at::Tensor* squares) const {
+    const at::Tensor parts = Rows(table, rows);
+    if (squares != nullptr) {
+      AddTo(SumByOwner(parts.square().sum(1), rows, size), squares);
+    }
+    return SumByOwner(Weigh(parts, rows), rows, size);
+  }
+
+  // The products within each bag, whose sum is `sum`. [N]
+  at::Tensor Within(const at::Tensor& table, const BagList& bags,
+                    const at::Tensor& sum) const {
+    const at::Tensor parts = Weigh(Rows(table, bags.all), bags.all);
+    return (sum.square().sum(1) -
+            SumByOwner(parts.square().sum(1), bags.all, bags.size)) /
+           2;
+  }
+
+  at::Tensor Activate(const at::Tensor& x) const {
+    switch (spec_.activation) {
+      case Activation::kRelu:
+        return x.relu();
+      case Activation::kTanh:
+        return x.tanh();
+      case Activation::kSigmoid:
+        return x.sigmoid();
+    }
+    NEUMF_CHECK(false);
+    return x;
+  }
+
+  // From what the first layer's activation is applied to, [B, N, H1], to its
+  // share in the scores, [B, N].
+  at::Tensor Tower(const at::Tensor& first, const Dropout& dropout) const {
+    at::Tensor z = dropout(Activate(first));
+    for (const Dense& layer : layers_) {
+      z = dropout(Activate(at::linear(z, layer.weight, layer.bias.view({-1}))));
+    }
+    if (linear_.weight.defined()) {
+      z = at::linear(z, linear_.weight, linear_.bias.view({-1}));
+    }
+    return z.matmul(tower_head_.view({-1}));
+  }
+
+  const ModelSpec spec_;
+  const at::ScalarType dtype_;
+  std::vector<Leaf> leaves_;
+  SideTables user_, item_;
+  at::Tensor first_bias_;
+  std::vector<Dense> layers_;
+  Dense linear_;
+  at::Tensor gmf_head_, tower_head_, global_bias_;
+};
+
+// A batch on its way through the network, with what backward() still reads.
+class TorchModel::Pass {
+ public:
+  Pass(const Network& network, const ItemBags& item_bags, const Batch& batch,
+       const StepOptions& options)
+      : users_(UserBagsOf(batch)),
+        items_(ItemBagsOf(item_bags, batch.items)),
+        candidates_(ItemBagsOf(item_bags, batch.candidates)) {
+    const int64_t num_groups = batch.num_groups;
+    NEUMF_CHECK(items_.size == num_groups * batch.group_size());
+    const bool with_squares = options.l2 != 0 || options.l2_negative != 0;
+    const Dropout dropout(options.dropout, batch.dropout_seed);
+    const SideVectors users = network.Users(users_, dropout, with_squares);
+    const SideVectors items = network.Items(items_, dropout, with_squares);
+    scores_ = network.Score(users, items, num_groups, batch.group_size(),
+                            /*shared=*/false, dropout);
+    if (candidates_.size > 0) {
+      const SideVectors shared =
+          network.Items(candidates_, dropout, /*with_squares=*/false);
+      scores_ = at::cat(
+          {scores_, network.Score(users, shared, num_groups, candidates_.size,
+                                  /*shared=*/true, dropout)},
+          1);
+    }
+    if (with_squares) {
+      const at::Tensor squares =
+          items.squares.view({num_groups, batch.group_size()});
+      const at::Tensor positives = squares.select(1, 0).sum();
+      penalty_ = (users.squares.sum() + positives) * (options.l2 / 2) +
+                 (squares.sum() - positives) * (options.l2_negative / 2);
+    }
+  }
+
+  const at::Tensor& scores() const { return scores_; }
+
+  // Adds the gradients of the scores, weighted with `d_scores`, and of the
+  // penalty, both times `scale`.
+  void Backward(const std::vector<float>& d_scores, double scale) const {
+    at::Tensor objective =
+        (scores_ * ViewOf(d_scores, at::kFloat).view_as(scores_)).sum();
+    if (penalty_.defined()) objective = objective + penalty_;
+    (objective * scale).backward();
+  }
+
+  void Touch(const ParameterLayout& layout, Gradient* gradient) const {
+    TouchRows(users_, layout.user_gmf, layout.user_tower, layout.user_bias,
+              gradient);
+    for (const BagList* bags : {&items_, &candidates_}) {
+      TouchRows(*bags, layout.item_gmf, layout.item_tower, layout.item_bias,
+                gradient);
+    }
+  }
+
+ private:
+  const BagList users_, items_, candidates_;
+  at::Tensor scores_;   // [B, 1 + n] or [B, 1 + C]
+  at::Tensor penalty_;  // of the batch, not scaled; undefined without
+};
+
+TorchModel::TorchModel(Parameters* parameters, const ItemBags* items)
+    : parameters_(parameters),
+      items_(items),
+      network_(Network::WithGradient(parameters)) {
+  NEUMF_CHECK(items->num_items() == parameters->spec().num_items);
+}
+
+TorchModel::~TorchModel() = default;
+
+double TorchModel::ComputeGradient(const Batch& batch,
+                                   const StepOptions& options,
+                                   Gradient* gradient) {
+  NEUMF_CHECK(batch.num_groups > 0);
+  const Pass pass(*network_, *items_, batch, options);
+  std::vector<float> d_scores;
+  const double loss =
+      ComputeLosses(batch, options, ToVector(pass.scores()), &d_scores);
+  const double scale = options.sum_over_groups ? 1.0 : 1.0 / batch.num_groups;
+  gradient->Clear();
+  network_->SetGradient(gradient);
+  pass.Backward(d_scores, scale);
+  network_->SetGradient(nullptr);
+  pass.Touch(parameters_->layout(), gradient);
+  return loss * scale;
+}
+
+void TorchModel::Score(const Batch& batch, std::vector<float>* scores) const {
+  const at::NoGradGuard no_grad;
+  const Pass pass(*network_, *items_, batch, StepOptions());
+  *scores = ToVector(pass.scores());
+}
+
+std::vector<double> TorchModel::ScoreAllItems(const Bag& user) const {
+  const std::unique_ptr<Network> network = Network::InFloat64(parameters_);
+  const Dropout no_dropout(0, 0);
+  BagList user_bag;
+  user_bag.Add(user);
+  const SideVectors users = network->Users(user_bag, no_dropout, false);
+  const auto num_items = static_cast<uint32_t>(items_->num_items());
+  std::vector<double> all;
+  all.reserve(num_items);
+  for (uint32_t first = 0; first < num_items; first += kItemsPerPiece) {
+    const uint32_t last = std::min(num_items, first + kItemsPerPiece);
+    BagList bags;
+    for (uint32_t item = first; item < last; ++item) {
+      bags.Add(items_->bag(item));
+    }
+    const at::Tensor scores =
+        network
+            ->Score(users, network->Items(bags, no_dropout, false), 1,
+                    last - first, /*shared=*/true, no_dropout)
+            .contiguous();
+    const double* const values = scores.data_ptr<double>();
+    all.insert(all.end(), values, values + (last - first));
+  }
+  return all;
+}
+
+}  // namespace neumf
