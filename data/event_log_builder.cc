@@ -15,6 +15,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/logging.h"
 #include "base/sha256.h"
 #include "base/status_macros.h"
 #include "base/utf8.h"
@@ -106,14 +107,17 @@ std::string QuotedForMessage(absl::string_view text) {
                       more, "\"");
 }
 
-absl::string_view EventLogBuilder::IdTable::Problem(
-    absl::string_view id) const {
-  if (numbers.contains(id)) return "";
+absl::string_view IdProblem(absl::string_view id) {
   if (id.empty()) return "empty";
   if (id.size() > kMaxIdBytes) return "longer than 256 bytes";
   if (absl::StrContains(id, '\0')) return "with a NUL byte";
   if (!IsValidUtf8(id)) return "not UTF-8";
   return "";
+}
+
+absl::string_view EventLogBuilder::IdTable::Problem(
+    absl::string_view id) const {
+  return numbers.contains(id) ? "" : IdProblem(id);
 }
 
 uint32_t EventLogBuilder::IdTable::NumberOf(absl::string_view id) {
@@ -125,9 +129,17 @@ uint32_t EventLogBuilder::IdTable::NumberOf(absl::string_view id) {
   return number;
 }
 
-EventLogBuilder::EventLogBuilder(absl::string_view path) : path_(path) {}
+EventLogBuilder::EventLogBuilder(absl::string_view path)
+    : path_(path), file_(path) {}
 
-void EventLogBuilder::Add(uint64_t line_number, const EventText& text) {
+void EventLogBuilder::BeginFile(absl::string_view path, Part part) {
+  file_ = std::string(path);
+  part_ = part;
+  if (part == Part::kGivenTest) log_.has_given_test = true;
+}
+
+void EventLogBuilder::Add(uint64_t line_number, const EventText& text,
+                          absl::Span<const absl::string_view> negatives) {
   const absl::string_view user_problem = users_.Problem(text.user);
   if (!user_problem.empty()) {
     return AddBadLine(line_number, absl::StrCat("user id ", user_problem));
@@ -150,12 +162,41 @@ void EventLogBuilder::Add(uint64_t line_number, const EventText& text) {
   ++report_.num_lines;
   event.user = users_.NumberOf(text.user);
   event.item = items_.NumberOf(text.item);
-  const uint64_t pair = uint64_t{event.user} << 32 | event.item;
-  if (pairs_.insert(pair).second) {
-    events_.push_back(event);
-  } else {
-    ++report_.num_duplicates;
+  if (!AddEvent(event) || negatives.empty()) return;
+  std::vector<uint32_t>& items = log_.given_negatives.emplace_back();
+  for (absl::string_view id : negatives) items.push_back(items_.NumberOf(id));
+  NEUMF_CHECK(log_.given_negatives.size() == log_.given_test.size());
+}
+
+void EventLogBuilder::AddRow(uint64_t line_number, absl::string_view user,
+                             absl::Span<const absl::string_view> items) {
+  const absl::string_view user_problem = users_.Problem(user);
+  if (!user_problem.empty()) {
+    return AddBadLine(line_number, absl::StrCat("user id ", user_problem));
   }
+  for (absl::string_view item : items) {
+    const absl::string_view item_problem = items_.Problem(item);
+    if (!item_problem.empty()) {
+      return AddBadLine(line_number, absl::StrCat("item id ", item_problem));
+    }
+  }
+  ++report_.num_lines;
+  Event event;
+  event.user = users_.NumberOf(user);
+  for (absl::string_view item : items) {
+    event.item = items_.NumberOf(item);
+    AddEvent(event);
+  }
+}
+
+bool EventLogBuilder::AddEvent(const Event& event) {
+  const uint64_t pair = uint64_t{event.user} << 32 | event.item;
+  if (!pairs_.insert(pair).second) {
+    ++report_.num_duplicates;
+    return false;
+  }
+  (part_ == Part::kTrain ? log_.events : log_.given_test).push_back(event);
+  return true;
 }
 
 void EventLogBuilder::AddBadLine(uint64_t line_number,
@@ -164,7 +205,7 @@ void EventLogBuilder::AddBadLine(uint64_t line_number,
   ++report_.num_bad_lines;
   if (report_.bad_lines.size() < kMaxReportedBadLines) {
     report_.bad_lines.push_back(
-        absl::StrCat(path_, ":", line_number, ": ", reason));
+        absl::StrCat(file_, ":", line_number, ": ", reason));
   }
 }
 
@@ -175,9 +216,13 @@ absl::Status EventLogBuilder::CheckResult(const ReadOptions& options) const {
         options.max_bad_lines,
         " allowed; the first: ", absl::StrJoin(report_.bad_lines, "; ")));
   }
-  if (events_.empty()) {
+  if (log_.events.empty()) {
     return absl::InvalidArgumentError(
-        absl::StrCat(path_, ": no event in the file"));
+        absl::StrCat(path_, ": no event to train on"));
+  }
+  if (log_.has_given_test && log_.given_test.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path_, ": no event in the test part"));
   }
   return absl::OkStatus();
 }
@@ -188,17 +233,20 @@ absl::StatusOr<EventLog> EventLogBuilder::Finish(const ReadOptions& options,
   *report = std::move(report_);
   NEUMF_RETURN_IF_ERROR(status);
 
-  EventLog log;
   const std::vector<uint32_t> user_rows =
-      TakeRows(UserOrder(users_.ids), &users_.ids, &log.user_ids);
+      TakeRows(UserOrder(users_.ids), &users_.ids, &log_.user_ids);
   const std::vector<uint32_t> item_rows =
-      TakeRows(ItemOrder(items_.ids), &items_.ids, &log.item_ids);
-  log.events = std::move(events_);
-  for (Event& event : log.events) {
-    event.user = user_rows[event.user];
-    event.item = item_rows[event.item];
+      TakeRows(ItemOrder(items_.ids), &items_.ids, &log_.item_ids);
+  for (std::vector<Event>* events : {&log_.events, &log_.given_test}) {
+    for (Event& event : *events) {
+      event.user = user_rows[event.user];
+      event.item = item_rows[event.item];
+    }
   }
-  return log;
+  for (std::vector<uint32_t>& negatives : log_.given_negatives) {
+    for (uint32_t& item : negatives) item = item_rows[item];
+  }
+  return std::move(log_);
 }
 
 }  // namespace neumf

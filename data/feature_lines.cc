@@ -189,15 +189,13 @@ absl::Status AtLine(uint64_t line_number, const absl::Status& status) {
 
 absl::Status ForEachLine(absl::string_view content, LineParser parse,
                          FeatureLineSink sink) {
-  absl::string_view rest = WithoutByteOrderMark(content);
-  for (uint64_t line_number = 1; !rest.empty(); ++line_number) {
-    const absl::string_view line = TakeLine(&rest);
-    if (line.empty()) continue;
+  LineScanner scanner(content);
+  while (scanner.Next()) {
     std::string id;
     Names names;
-    absl::Status status = parse(line, &id, &names);
+    absl::Status status = parse(scanner.line(), &id, &names);
     if (status.ok()) status = sink(id, std::move(names));
-    if (!status.ok()) return AtLine(line_number, status);
+    if (!status.ok()) return AtLine(scanner.line_number(), status);
   }
   return absl::OkStatus();
 }

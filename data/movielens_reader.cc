@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "base/status_macros.h"
@@ -15,12 +16,20 @@ namespace {
 
 constexpr size_t kNumColumns = 4;
 
+// What stands between the columns, and what to call it.
+struct Separator {
+  absl::string_view text;
+  absl::string_view name;
+};
+constexpr Separator kTab = {"\t", "tabs"};
+constexpr Separator kTwoColons = {"::", "::"};
+
 void AddLine(uint64_t line_number, absl::Span<const absl::string_view> fields,
-             EventLogBuilder* builder) {
+             const Separator& separator, EventLogBuilder* builder) {
   if (fields.size() != kNumColumns) {
     return builder->AddBadLine(
-        line_number,
-        absl::StrCat(fields.size(), " columns between tabs instead of four"));
+        line_number, absl::StrCat(fields.size(), " columns between ",
+                                  separator.name, " instead of four"));
   }
   for (absl::string_view id : {fields[0], fields[1]}) {
     if (!IsNumber(id)) {
@@ -37,28 +46,80 @@ void AddLine(uint64_t line_number, absl::Span<const absl::string_view> fields,
   builder->Add(line_number, event);
 }
 
+absl::Status AddFile(FileSystem& files, absl::string_view path,
+                     const Separator& separator, EventLogBuilder* builder) {
+  NEUMF_ASSIGN_OR_RETURN(const std::string content,
+                         ReadWholeFile(files, path, kMaxDataFileBytes));
+  std::vector<absl::string_view> fields;
+  LineScanner scanner(content);
+  while (scanner.Next()) {
+    fields = absl::StrSplit(scanner.line(), separator.text);
+    AddLine(scanner.line_number(), fields, separator, builder);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<EventLog> FinishWithTimes(EventLogBuilder builder,
+                                         const ReadOptions& options,
+                                         ReadReport* report) {
+  NEUMF_ASSIGN_OR_RETURN(EventLog log,
+                         std::move(builder).Finish(options, report));
+  log.has_times = true;
+  return log;
+}
+
+absl::StatusOr<EventLog> ReadOneFile(FileSystem& files, absl::string_view path,
+                                     const Separator& separator,
+                                     const ReadOptions& options,
+                                     ReadReport* report) {
+  EventLogBuilder builder(path);
+  NEUMF_RETURN_IF_ERROR(AddFile(files, path, separator, &builder));
+  return FinishWithTimes(std::move(builder), options, report);
+}
+
 }  // namespace
 
 absl::StatusOr<EventLog> ReadMovieLens100k(FileSystem& files,
                                            absl::string_view directory,
                                            const ReadOptions& options,
                                            ReadReport* report) {
-  const std::string path = JoinPath(directory, "u.data");
-  NEUMF_ASSIGN_OR_RETURN(const std::string content,
-                         ReadWholeFile(files, path, kMaxDataFileBytes));
-  EventLogBuilder builder(path);
-  std::vector<absl::string_view> fields;
-  absl::string_view rest = WithoutByteOrderMark(content);
-  for (uint64_t line_number = 1; !rest.empty(); ++line_number) {
-    const absl::string_view line = TakeLine(&rest);
-    if (line.empty()) continue;
-    SplitLine(line, '\t', &fields);
-    AddLine(line_number, fields, &builder);
-  }
-  NEUMF_ASSIGN_OR_RETURN(EventLog log,
-                         std::move(builder).Finish(options, report));
-  log.has_times = true;
-  return log;
+  return ReadOneFile(files, JoinPath(directory, "u.data"), kTab, options,
+                     report);
+}
+
+absl::StatusOr<EventLog> ReadMovieLens100kUa(FileSystem& files,
+                                             absl::string_view directory,
+                                             const ReadOptions& options,
+                                             ReadReport* report) {
+  EventLogBuilder builder(directory);
+  const std::string base = JoinPath(directory, "ua.base");
+  builder.BeginFile(base, EventLogBuilder::Part::kTrain);
+  NEUMF_RETURN_IF_ERROR(AddFile(files, base, kTab, &builder));
+  const std::string test = JoinPath(directory, "ua.test");
+  builder.BeginFile(test, EventLogBuilder::Part::kGivenTest);
+  NEUMF_RETURN_IF_ERROR(AddFile(files, test, kTab, &builder));
+  return FinishWithTimes(std::move(builder), options, report);
+}
+
+absl::StatusOr<EventLog> ReadMovieLens1M(FileSystem& files,
+                                         absl::string_view directory,
+                                         const ReadOptions& options,
+                                         ReadReport* report) {
+  return ReadOneFile(files, JoinPath(directory, "ratings.dat"), kTwoColons,
+                     options, report);
+}
+
+absl::StatusOr<EventLog> ReadMovieLensLatest(FileSystem& files,
+                                             absl::string_view directory,
+                                             const ReadOptions& options,
+                                             ReadReport* report) {
+  CsvColumns columns;
+  columns.user = "userId";
+  columns.item = "movieId";
+  columns.rating = "rating";
+  columns.time = "timestamp";
+  return ReadCsv(files, JoinPath(directory, "ratings.csv"), columns, options,
+                 report);
 }
 
 }  // namespace neumf

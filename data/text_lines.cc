@@ -15,6 +15,18 @@ absl::string_view TakeLine(absl::string_view* text) {
   return absl::StripSuffix(line, "\r");
 }
 
+LineScanner::LineScanner(absl::string_view text)
+    : rest_(WithoutByteOrderMark(text)) {}
+
+bool LineScanner::Next() {
+  do {
+    if (rest_.empty()) return false;
+    line_ = TakeLine(&rest_);
+    ++line_number_;
+  } while (line_.empty());
+  return true;
+}
+
 void SplitLine(absl::string_view line, char separator,
                std::vector<absl::string_view>* fields) {
   fields->clear();
