@@ -100,5 +100,65 @@ TEST_F(MovieLens100kTest, SaysWhichFileIsMissing) {
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("u.data")));
 }
 
+class OtherMovieLensTest : public testing::Test {
+ protected:
+  void Write(absl::string_view name, absl::string_view content) {
+    NEUMF_EXPECT_OK(
+        WriteFileAtomically(*files_, directory_.Path(name), content));
+  }
+
+  const std::unique_ptr<FileSystem> files_ = MakePosixFileSystem();
+  const TempDirectory directory_;
+  ReadReport report_;
+};
+
+TEST_F(OtherMovieLensTest, OneMillionHasTwoColonsBetweenColumns) {
+  Write("ratings.dat", "1::1193::5::978300760\n1::661::3::978302109\n");
+  NEUMF_ASSERT_OK_AND_ASSIGN(
+      const EventLog log,
+      ReadMovieLens1M(*files_, directory_.path(), {}, &report_));
+  ASSERT_THAT(log.events, SizeIs(2));
+  EXPECT_EQ(log.item_ids[log.events[0].item], "1193");
+  EXPECT_EQ(log.events[1].rating, 3);
+  EXPECT_EQ(log.events[1].time, 978302109);
+  EXPECT_TRUE(log.has_times);
+  EXPECT_FALSE(log.has_given_test);
+}
+
+TEST_F(OtherMovieLensTest, BadLinesOfOneMillionNameFileLineAndReason) {
+  Write("ratings.dat",
+        "1::2::3::4\n1::2::3\n1:2:3:4\n1::2:::3::4\na::2::3::4\n"
+        "1::2::x::4\n");
+  EXPECT_THAT(
+      ReadMovieLens1M(*files_, directory_.path(), {}, &report_),
+      StatusIs(absl::StatusCode::kInvalidArgument,
+               AllOf(HasSubstr("ratings.dat:2: 3 columns between :: instead"),
+                     HasSubstr("ratings.dat:3: 1 columns"),
+                     HasSubstr("ratings.dat:4: rating \":3\""),
+                     HasSubstr("ratings.dat:5: id \"a\""),
+                     HasSubstr("ratings.dat:6: rating \"x\""))));
+}
+
+TEST_F(OtherMovieLensTest, LatestHasNamedColumns) {
+  Write("tags.csv", "userId,movieId,tag,timestamp\n1,2,fun,4\n");
+  Write("ratings.csv",
+        "userId,movieId,rating,timestamp\n1,31,2.5,1260759144\n");
+  NEUMF_ASSERT_OK_AND_ASSIGN(
+      const EventLog log,
+      ReadMovieLensLatest(*files_, directory_.path(), {}, &report_));
+  ASSERT_THAT(log.events, SizeIs(1));
+  EXPECT_THAT(log.item_ids, ElementsAre("31"));
+  EXPECT_EQ(log.events[0].rating, 2.5F);
+  EXPECT_EQ(log.events[0].time, 1260759144);
+  EXPECT_TRUE(log.has_times);
+}
+
+TEST_F(OtherMovieLensTest, SaysWhichFileIsMissing) {
+  EXPECT_THAT(ReadMovieLens1M(*files_, directory_.path(), {}, &report_),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("ratings.dat")));
+  EXPECT_THAT(ReadMovieLensLatest(*files_, directory_.path(), {}, &report_),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("ratings.csv")));
+}
+
 }  // namespace
 }  // namespace neumf
