@@ -27,8 +27,8 @@ struct EventLog {
 
   // Some data sets come with a test part of their own. Its users and items have
   // rows like all others, and no user has an item both here and in `events`.
-  // Its times compare with those of `events` where the data set's do; of NCF's
-  // it is only known that a user's test event is the last.
+  // NCF's `events` have places in the user's order for times, its test events
+  // seconds, which are larger.
   bool has_given_test = false;
   std::vector<Event> given_test;  // in file order
   // By place in `given_test`: the items that the data set lists for ranking the
