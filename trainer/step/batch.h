@@ -1,13 +1,18 @@
 #pragma once
 
-// What one step learns from: groups of a user in its context, one positive and
-// n negatives.
+// What one step learns from: groups of a user in its context and the items that
+// it is taught about. A batch has one of two forms.
 //
-// Either each group has negatives of its own (`items` is [B, 1 + n]), or all
-// share the candidates (`items` is [B, 1], `candidates` [C]): then the scores
-// are one matrix product, which a model without a tower needs for a softmax
-// over the catalog. A plain struct that is filled again for each step, so that
-// nothing is allocated once it has grown.
+// Pairs: each group has a positive and n negatives of its own; `items` is
+// [B, 1 + n] and `candidates` is empty. For any model and any GroupLoss.
+//
+// Catalog: all groups share the candidates [C], often the whole catalog, and
+// each has targets among them; `items` is empty. The scores of a model without a
+// tower are then one matrix product, and a tower computes the item's half of its
+// first layer once for all groups. With a CatalogLoss.
+//
+// A plain struct that is filled again for each step, so that nothing is
+// allocated once it has grown.
 
 #include <cstddef>
 #include <cstdint>
@@ -19,7 +24,7 @@ namespace neumf {
 
 struct Batch {
   uint32_t num_groups = 0;      // B
-  uint32_t num_negatives = 0;   // n; 0 with shared candidates
+  uint32_t num_negatives = 0;   // n of pairs
   std::vector<uint32_t> users;  // [B]
 
   // The user side of group g: rows bag_offsets[g] .. bag_offsets[g + 1].
@@ -28,22 +33,25 @@ struct Batch {
   std::vector<float> bag_weights;
   std::vector<uint32_t> num_bias_rows;  // [B]
 
-  std::vector<uint32_t> items;       // [B, 1 + n], the positive first
-  std::vector<uint32_t> candidates;  // [C], ascending and distinct
+  // Pairs.
+  std::vector<uint32_t> items;  // [B, 1 + n], the positive first
 
-  // Candidates that are no negatives of group g (positives of its user), as
-  // places in `candidates`: masked_offsets[g] .. [g + 1]. The group's own
-  // positive, when it is a candidate, is always among them.
-  std::vector<uint32_t> masked_offsets;  // [B + 1] with shared candidates
+  // Catalog.
+  std::vector<uint32_t> candidates;  // [C], ascending and distinct
+  // The targets of group g, as places in `candidates`: target_offsets[g] ..
+  // [g + 1], each with a weight.
+  std::vector<uint32_t> target_offsets;  // [B + 1]
+  std::vector<uint32_t> targets;
+  std::vector<float> target_weights;
+  // Candidates that do not count for group g, as places in `candidates`.
+  std::vector<uint32_t> masked_offsets;  // [B + 1]
   std::vector<uint32_t> masked;
 
   // Of the generator of this batch's dropout masks.
   uint64_t dropout_seed = 0;
 
+  bool is_pairs() const { return candidates.empty(); }
   uint32_t group_size() const { return 1 + num_negatives; }
-  uint64_t num_pairs() const {
-    return num_groups * (group_size() + candidates.size());
-  }
   Bag user_bag(uint32_t group) const {
     const size_t begin = bag_offsets[group];
     const size_t size = bag_offsets[group + 1] - begin;

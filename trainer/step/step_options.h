@@ -15,8 +15,9 @@ struct StepOptions {
   bool sum_over_groups = false;
   // A penalty that scales with frequency: each group adds l2 / 2 * |row|^2 for
   // every row of its user's bag and of its positive's, and l2_negative / 2 *
-  // |row|^2 for the rows of its own negatives, biases included; scaled like the
-  // loss.
+  // |row|^2 for the rows of its own negatives, biases included. A row counts as
+  // much as it weighs in its bag, a group over a catalog as often as its
+  // targets weigh. Scaled like the loss.
   double l2 = 0;
   double l2_negative = 0;
   // The share of the tower's inputs and hidden values that training drops.
