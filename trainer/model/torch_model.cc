@@ -7,7 +7,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/linear.h>
@@ -15,9 +14,9 @@
 
 #include <algorithm>
 #include <limits>
-#include <utility>
 
 #include "base/logging.h"
+#include "trainer/step/catalog_loss.h"
 
 namespace neumf {
 namespace {
@@ -105,11 +104,11 @@ class Dropout {
 
 // What scores need of N users or N items. Undefined where the model has no such
 // part.
-struct SideVectors {
+struct SideTensors {
   at::Tensor gmf;      // p or q [N, k], normalized with `cosine`
   at::Tensor hidden;   // the side's half of the first layer [N, H1]
   at::Tensor terms;    // biases and products within the bag [N]
-  at::Tensor squares;  // sums of |row|^2 over the bag [N], where asked for
+  at::Tensor squares;  // sums of weight * |row|^2 [N], where asked for
 };
 
 void AddTo(const at::Tensor& part, at::Tensor* sum) {
@@ -130,43 +129,81 @@ void TouchRows(const BagList& bags, const ParameterBlock& gmf,
   }
 }
 
-// Of a group, by place in its scores; log_q is empty without logQ.
-std::vector<float> LogQOf(const Batch& batch, const StepOptions& options,
-                          uint32_t group) {
-  std::vector<float> log_q;
-  if (options.log_q.empty()) return log_q;
-  const size_t size = batch.group_size();
-  for (size_t n = 0; n < size; ++n) {
-    log_q.push_back(options.log_q[batch.items[group * size + n]]);
-  }
-  for (const uint32_t item : batch.candidates) {
-    log_q.push_back(options.log_q[item]);
-  }
-  return log_q;
+size_t ScoresAGroup(const Batch& batch) {
+  return batch.is_pairs() ? batch.group_size() : batch.candidates.size();
 }
 
-// The loss of the groups with its gradient by `scores`, [B, 1 + n] or
-// [B, 1 + C], in `d_scores`. Masked scores become -infinity.
-double ComputeLosses(const Batch& batch, const StepOptions& options,
-                     std::vector<float> scores, std::vector<float>* d_scores) {
+// The sum of the groups' losses by GroupLoss, with its gradient by `scores`
+// [B, 1 + n] in `d_scores`.
+double ComputePairLosses(const Batch& batch, const StepOptions& options,
+                         const std::vector<float>& scores, float* d_scores) {
   const GroupLoss loss(options.loss);
-  const size_t stride = batch.group_size() + batch.candidates.size();
-  d_scores->assign(scores.size(), 0);
+  const size_t stride = batch.group_size();
+  std::vector<float> log_q;
   double sum = 0;
-  for (uint32_t g = 0; g < batch.num_groups; ++g) {
-    float* const group_scores = &scores[g * stride];
-    if (!batch.candidates.empty()) {
-      for (uint32_t m = batch.masked_offsets[g];
-           m < batch.masked_offsets[g + 1]; ++m) {
-        group_scores[1 + batch.masked[m]] =
-            -std::numeric_limits<float>::infinity();
-      }
+  for (size_t first = 0; first < scores.size(); first += stride) {
+    log_q.clear();
+    for (size_t n = 0; !options.log_q.empty() && n < stride; ++n) {
+      log_q.push_back(options.log_q[batch.items[first + n]]);
     }
-    const std::vector<float> log_q = LogQOf(batch, options, g);
-    sum += loss.Compute(group_scores, log_q.empty() ? nullptr : log_q.data(),
-                        stride - 1, &(*d_scores)[g * stride]);
+    sum += loss.Compute(&scores[first], log_q.empty() ? nullptr : log_q.data(),
+                        stride - 1, d_scores + first);
   }
   return sum;
+}
+
+// The same by CatalogLoss, `scores` being [B, C].
+double ComputeCatalogLosses(const Batch& batch, const StepOptions& options,
+                            std::vector<float> scores, float* d_scores) {
+  const CatalogLoss loss(options.loss);
+  const size_t stride = batch.candidates.size();
+  double sum = 0;
+  for (uint32_t g = 0; g < batch.num_groups; ++g) {
+    for (uint32_t m = batch.masked_offsets[g]; m < batch.masked_offsets[g + 1];
+         ++m) {
+      scores[g * stride + batch.masked[m]] =
+          -std::numeric_limits<float>::infinity();
+    }
+    const uint32_t begin = batch.target_offsets[g];
+    const uint32_t size = batch.target_offsets[g + 1] - begin;
+    sum += loss.Compute(
+        &scores[g * stride], stride,
+        absl::MakeConstSpan(batch.targets).subspan(begin, size),
+        absl::MakeConstSpan(batch.target_weights).subspan(begin, size),
+        d_scores + g * stride);
+  }
+  return sum;
+}
+
+// How often the penalty of a user bag counts, [B].
+std::vector<float> UserCounts(const Batch& batch) {
+  std::vector<float> counts(batch.num_groups, batch.is_pairs() ? 1.0F : 0.0F);
+  if (batch.is_pairs()) return counts;
+  for (uint32_t g = 0; g < batch.num_groups; ++g) {
+    for (uint32_t t = batch.target_offsets[g]; t < batch.target_offsets[g + 1];
+         ++t) {
+      counts[g] += batch.target_weights[t];
+    }
+  }
+  return counts;
+}
+
+// The penalty's factor for half of |row|^2 of each item, [B * (1 + n)] or [C].
+std::vector<float> ItemFactors(const Batch& batch, const StepOptions& options) {
+  const auto l2 = static_cast<float>(options.l2);
+  std::vector<float> factors;
+  if (batch.is_pairs()) {
+    factors.assign(batch.items.size(), static_cast<float>(options.l2_negative));
+    for (size_t i = 0; i < factors.size(); i += batch.group_size()) {
+      factors[i] = l2;
+    }
+    return factors;
+  }
+  factors.assign(batch.candidates.size(), 0);
+  for (size_t t = 0; t < batch.targets.size(); ++t) {
+    factors[batch.targets[t]] += l2 * batch.target_weights[t];
+  }
+  return factors;
 }
 
 std::vector<float> ToVector(const at::Tensor& tensor) {
@@ -209,20 +246,20 @@ class TorchModel::Network {
   }
 
   // `bags` must outlive what is computed of the result, backward() included.
-  SideVectors Users(const BagList& bags, const Dropout& dropout,
+  SideTensors Users(const BagList& bags, const Dropout& dropout,
                     bool with_squares) const {
-    SideVectors users = Gather(user_, bags, dropout, with_squares);
+    SideTensors users = Gather(user_, bags, dropout, with_squares);
     if (users.hidden.defined()) users.hidden = users.hidden + first_bias_;
     return users;
   }
-  SideVectors Items(const BagList& bags, const Dropout& dropout,
+  SideTensors Items(const BagList& bags, const Dropout& dropout,
                     bool with_squares) const {
     return Gather(item_, bags, dropout, with_squares);
   }
 
   // Scores of B users: [B, N]. `items` are N of each user, one user behind the
   // other; with `shared` they are the same N for all.
-  at::Tensor Score(const SideVectors& users, const SideVectors& items,
+  at::Tensor Score(const SideTensors& users, const SideTensors& items,
                    int64_t num_users, int64_t num_items, bool shared,
                    const Dropout& dropout) const {
     at::Tensor scores = at::zeros({num_users, num_items}, dtype_);
@@ -283,9 +320,9 @@ class TorchModel::Network {
     global_bias_ = make(layout.global_bias);
   }
 
-  SideVectors Gather(const SideTables& tables, const BagList& bags,
+  SideTensors Gather(const SideTables& tables, const BagList& bags,
                      const Dropout& dropout, bool with_squares) const {
-    SideVectors side;
+    SideTensors side;
     at::Tensor* const squares = with_squares ? &side.squares : nullptr;
     if (tables.bias.defined()) {
       side.terms =
@@ -328,13 +365,14 @@ class TorchModel::Network {
     return parts * ViewOf(rows.weights, at::kFloat).unsqueeze(1);
   }
 
-  // The weighted sums of rows, [size, cols]. Adds the sums of |row|^2 to
-  // `squares`, if it is not null.
+  // The weighted sums of rows, [size, cols]. Adds the weighted sums
+  // of |row|^2 to `squares`, if it is not null.
   at::Tensor SumBags(const at::Tensor& table, const WeightedRows& rows,
                      int64_t size, at::Tensor* squares) const {
     const at::Tensor parts = Rows(table, rows);
     if (squares != nullptr) {
-      AddTo(SumByOwner(parts.square().sum(1), rows, size), squares);
+      const at::Tensor norms = Weigh(parts.square().sum(1, true), rows);
+      AddTo(SumByOwner(norms, rows, size).squeeze(1), squares);
     }
     return SumByOwner(Weigh(parts, rows), rows, size);
   }
@@ -390,31 +428,23 @@ class TorchModel::Pass {
   Pass(const Network& network, const ItemBags& item_bags, const Batch& batch,
        const StepOptions& options)
       : users_(UserBagsOf(batch)),
-        items_(ItemBagsOf(item_bags, batch.items)),
-        candidates_(ItemBagsOf(item_bags, batch.candidates)) {
+        items_(ItemBagsOf(item_bags,
+                          batch.is_pairs() ? batch.items : batch.candidates)),
+        user_counts_(UserCounts(batch)),
+        item_factors_(ItemFactors(batch, options)) {
     const int64_t num_groups = batch.num_groups;
-    NEUMF_CHECK(items_.size == num_groups * batch.group_size());
+    const auto num_scores = static_cast<int64_t>(ScoresAGroup(batch));
+    NEUMF_CHECK(!batch.is_pairs() || items_.size == num_groups * num_scores);
     const bool with_squares = options.l2 != 0 || options.l2_negative != 0;
     const Dropout dropout(options.dropout, batch.dropout_seed);
-    const SideVectors users = network.Users(users_, dropout, with_squares);
-    const SideVectors items = network.Items(items_, dropout, with_squares);
-    scores_ = network.Score(users, items, num_groups, batch.group_size(),
-                            /*shared=*/false, dropout);
-    if (candidates_.size > 0) {
-      const SideVectors shared =
-          network.Items(candidates_, dropout, /*with_squares=*/false);
-      scores_ = at::cat(
-          {scores_, network.Score(users, shared, num_groups, candidates_.size,
-                                  /*shared=*/true, dropout)},
-          1);
-    }
-    if (with_squares) {
-      const at::Tensor squares =
-          items.squares.view({num_groups, batch.group_size()});
-      const at::Tensor positives = squares.select(1, 0).sum();
-      penalty_ = (users.squares.sum() + positives) * (options.l2 / 2) +
-                 (squares.sum() - positives) * (options.l2_negative / 2);
-    }
+    const SideTensors users = network.Users(users_, dropout, with_squares);
+    const SideTensors items = network.Items(items_, dropout, with_squares);
+    scores_ = network.Score(users, items, num_groups, num_scores,
+                            /*shared=*/!batch.is_pairs(), dropout);
+    if (!with_squares) return;
+    penalty_ = (users.squares * ViewOf(user_counts_, at::kFloat)).sum() *
+                   (options.l2 / 2) +
+               (items.squares * ViewOf(item_factors_, at::kFloat)).sum() / 2;
   }
 
   const at::Tensor& scores() const { return scores_; }
@@ -431,15 +461,14 @@ class TorchModel::Pass {
   void Touch(const ParameterLayout& layout, Gradient* gradient) const {
     TouchRows(users_, layout.user_gmf, layout.user_tower, layout.user_bias,
               gradient);
-    for (const BagList* bags : {&items_, &candidates_}) {
-      TouchRows(*bags, layout.item_gmf, layout.item_tower, layout.item_bias,
-                gradient);
-    }
+    TouchRows(items_, layout.item_gmf, layout.item_tower, layout.item_bias,
+              gradient);
   }
 
  private:
-  const BagList users_, items_, candidates_;
-  at::Tensor scores_;   // [B, 1 + n] or [B, 1 + C]
+  const BagList users_, items_;
+  const std::vector<float> user_counts_, item_factors_;
+  at::Tensor scores_;   // [B, 1 + n] or [B, C]
   at::Tensor penalty_;  // of the batch, not scaled; undefined without
 };
 
@@ -457,9 +486,12 @@ double TorchModel::ComputeGradient(const Batch& batch,
                                    Gradient* gradient) {
   NEUMF_CHECK(batch.num_groups > 0);
   const Pass pass(*network_, *items_, batch, options);
-  std::vector<float> d_scores;
+  const std::vector<float> scores = ToVector(pass.scores());
+  std::vector<float> d_scores(scores.size());
   const double loss =
-      ComputeLosses(batch, options, ToVector(pass.scores()), &d_scores);
+      batch.is_pairs()
+          ? ComputePairLosses(batch, options, scores, d_scores.data())
+          : ComputeCatalogLosses(batch, options, scores, d_scores.data());
   const double scale = options.sum_over_groups ? 1.0 : 1.0 / batch.num_groups;
   gradient->Clear();
   network_->SetGradient(gradient);
@@ -480,7 +512,7 @@ std::vector<double> TorchModel::ScoreAllItems(const Bag& user) const {
   const Dropout no_dropout(0, 0);
   BagList user_bag;
   user_bag.Add(user);
-  const SideVectors users = network->Users(user_bag, no_dropout, false);
+  const SideTensors users = network->Users(user_bag, no_dropout, false);
   const auto num_items = static_cast<uint32_t>(items_->num_items());
   std::vector<double> all;
   all.reserve(num_items);

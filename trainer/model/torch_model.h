@@ -29,8 +29,9 @@ class TorchModel {
   TorchModel(Parameters* parameters, const ItemBags* items);
   ~TorchModel();
 
-  // The loss of the batch, without the penalty. `gradient` becomes that of loss
-  // and penalty, with the rows of the bags that took part marked as touched.
+  // The loss of the batch, without the penalty: GroupLoss of pairs, CatalogLoss
+  // of a catalog. `gradient` becomes that of loss and penalty, with the rows of
+  // the bags that took part marked as touched.
   //
   // Dropout is drawn from batch.dropout_seed, a mask for each vector: for the
   // tower's input once a user of a group and once an item of the batch, for the
@@ -38,8 +39,7 @@ class TorchModel {
   double ComputeGradient(const Batch& batch, const StepOptions& options,
                          Gradient* gradient);
 
-  // Without dropout: [B, 1 + n], or [B, 1 + C] with shared candidates, masked
-  // ones too.
+  // Without dropout: [B, 1 + n] of pairs, [B, C] of a catalog, masked ones too.
   void Score(const Batch& batch, std::vector<float>* scores) const;
 
   // The scores of all items for a user, [I], computed in float64.
