@@ -2,6 +2,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "base/status_macros.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "data/split.h"
@@ -11,40 +12,79 @@
 namespace neumf {
 namespace {
 
-absl::Status CheckOptions(const EvaluateOptions& options) {
+// What the triplet protocol takes for a positive.
+constexpr float kTripletMinRating = 4;
+
+absl::Status CheckOptions(const EvaluateOptions& options, FileSystem& files) {
   if (options.checkpoint.empty()) {
     return absl::InvalidArgumentError("--checkpoint is needed: the file");
-  }
-  if (options.protocol != "d2l") {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--protocol: this build knows d2l, not '", options.protocol, "'"));
   }
   if (options.threads < 1 || options.threads > 1024) {
     return absl::InvalidArgumentError("--threads must be 1 to 1024");
   }
-  return absl::OkStatus();
+  NEUMF_RETURN_IF_ERROR(CheckMetricsFile(files, options.metrics_out));
+  return CheckOutputFile(files, "--per_user_out", options.per_user_out);
+}
+
+absl::StatusOr<SplitOptions> SplitFor(const EvaluateOptions& options,
+                                      Protocol protocol) {
+  SplitOptions split;
+  split.kind = protocol == Protocol::kD2l ? SplitKind::kD2l : SplitKind::kGiven;
+  NEUMF_ASSIGN_OR_RETURN(split.held_out,
+                         ParseHeldOut("--split", options.split));
+  split.seed = options.split_seed;
+  split.min_rating = options.min_rating;
+  if (protocol == Protocol::kTriplet && !split.min_rating) {
+    split.min_rating = kTripletMinRating;
+  }
+  return split;
+}
+
+nlohmann::json SplitJson(const EvaluateOptions& options,
+                         const SplitOptions& split_options,
+                         const Split& split) {
+  nlohmann::json json = {{"split", options.split},
+                         {"split_seed", split_options.seed},
+                         {"split_hash", absl::StrFormat("%016x", split.hash)},
+                         {"train_events", split.train.size()},
+                         {"held_out_events", split.held_out.size()}};
+  if (split_options.min_rating) {
+    json["min_rating"] = *split_options.min_rating;
+    json["low_rated_events"] = split.low_rated.size();
+  }
+  return json;
 }
 
 }  // namespace
 
 absl::StatusOr<nlohmann::json> Evaluate(const EvaluateOptions& options,
                                         FileSystem& files) {
-  NEUMF_RETURN_IF_ERROR(CheckOptions(options));
-  NEUMF_RETURN_IF_ERROR(CheckMetricsFile(files, options.metrics_out));
-  NEUMF_ASSIGN_OR_RETURN(const HeldOut held_out,
-                         ParseHeldOut("--split", options.split));
+  NEUMF_RETURN_IF_ERROR(CheckOptions(options, files));
+  HeldOutOptions evaluation;
+  NEUMF_ASSIGN_OR_RETURN(evaluation.protocol, ParseProtocol(options.protocol));
+  evaluation.drop_rated = options.drop_rated;
+  evaluation.whole_lists = options.whole_lists;
+  evaluation.num_threads = static_cast<size_t>(options.threads);
+  NEUMF_ASSIGN_OR_RETURN(const SplitOptions split_options,
+                         SplitFor(options, evaluation.protocol));
+
   NEUMF_ASSIGN_OR_RETURN(const LoadedCheckpoint loaded,
                          LoadCheckpoint(files, options.checkpoint));
   NEUMF_ASSIGN_OR_RETURN(const EventLog log, ReadEvents(files, options.data));
-  NEUMF_ASSIGN_OR_RETURN(const Split split,
-                         MakeSplit(log, SplitKind::kD2l, held_out));
-  NEUMF_ASSIGN_OR_RETURN(const LeaveOneOutMetrics metrics,
-                         EvaluateHeldOut(loaded.model, loaded.items, log, split,
-                                         static_cast<size_t>(options.threads)));
-  nlohmann::json json = MetricsJson(metrics);
-  json["split"] = options.split;
+  NEUMF_ASSIGN_OR_RETURN(const Split split, MakeSplit(log, split_options));
+  NEUMF_ASSIGN_OR_RETURN(
+      const HeldOutEvaluation held_out,
+      EvaluateHeldOut(loaded.model, loaded.items, log, split, evaluation));
+  nlohmann::json json = MetricsJson(held_out);
+  json.update(SplitJson(options, split_options, split));
   json["checkpoint"] = options.checkpoint;
   NEUMF_RETURN_IF_ERROR(WriteMetricsFile(files, options.metrics_out, json));
+  if (!options.per_user_out.empty()) {
+    NEUMF_RETURN_IF_ERROR(
+        Annotate(WriteFileAtomically(files, options.per_user_out,
+                                     PerUserCsv(held_out, log)),
+                 "cannot write --per_user_out"));
+  }
   return json;
 }
 

@@ -43,12 +43,17 @@ absl::Status CheckCheckpointDirectory(FileSystem& files,
   return Annotate(status, "cannot write to --out");
 }
 
-absl::Status CheckMetricsFile(FileSystem& files, absl::string_view path) {
+absl::Status CheckOutputFile(FileSystem& files, absl::string_view flag,
+                             absl::string_view path) {
   if (path.empty()) return absl::OkStatus();
   absl::Status status = CheckReplaceable(files, path);
   if (status.ok()) status = files.Stat(DirectoryOf(path)).status();
   if (status.ok()) status = TryToWrite(files, DirectoryOf(path));
-  return Annotate(status, "cannot write --metrics_out");
+  return Annotate(status, absl::StrCat("cannot write ", flag));
+}
+
+absl::Status CheckMetricsFile(FileSystem& files, absl::string_view path) {
+  return CheckOutputFile(files, "--metrics_out", path);
 }
 
 absl::Status WriteMetricsFile(FileSystem& files, absl::string_view path,

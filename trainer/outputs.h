@@ -18,7 +18,11 @@ absl::Status CheckCheckpointDirectory(FileSystem& files,
 
 // OK when `path` is empty, or when it can become a regular file: one that is
 // there will be replaced, anything else that is there is refused, and its
-// directory must exist.
+// directory must exist. `flag` names the path in the error.
+absl::Status CheckOutputFile(FileSystem& files, absl::string_view flag,
+                             absl::string_view path);
+
+// The same for --metrics_out.
 absl::Status CheckMetricsFile(FileSystem& files, absl::string_view path);
 
 // Does nothing when `path` is empty.

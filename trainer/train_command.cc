@@ -122,10 +122,12 @@ absl::StatusOr<nlohmann::json> Measure(const TrainOptions& options,
                                        const ExportedModel& exported) {
   nlohmann::json metrics = nlohmann::json::object();
   if (task.split_kind != SplitKind::kNone) {
+    HeldOutOptions evaluation;
+    evaluation.num_threads = static_cast<size_t>(options.threads);
     NEUMF_ASSIGN_OR_RETURN(
-        const LeaveOneOutMetrics held_out,
+        const HeldOutEvaluation held_out,
         EvaluateHeldOut(exported.model, exported.items, task.log, task.split,
-                        static_cast<size_t>(options.threads)));
+                        evaluation));
     metrics = MetricsJson(held_out);
   }
   const double seconds = absl::ToDoubleSeconds(trained.duration);

@@ -267,7 +267,7 @@ TEST_F(ProgramTest, RefusesWhatItDoesNotKnowInOneLine) {
                    "this build knows bpr");
   ExpectUsageError(Run(TrainArguments({"--device", "cuda"})),
                    "this build knows auto, cpu");
-  ExpectUsageError(Run(TrainArguments({"--split", "latest"})), "latest");
+  ExpectUsageError(Run(TrainArguments({"--split", "newest"})), "newest");
   ExpectUsageError(Run(TrainArguments({"--recipe", "ncf"})), "d2l-neumf");
   ExpectUsageError(Run(TrainArguments({"--hidden", "10,10"})), "10-10-10");
   ExpectUsageError(Run(TrainArguments({"--threads", "0"})), "--threads");
