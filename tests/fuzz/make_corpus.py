@@ -113,10 +113,40 @@ REQUESTS = {
 }
 
 
+# The letter of a format and its files, as data_readers_fuzz.cc reads them.
+DATA = {
+    "ml_100k": ("m", "1\t5\t3\t30\n1\t6\t4\t10\n\n2\t5\t5\t20\n1\t7\t4\t30\n"),
+    "ua": ("u", "1\t5\t3\t30\n1\t6\t4\t10\n", "1\t7\t5\t9\n2\t5\t1\t9\n"),
+    "ml_1m": ("d", "1::5::3::30\n1::6::4::10\r\n02::5::5::20\n"),
+    "ml_latest": ("r", "userId,movieId,rating,timestamp\n1,31,2.5,12\n1,7,4,12\n"),
+    "csv": ("c", 'user,item,rating,time\nann,"a ""b"", c",5,1\nü,x,-1e9,-7\nann,y,4,2\n',
+            "item_id\ttitle\nx\ty\n"),
+    "ncf": ("n", "0\t1\t1\t0\n0\t2\t1\t1\n1\t1\t1\t0\n", "0\t3\t5\t99\n1\t2\t4\t98\n",
+            "(0,3)\t4\t3\t5\n(1,2)\t6\t6\n"),
+    "light_gcn": ("g", "0 1 2 3\n1 2\n7\n", "0 4 5\n1\n8 1 \n"),
+}
+
+
+# The same for features_fuzz.cc: features of 1 and 2.
+FEATURES = {
+    "u_user": "u1|24|M|technician|85711\n2|53|F|other|94043\n3|1|F|x|0\n",
+    "u_item": "".join(f"{i}|X|{date}||" + "|0|1" * 9 + "|0\n"
+                      for i, date in ((1, "01-Jan-1995"), (2, ""))),
+    "users_dat": "U1::F::1::10::48067\n2::M::56::16::70072\n",
+    "movies_dat": "I1::Toy Story (1995)::Animation|Children's\n2::No year::Drama\n",
+    "csv": 'citem_id,genre,studio\n1,Drama|War,"Smith, Sons"\n2,,x\n',
+}
+
+
 def main():
-    for folder in ("checkpoint", "checkpoint_tensors", "manifest",
-                   "query_builder"):
+    for folder in ("checkpoint", "checkpoint_tensors", "data_readers", "features",
+                   "manifest", "query_builder"):
         (HERE / "corpus" / folder).mkdir(parents=True, exist_ok=True)
+    for name, (letter, *files) in DATA.items():
+        content = letter + "\x1e".join(files)
+        (HERE / "corpus/data_readers" / name).write_bytes(content.encode())
+    for name, content in FEATURES.items():
+        (HERE / "corpus/features" / name).write_bytes(content.encode())
     for name, changes in CHANGES.items():
         content = b"".join(bytes(change) for change in changes)
         (HERE / "corpus/checkpoint_tensors" / name).write_bytes(content)
