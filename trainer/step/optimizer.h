@@ -10,13 +10,18 @@
 // row keeps its own moments and they rest while the row does; the bias
 // correction counts all steps. Dense blocks are always moved whole.
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "base/thread_pool.h"
 #include "trainer/model/parameters.h"
 #include "trainer/step/gradient.h"
+#include "trainer/step/optimizer_kernels.h"
 
 namespace neumf {
 
@@ -36,29 +41,53 @@ struct OptimizerOptions {
   double weight_decay = 0;
 };
 
+// INVALID_ARGUMENT names the optimizer that does not exist, and those that do.
+absl::StatusOr<OptimizerKind> ParseOptimizerKind(absl::string_view text);
+const char* OptimizerKindName(OptimizerKind kind);
+
+// INVALID_ARGUMENT says which option is out of range.
+absl::Status ValidateOptimizerOptions(const OptimizerOptions& options);
+
+// Belongs to one thread.
 class Optimizer {
  public:
+  // REQUIRES: ValidateOptimizerOptions(options) is OK.
   Optimizer(const ParameterLayout& layout, const OptimizerOptions& options);
 
   // Moves `parameters` by `gradient`, with the learning rate times `scale`,
   // which schedules change. The result does not depend on the number of
-  // threads.
+  // threads. REQUIRES: gradient and parameters are of the layout.
   void Step(const Gradient& gradient, double scale,
             absl::Span<float> parameters, ThreadPool& threads);
 
   // What a resumed run needs besides the options.
   uint64_t num_steps() const { return num_steps_; }
-  // Up to two moments, each as long as the parameters or empty.
+  // Up to two moments, each as long as the parameters or empty: the mean of the
+  // gradients (or their sum, with momentum), and of their squares.
   absl::Span<float> first_moment() { return absl::MakeSpan(first_moment_); }
   absl::Span<float> second_moment() { return absl::MakeSpan(second_moment_); }
   void set_num_steps(uint64_t num_steps) { num_steps_ = num_steps; }
 
  private:
-  const ParameterLayout layout_;
+  // A piece of the work: elements in a row, or rows of a table.
+  struct Piece {
+    size_t first = 0;  // of the elements, or of the table
+    size_t cols = 0;
+    absl::Span<const uint32_t> rows;
+    size_t count = 0;  // of elements
+  };
+
+  UpdateRule MakeRule(double scale) const;
+  void AddRange(size_t first, size_t count);
+  void AddRows(const ParameterBlock& table, absl::Span<const uint32_t> rows);
+
   const OptimizerOptions options_;
+  const size_t size_;
+  size_t dense_begin_ = 0;  // tables come first in the layout
   uint64_t num_steps_ = 0;
   std::vector<float> first_moment_;
   std::vector<float> second_moment_;
+  std::vector<Piece> pieces_;  // of the current step; kept for its memory
 };
 
 }  // namespace neumf
