@@ -91,7 +91,7 @@ class UserRow {
 
   std::vector<Event> TakeShare(double share, UserDraws draws) {
     if (events_.size() < 2) return {};
-    const size_t wanted = static_cast<size_t>(
+    const auto wanted = static_cast<size_t>(
         std::lround(share * static_cast<double>(events_.size())));
     const size_t count = std::min(wanted, events_.size() - 1);
     std::vector<uint32_t> order(events_.size());
