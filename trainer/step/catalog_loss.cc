@@ -62,6 +62,10 @@ HWY_ATTR float Exponentials(const float* x, size_t count, float largest,
 double SoftmaxImpl(const float* scores, size_t count, float inverse_temperature,
                    float total_weight, float* gradient) {
   const float largest = LargestOf(scores, count);
+  if (std::isinf(largest) && largest < 0) {  // nothing is left
+    std::fill_n(gradient, count, 0.0F);
+    return 0;
+  }
   const float sum =
       Exponentials(scores, count, largest, inverse_temperature, gradient);
   const float factor = total_weight * inverse_temperature / sum;

@@ -142,7 +142,9 @@ void FusedStep::GatherCandidates(const Batch& batch) {
                       &item_half_[begin * FirstWidth()]);
   });
   candidate_terms_.assign(candidates_.term(0), candidates_.term(0) + count);
-  if (options_.log_q.empty()) return;
+  if (options_.log_q.empty() || options_.loss.kind != LossKind::kSoftmax) {
+    return;
+  }
   // Off the score over the temperature, so temperature times as much off the
   // score.
   const auto temperature = static_cast<float>(options_.loss.temperature);
@@ -315,7 +317,8 @@ float FusedStep::LossScale(const Batch& batch) const {
 void FusedStep::ComputePairLosses(const Batch& batch, const Chunk& chunk,
                                   Shard* shard) {
   const size_t group_size = chunk.group_size;
-  const bool has_log_q = !options_.log_q.empty();
+  const bool has_log_q =
+      !options_.log_q.empty() && options_.loss.kind == LossKind::kSoftmax;
   GrowTo(has_log_q ? group_size : 0, &shard->log_q);
   for (size_t g = 0; g < chunk.num_groups; ++g) {
     const uint32_t* const items =

@@ -84,7 +84,8 @@ void SideVectors::Gather(size_t begin, size_t end, BagOf bag_of) {
     GatherTerm(row, bag);
   }
   if (parameters_->spec().cosine && !tables_.gmf.empty()) {
-    NormalizeRows(end - begin, tables_.gmf.cols, gmf(begin), &norms_[begin]);
+    NormalizeRows(end - begin, tables_.gmf.cols, gmf(begin),
+                  norms_.data() + begin);
   }
 }
 
@@ -92,8 +93,8 @@ void SideVectors::FinishGradient(size_t begin, size_t end) {
   if (tables_.gmf.empty()) return;
   const ModelSpec& spec = parameters_->spec();
   if (spec.cosine) {
-    NormalizeGradient(gmf(begin), &norms_[begin], end - begin, tables_.gmf.cols,
-                      d_gmf(begin));
+    NormalizeGradient(gmf(begin), norms_.data() + begin, end - begin,
+                      tables_.gmf.cols, d_gmf(begin));
   }
   if (!spec.feature_interactions) return;
   for (size_t row = begin; row < end; ++row) {
@@ -127,7 +128,8 @@ void SideVectors::Scatter(const ParameterBlock& table, size_t table_index,
       const float weight = bag.weights[n];
       float* const sum = gradient->Touch(table_index, at);
       AddScaled(weight, d + row * width, width, sum);
-      const float own = has_within ? l2 - weight * weight * d_terms_[row] : l2;
+      float own = l2 * weight;
+      if (has_within) own -= weight * weight * d_terms_[row];
       if (own != 0) AddScaled(own, values + at * width, width, sum);
     }
   }
