@@ -123,7 +123,7 @@ absl::string_view EventLogBuilder::IdTable::Problem(
 uint32_t EventLogBuilder::IdTable::NumberOf(absl::string_view id) {
   const auto found = numbers.find(id);
   if (found != numbers.end()) return found->second;
-  const uint32_t number = static_cast<uint32_t>(ids.size());
+  const auto number = static_cast<uint32_t>(ids.size());
   ids.emplace_back(id);
   numbers.emplace(ids.back(), number);
   return number;
