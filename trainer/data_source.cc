@@ -11,23 +11,55 @@
 namespace neumf {
 namespace {
 
-// The two formats are easily taken for each other.
-absl::Status CheckDirectory(FileSystem& files, absl::string_view path) {
+// A format that is a directory of files with fixed names.
+struct Format {
+  const char* name;
+  const char* files;
+  absl::StatusOr<EventLog> (*read)(FileSystem&, absl::string_view,
+                                   const ReadOptions&, ReadReport*);
+};
+
+constexpr Format kFormats[] = {
+    {"ml-100k", "u.data", ReadMovieLens100k},
+    {"ml-100k-ua", "ua.base and ua.test", ReadMovieLens100kUa},
+    {"ml-1m", "ratings.dat", ReadMovieLens1M},
+    {"ml-latest", "ratings.csv", ReadMovieLensLatest},
+    {"ncf", "*.train.rating, *.test.rating and *.test.negative", ReadNcf},
+    {"lightgcn", "train.txt and test.txt", ReadLightGcn},
+};
+
+const Format* FindFormat(absl::string_view name) {
+  for (const Format& format : kFormats) {
+    if (name == format.name) return &format;
+  }
+  return nullptr;
+}
+
+std::string FormatNames() {
+  std::string names;
+  for (const Format& format : kFormats) {
+    absl::StrAppend(&names, format.name, ", ");
+  }
+  return names + "csv";
+}
+
+// A file is easily given where its directory is meant.
+absl::Status CheckDirectory(FileSystem& files, absl::string_view path,
+                            const Format& format) {
   const absl::StatusOr<FileInfo> info = files.Stat(path);
   if (!info.ok() || !info->is_regular) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("--data ", path,
-                   " is a file: --format ml-100k wants a directory with "
-                   "u.data, --format csv takes a file"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--data ", path, " is a file: --format ", format.name,
+      " wants a directory with ", format.files, ", --format csv takes a file"));
 }
 
 absl::StatusOr<EventLog> Read(FileSystem& files, const DataSource& source,
                               ReadReport* report) {
   ReadOptions options;
   options.max_bad_lines = source.max_bad_lines;
-  if (source.format == "ml-100k") {
-    NEUMF_RETURN_IF_ERROR(CheckDirectory(files, source.path));
-    return ReadMovieLens100k(files, source.path, options, report);
+  if (const Format* const format = FindFormat(source.format)) {
+    NEUMF_RETURN_IF_ERROR(CheckDirectory(files, source.path, *format));
+    return format->read(files, source.path, options, report);
   }
   CsvColumns columns;
   if (!source.columns.empty()) {
@@ -43,14 +75,18 @@ absl::StatusOr<EventLog> ReadEvents(FileSystem& files,
   if (source.path.empty()) {
     return absl::InvalidArgumentError("--data is needed: where the events are");
   }
-  if (source.format != "ml-100k" && source.format != "csv") {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--format: this build knows ml-100k, csv, not '", source.format, "'"));
+  if (FindFormat(source.format) == nullptr && source.format != "csv") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--format: this build knows ", FormatNames(), ", not '",
+                     source.format, "'"));
   }
   ReadReport report;
   NEUMF_ASSIGN_OR_RETURN(EventLog log, Read(files, source, &report));
   absl::FPrintF(stderr, "read %d events of %d users and %d items",
                 log.events.size(), log.num_users(), log.num_items());
+  if (log.has_given_test) {
+    absl::FPrintF(stderr, ", %d more to test on", log.given_test.size());
+  }
   if (report.num_duplicates > 0) {
     absl::FPrintF(stderr, "; %d repeated events left out",
                   report.num_duplicates);

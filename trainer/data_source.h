@@ -15,7 +15,7 @@ namespace neumf {
 
 struct DataSource {
   std::string path;     // a directory; for csv a file will do
-  std::string format;   // "ml-100k" or "csv"
+  std::string format;   // of readers.h: "ml-100k", "ncf", "csv", ...
   std::string columns;  // names of a CSV file's columns; empty: the defaults
   uint64_t max_bad_lines = 0;
 };

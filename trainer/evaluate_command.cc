@@ -32,7 +32,11 @@ absl::StatusOr<SplitOptions> SplitFor(const EvaluateOptions& options,
   split.kind = protocol == Protocol::kD2l ? SplitKind::kD2l : SplitKind::kGiven;
   NEUMF_ASSIGN_OR_RETURN(split.held_out,
                          ParseHeldOut("--split", options.split));
+  if (!options.split_kind.empty()) {
+    NEUMF_ASSIGN_OR_RETURN(split.kind, ParseSplitKind(options.split_kind));
+  }
   split.seed = options.split_seed;
+  split.ratio = options.split_ratio;
   split.min_rating = options.min_rating;
   if (protocol == Protocol::kTriplet && !split.min_rating) {
     split.min_rating = kTripletMinRating;

@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/file_system.h"
+#include "data/split.h"
 #include "nlohmann/json.hpp"
 #include "trainer/data_source.h"
 
@@ -19,12 +20,15 @@ namespace neumf {
 struct EvaluateOptions {
   std::string checkpoint;  // the file
   DataSource data;
-  // "d2l", "ncf", "triplet" or "full". d2l holds out what the split of that
-  // name does, the others what the data set itself holds out.
-  std::string protocol = "d2l";
-  std::string split = "test";  // or "validation"
-  // Of the split, as it was in training: of what validation draws.
-  uint64_t split_seed = 0;
+  std::string protocol = "d2l";  // "d2l", "ncf", "triplet" or "full"
+  std::string split = "test";    // or "validation"
+  // The kind of split that training had; empty: the protocol's own. d2l holds
+  // out what the split of that name does, the others what the data set itself
+  // holds out.
+  std::string split_kind;
+  // SplitOptions as they were in training.
+  uint64_t split_seed = SplitOptions().seed;
+  double split_ratio = SplitOptions().ratio;
   // Events rated lower are no positives. Default: 4 for the protocol triplet,
   // none for the others.
   std::optional<float> min_rating;

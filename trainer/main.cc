@@ -1,5 +1,5 @@
-// neumf-train: trains models and publishes them as checkpoints, evaluates
-// published checkpoints. This file only turns flags into options.
+// neumf-train: trains models and publishes them as checkpoints, evaluates and
+// compares published checkpoints. This file only turns flags into options.
 
 #include <cerrno>
 #include <cstdio>
@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/file_system.h"
 #include "base/status_macros.h"
+#include "trainer/compare_command.h"
 #include "trainer/evaluate_command.h"
 #include "trainer/outputs.h"
 #include "trainer/recipes.h"
@@ -29,11 +30,11 @@
 #include "trainer/train_command.h"
 
 // Of train and evaluate.
-ABSL_FLAG(
-    std::string, data, "",
-    "where the events are: a directory with u.data for ml-100k, a file or "
-    "a directory with exactly one for csv");
-ABSL_FLAG(std::string, format, "ml-100k", "of the data: ml-100k or csv");
+ABSL_FLAG(std::string, data, "",
+          "where the events are: a directory; for csv also a file");
+ABSL_FLAG(std::string, format, "ml-100k",
+          "of the data: ml-100k, ml-100k-ua, ml-1m, ml-latest, ncf, lightgcn "
+          "or csv");
 ABSL_FLAG(std::string, columns, "",
           "csv: names of the columns, as user=userId,item=movieId,"
           "time=timestamp,rating=rating; empty means user,item");
@@ -56,7 +57,7 @@ ABSL_FLAG(std::string, loss, "bpr", "train: bpr");
 ABSL_FLAG(std::string, held_out, "test",
           "train: what --split d2l leaves out: test, or validation together "
           "with test");
-ABSL_FLAG(uint64_t, seed, 1, "train: of everything random");
+ABSL_FLAG(uint64_t, seed, 1, "train, compare: of everything random");
 ABSL_FLAG(std::string, device, "auto", "train: auto or cpu");
 ABSL_FLAG(std::optional<uint32_t>, epochs, std::nullopt,
           "train: instead of the recipe's");
@@ -77,7 +78,29 @@ ABSL_FLAG(std::optional<double>, weight_decay, std::nullopt,
 
 // Of evaluate.
 ABSL_FLAG(std::string, checkpoint, "", "evaluate: the file");
-ABSL_FLAG(std::string, protocol, "d2l", "evaluate: d2l");
+ABSL_FLAG(std::string, protocol, "d2l", "evaluate: d2l, ncf, triplet or full");
+ABSL_FLAG(std::string, split_kind, "",
+          "evaluate: the --split that training had, where it is not the "
+          "protocol's own: d2l, latest, ratio or given");
+ABSL_FLAG(uint64_t, split_seed, 0, "evaluate: of what the split draws");
+ABSL_FLAG(double, split_ratio, 0.1,
+          "evaluate: the share of each user's events that the split ratio "
+          "holds out");
+ABSL_FLAG(std::optional<float>, min_rating, std::nullopt,
+          "evaluate: events rated lower are no positives; 4 for the protocol "
+          "triplet");
+ABSL_FLAG(bool, drop_rated, false,
+          "evaluate: the protocol triplet puts what a user rated low below all "
+          "other items");
+ABSL_FLAG(bool, whole_lists, false,
+          "evaluate: the protocol full looks deeper than 1000 places: map and "
+          "mrr instead of map@1000 and mrr@1000");
+ABSL_FLAG(std::string, per_user_out, "",
+          "evaluate: CSV file to write every user's metrics to");
+
+// Of compare.
+ABSL_FLAG(std::string, a, "", "compare: a file of evaluate --per_user_out");
+ABSL_FLAG(std::string, b, "", "compare: another");
 
 namespace neumf {
 namespace {
@@ -85,9 +108,10 @@ namespace {
 constexpr char kUsage[] =
     "neumf-train trains recommendation models and publishes checkpoints.\n"
     "\n"
-    "  neumf-train train --data PATH --format ml-100k|csv --out DIR [flags]\n"
-    "  neumf-train evaluate --checkpoint FILE --data PATH --format ml-100k|csv "
-    "[flags]\n"
+    "  neumf-train train --data PATH --format FORMAT --out DIR [flags]\n"
+    "  neumf-train evaluate --checkpoint FILE --data PATH --format FORMAT\n"
+    "      --protocol d2l|ncf|triplet|full [flags]\n"
+    "  neumf-train compare --a FILE.csv --b FILE.csv\n"
     "  neumf-train recipes\n"
     "  neumf-train --help | --version\n";
 
@@ -195,6 +219,13 @@ absl::Status RunEvaluate() {
   options.data = DataFromFlags();
   options.protocol = absl::GetFlag(FLAGS_protocol);
   options.split = SplitOr("test");
+  options.split_kind = absl::GetFlag(FLAGS_split_kind);
+  options.split_seed = absl::GetFlag(FLAGS_split_seed);
+  options.split_ratio = absl::GetFlag(FLAGS_split_ratio);
+  options.min_rating = absl::GetFlag(FLAGS_min_rating);
+  options.drop_rated = absl::GetFlag(FLAGS_drop_rated);
+  options.whole_lists = absl::GetFlag(FLAGS_whole_lists);
+  options.per_user_out = absl::GetFlag(FLAGS_per_user_out);
   options.threads = absl::GetFlag(FLAGS_threads);
   options.metrics_out = absl::GetFlag(FLAGS_metrics_out);
 
@@ -204,6 +235,17 @@ absl::Status RunEvaluate() {
   return Print(MetricsText(metrics));
 }
 
+absl::Status RunCompare() {
+  CompareOptions options;
+  options.a = absl::GetFlag(FLAGS_a);
+  options.b = absl::GetFlag(FLAGS_b);
+  options.seed = absl::GetFlag(FLAGS_seed);
+  const std::unique_ptr<FileSystem> files = MakePosixFileSystem();
+  NEUMF_ASSIGN_OR_RETURN(const nlohmann::json comparison,
+                         Compare(options, *files));
+  return Print(MetricsText(comparison));
+}
+
 absl::Status RunCommand(const std::vector<char*>& arguments) {
   if (arguments.size() > 2) {
     return absl::InvalidArgumentError(
@@ -211,15 +253,17 @@ absl::Status RunCommand(const std::vector<char*>& arguments) {
   }
   if (arguments.size() < 2) {
     return absl::InvalidArgumentError(
-        "one command is needed: train, evaluate or recipes; see --help");
+        "one command is needed: train, evaluate, compare or recipes; see "
+        "--help");
   }
   const absl::string_view command = arguments[1];
   if (command == "train") return RunTrain();
   if (command == "evaluate") return RunEvaluate();
+  if (command == "compare") return RunCompare();
   if (command == "recipes") return Print(DescribeRecipes());
-  return absl::InvalidArgumentError(
-      absl::StrCat("no command '", command,
-                   "'; there are train, evaluate and recipes; see --help"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "no command '", command,
+      "'; there are train, evaluate, compare and recipes; see --help"));
 }
 
 // --help and --version come before everything else, and end well: Abseil's own

@@ -252,15 +252,16 @@ TEST_F(ProgramTest, TellsAboutItself) {
 }
 
 TEST_F(ProgramTest, RefusesWhatItDoesNotKnowInOneLine) {
-  ExpectUsageError(Run({}), "train, evaluate or recipes");
+  ExpectUsageError(Run({}), "train, evaluate, compare or recipes");
   ExpectUsageError(Run({"fly"}), "no command 'fly'");
   ExpectUsageError(Run(TrainArguments({"extra"})),
                    "unexpected argument 'extra'");
   ExpectUsageError(Run(TrainArguments({"--epoch", "3"})), "epoch");
   ExpectUsageError(Run(TrainArguments({"--epochs", "many"})), "many");
   ExpectUsageError(Run(TrainArguments({"--epochs", "0"})), "epochs must be");
-  ExpectUsageError(Run(TrainArguments({"--format", "ml-1m"})),
-                   "this build knows ml-100k, csv");
+  ExpectUsageError(Run(TrainArguments({"--format", "ml-2m"})),
+                   "this build knows ml-100k, ml-100k-ua, ml-1m, ml-latest, "
+                   "ncf, lightgcn, csv, not 'ml-2m'");
   ExpectUsageError(Run(TrainArguments({"--model", "mlp"})),
                    "this build knows neumf");
   ExpectUsageError(Run(TrainArguments({"--loss", "warp"})),
