@@ -11,7 +11,7 @@ namespace neumf {
 namespace {
 
 // What a chunk works on stays in a core's second-level cache.
-constexpr size_t kPairsAChunk = 2048;
+constexpr size_t kPairsAChunk = 512;
 constexpr size_t kScoresAChunk = size_t{1} << 17;
 
 // A tower keeps its hidden values of every pair of a chunk, a product does not.

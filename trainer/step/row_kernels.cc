@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "hwy/cache_control.h"
 #include "hwy/contrib/math/math-inl.h"
 #include "hwy/highway.h"
 #include "trainer/step/row_kernels.h"
@@ -72,6 +73,19 @@ void ProductGradientImpl(const float* user, const float* item,
   }
 }
 
+// Calls body(d, c) for pieces of the columns that begin at c and are as wide as
+// the tag's vectors.
+template <class Body>
+HWY_INLINE void ForColumns(size_t width, const Body& body) {
+  const hn::ScalableTag<float> whole;
+  const hn::CappedTag<float, 8> eight;
+  const hn::CappedTag<float, 1> one;
+  size_t c = 0;
+  for (; c + hn::Lanes(whole) <= width; c += hn::Lanes(whole)) body(whole, c);
+  for (; c + hn::Lanes(eight) <= width; c += hn::Lanes(eight)) body(eight, c);
+  for (; c < width; ++c) body(one, c);
+}
+
 template <class Act>
 HWY_INLINE void MapInPlace(const Act& act, size_t count, float* x) {
   const hn::ScalableTag<float> d;
@@ -103,20 +117,21 @@ struct SigmoidOf {
   }
 };
 
-void ShiftAndActivateImpl(const float* shift, size_t groups, size_t group_size,
-                          size_t width, Activation activation, float* x) {
+void ShiftAndActivateImpl(const float* from, const float* shift, size_t groups,
+                          size_t group_size, size_t width,
+                          Activation activation, float* x) {
   float* const first = x;
   const bool is_relu = activation == Activation::kRelu;
   for (size_t g = 0; g < groups; ++g, shift += width) {
-    for (size_t n = 0; n < group_size; ++n, x += width) {
+    for (size_t n = 0; n < group_size; ++n, x += width, from += width) {
       if (is_relu) {
 #pragma omp simd
         for (size_t c = 0; c < width; ++c) {
-          x[c] = std::max(0.0F, x[c] + shift[c]);
+          x[c] = std::max(0.0F, from[c] + shift[c]);
         }
       } else {
 #pragma omp simd
-        for (size_t c = 0; c < width; ++c) x[c] += shift[c];
+        for (size_t c = 0; c < width; ++c) x[c] = from[c] + shift[c];
       }
     }
   }
@@ -125,21 +140,57 @@ void ShiftAndActivateImpl(const float* shift, size_t groups, size_t group_size,
   if (activation == Activation::kSigmoid) MapInPlace(SigmoidOf(), count, first);
 }
 
-void ActivationGradientImpl(const float* x, size_t count, Activation activation,
-                            float* d_x) {
+// The gradient before an activation from its value y and the gradient after it.
+struct ReluGradient {
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V y, V d_y) const {
+    return hn::IfThenElseZero(hn::Gt(y, hn::Zero(d)), d_y);
+  }
+};
+
+struct TanhGradient {
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V y, V d_y) const {
+    return hn::Mul(d_y, hn::NegMulAdd(y, y, hn::Set(d, 1.0F)));
+  }
+};
+
+struct SigmoidGradient {
+  template <class D, class V>
+  HWY_INLINE V operator()(D /*d*/, V y, V d_y) const {
+    return hn::Mul(d_y, hn::NegMulAdd(y, y, y));
+  }
+};
+
+template <class Slope>
+HWY_INLINE void GradientOfRows(const Slope& slope, const float* x, float scale,
+                               size_t rows, size_t width, float* d_x,
+                               float* sums) {
+  ForColumns(width, [=](auto d, size_t column) HWY_ATTR {
+    const auto factor = hn::Set(d, scale);
+    auto sum = hn::Zero(d);
+    for (size_t i = column; i < rows * width; i += width) {
+      const auto y = hn::Mul(factor, hn::LoadU(d, x + i));
+      const auto before = slope(d, y, hn::LoadU(d, d_x + i));
+      hn::StoreU(before, d, d_x + i);
+      sum = hn::Add(sum, before);
+    }
+    if (sums == nullptr) return;
+    hn::StoreU(hn::Add(hn::LoadU(d, sums + column), sum), d, sums + column);
+  });
+}
+
+void ActivationGradientImpl(const float* x, float scale, size_t rows,
+                            size_t width, Activation activation, float* d_x,
+                            float* sums) {
   switch (activation) {
     case Activation::kRelu:
-#pragma omp simd
-      for (size_t i = 0; i < count; ++i) d_x[i] = x[i] > 0 ? d_x[i] : 0.0F;
-      return;
+      return GradientOfRows(ReluGradient(), x, scale, rows, width, d_x, sums);
     case Activation::kTanh:
-#pragma omp simd
-      for (size_t i = 0; i < count; ++i) d_x[i] *= 1 - x[i] * x[i];
-      return;
+      return GradientOfRows(TanhGradient(), x, scale, rows, width, d_x, sums);
     case Activation::kSigmoid:
-#pragma omp simd
-      for (size_t i = 0; i < count; ++i) d_x[i] *= x[i] * (1 - x[i]);
-      return;
+      return GradientOfRows(SigmoidGradient(), x, scale, rows, width, d_x,
+                            sums);
   }
 }
 
@@ -158,18 +209,51 @@ void HeadGradientImpl(const float* x, const float* head, const float* d_scores,
   }
 }
 
-void SumGroupsImpl(const float* x, size_t groups, size_t group_size,
-                   size_t width, float* sums) {
-  std::fill(sums, sums + groups * width, 0.0F);
-  for (size_t g = 0; g < groups; ++g, sums += width) {
-    for (size_t n = 0; n < group_size; ++n, x += width) {
-      Axpy(1.0F, x, width, sums);
-    }
-  }
+HWY_INLINE float SumOf(const float* x, size_t count) {
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (size_t i = 0; i < count; ++i) sum += x[i];
+  return sum;
 }
 
 void AddColumnSumsImpl(const float* x, size_t rows, size_t width, float* sums) {
-  for (size_t r = 0; r < rows; ++r, x += width) Axpy(1.0F, x, width, sums);
+  if (width == 1) {
+    *sums += SumOf(x, rows);
+    return;
+  }
+  ForColumns(width, [=](auto d, size_t column) HWY_ATTR {
+    auto sum = hn::Zero(d);
+    for (size_t i = column; i < rows * width; i += width) {
+      sum = hn::Add(sum, hn::LoadU(d, x + i));
+    }
+    hn::StoreU(hn::Add(hn::LoadU(d, sums + column), sum), d, sums + column);
+  });
+}
+
+void SumGroupsImpl(const float* x, size_t groups, size_t group_size,
+                   size_t width, float* sums) {
+  std::fill(sums, sums + groups * width, 0.0F);
+  for (size_t g = 0; g < groups; ++g) {
+    AddColumnSumsImpl(x, group_size, width, sums);
+    x += group_size * width;
+    sums += width;
+  }
+}
+
+void AddRowsToImpl(const float* x, const uint32_t* from, const float* factors,
+                   const uint32_t* to, size_t count, size_t width,
+                   float* table) {
+  constexpr size_t kAhead = 8;
+  constexpr size_t kFloatsALine = 16;
+  for (size_t i = 0; i < count; ++i) {
+    if (i + kAhead < count) {
+      const float* const later = table + to[i + kAhead] * width;
+      for (size_t c = 0; c < width; c += kFloatsALine) {
+        hwy::Prefetch(later + c);
+      }
+    }
+    Axpy(factors[i], x + from[i] * width, width, table + to[i] * width);
+  }
 }
 
 void AddScaledImpl(float factor, const float* x, size_t count, float* y) {
@@ -211,6 +295,7 @@ HWY_EXPORT(AddHeadScoresImpl);
 HWY_EXPORT(HeadGradientImpl);
 HWY_EXPORT(SumGroupsImpl);
 HWY_EXPORT(AddColumnSumsImpl);
+HWY_EXPORT(AddRowsToImpl);
 HWY_EXPORT(AddScaledImpl);
 HWY_EXPORT(NormalizeRowsImpl);
 HWY_EXPORT(NormalizeGradientImpl);
@@ -233,15 +318,17 @@ void ProductGradient(const float* user, const float* item,
   (user, item, d_scores, groups, group_size, width, d_user, d_item);
 }
 
-void ShiftAndActivate(const float* shift, size_t groups, size_t group_size,
-                      size_t width, Activation activation, float* x) {
+void ShiftAndActivate(const float* from, const float* shift, size_t groups,
+                      size_t group_size, size_t width, Activation activation,
+                      float* x) {
   HWY_DYNAMIC_DISPATCH(ShiftAndActivateImpl)
-  (shift, groups, group_size, width, activation, x);
+  (from, shift, groups, group_size, width, activation, x);
 }
 
-void ActivationGradient(const float* x, size_t count, Activation activation,
-                        float* d_x) {
-  HWY_DYNAMIC_DISPATCH(ActivationGradientImpl)(x, count, activation, d_x);
+void ActivationGradient(const float* x, float scale, size_t rows, size_t width,
+                        Activation activation, float* d_x, float* sums) {
+  HWY_DYNAMIC_DISPATCH(ActivationGradientImpl)
+  (x, scale, rows, width, activation, d_x, sums);
 }
 
 void AddHeadScores(const float* x, const float* head, size_t rows, size_t width,
@@ -262,6 +349,12 @@ void SumGroups(const float* x, size_t groups, size_t group_size, size_t width,
 
 void AddColumnSums(const float* x, size_t rows, size_t width, float* sums) {
   HWY_DYNAMIC_DISPATCH(AddColumnSumsImpl)(x, rows, width, sums);
+}
+
+void AddRowsTo(const float* x, const uint32_t* from, const float* factors,
+               const uint32_t* to, size_t count, size_t width, float* table) {
+  HWY_DYNAMIC_DISPATCH(AddRowsToImpl)
+  (x, from, factors, to, count, width, table);
 }
 
 void AddScaled(float factor, const float* x, size_t count, float* y) {

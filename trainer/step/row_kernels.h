@@ -7,6 +7,7 @@
 // B groups of S pairs each, so pair n belongs to group n / S; N = B * S.
 
 #include <cstddef>
+#include <cstdint>
 
 #include "model/serving_model.h"
 
@@ -26,14 +27,16 @@ void ProductGradient(const float* user, const float* item,
                      const float* d_scores, size_t groups, size_t group_size,
                      size_t width, float* d_user, float* d_item);
 
-// x[n] = act(x[n] + shift[n / S]); x [N, width], shift [B, width]. A bias is a
-// shift of one group.
-void ShiftAndActivate(const float* shift, size_t groups, size_t group_size,
-                      size_t width, Activation activation, float* x);
+// x[n] = act(from[n] + shift[n / S]); x and from [N, width], which may be the
+// same, shift [B, width]. A bias is a shift of one group.
+void ShiftAndActivate(const float* from, const float* shift, size_t groups,
+                      size_t group_size, size_t width, Activation activation,
+                      float* x);
 
-// d_x *= act'(x), from the activation's values x; count numbers.
-void ActivationGradient(const float* x, size_t count, Activation activation,
-                        float* d_x);
+// d_x *= act'(x), from the activation's values scale * x; x [rows, width].
+// sums[c] += the sum of column c of what d_x becomes, unless it is null.
+void ActivationGradient(const float* x, float scale, size_t rows, size_t width,
+                        Activation activation, float* d_x, float* sums);
 
 // scores[n] += x[n] . head; x [N, width].
 void AddHeadScores(const float* x, const float* head, size_t rows, size_t width,
@@ -49,6 +52,11 @@ void SumGroups(const float* x, size_t groups, size_t group_size, size_t width,
 
 // sums[c] += the sum of column c of x [rows, width].
 void AddColumnSums(const float* x, size_t rows, size_t width, float* sums);
+
+// Row to[i] of `table` += factors[i] * row from[i] of x, i < count, in this
+// order; both of rows of `width`.
+void AddRowsTo(const float* x, const uint32_t* from, const float* factors,
+               const uint32_t* to, size_t count, size_t width, float* table);
 
 // y[i] += factor * x[i], i < count.
 void AddScaled(float factor, const float* x, size_t count, float* y);

@@ -107,6 +107,41 @@ bool SideVectors::Has(const ParameterBlock& table) const {
          table.name == tables_.bias.name;
 }
 
+namespace {
+
+// Rows to add to a table, collected so that one call adds many.
+class RowAdder {
+ public:
+  RowAdder(const float* rows, size_t width, float* table)
+      : rows_(rows), width_(width), table_(table) {}
+
+  // Adds factor * row `from` to row `to` of the table, by the next Flush().
+  void Add(uint32_t from, float factor, uint32_t to) {
+    if (count_ == kCapacity) Flush();
+    from_[count_] = from;
+    factors_[count_] = factor;
+    to_[count_++] = to;
+  }
+
+  void Flush() {
+    AddRowsTo(rows_, from_, factors_, to_, count_, width_, table_);
+    count_ = 0;
+  }
+
+ private:
+  static constexpr size_t kCapacity = 256;
+
+  const float* const rows_;
+  const size_t width_;
+  float* const table_;
+  size_t count_ = 0;
+  uint32_t from_[kCapacity];
+  float factors_[kCapacity];
+  uint32_t to_[kCapacity];
+};
+
+}  // namespace
+
 void SideVectors::Scatter(const ParameterBlock& table, size_t table_index,
                           BagOf bag_of,
                           absl::FunctionRef<float(size_t row)> penalty,
@@ -117,22 +152,26 @@ void SideVectors::Scatter(const ParameterBlock& table, size_t table_index,
   const float* const d = is_bias  ? d_terms_.data()
                          : is_gmf ? d_gmf_.data()
                                   : d_tower_.data();
-  const float* const values = parameters_->block(table).data();
-  const size_t width = table.cols;
-  for (size_t row = 0; row < rows_; ++row) {
+  float* const sums = gradient->block(table);
+  RowAdder gradients(d, table.cols, sums);
+  // What is added of the rows themselves.
+  RowAdder own_rows(parameters_->block(table).data(), table.cols, sums);
+  for (uint32_t row = 0; row < rows_; ++row) {
     const Bag bag = bag_of(row);
     const float l2 = penalty(row);
     const size_t count = is_bias ? bag.num_bias_rows : bag.rows.size();
     for (size_t n = 0; n < count; ++n) {
       const uint32_t at = bag.rows[n];
       const float weight = bag.weights[n];
-      float* const sum = gradient->Touch(table_index, at);
-      AddScaled(weight, d + row * width, width, sum);
+      gradient->Touch(table_index, at);
+      gradients.Add(row, weight, at);
       float own = l2 * weight;
       if (has_within) own -= weight * weight * d_terms_[row];
-      if (own != 0) AddScaled(own, values + at * width, width, sum);
+      if (own != 0) own_rows.Add(at, own, at);
     }
   }
+  gradients.Flush();
+  own_rows.Flush();
 }
 
 }  // namespace neumf

@@ -9,6 +9,9 @@
 namespace neumf {
 namespace {
 
+// Candidates that go through the layers together.
+constexpr size_t kRowsAPass = 512;
+
 Matrix WeightOf(const Parameters& parameters, const ParameterBlock& block) {
   return {parameters.block(block).data(), block.rows, block.cols};
 }
@@ -125,43 +128,49 @@ void TowerPass::DropItems(uint64_t seed, size_t first_row, size_t rows,
 
 void TowerPass::DropLayer(const Rows& rows, size_t layer, float* x) const {
   const size_t width = parameters_->spec().hidden[layer];
-  ApplyDropout(dropout_, rows.dropout_seed + 2 + layer, rows.first * width,
+  ApplyDropout(dropout_, rows.dropout_seed + 2 + layer, rows.place * width,
                rows.count * width, x);
+}
+
+float* TowerPass::ValuesOf(const Rows& rows, size_t layer) {
+  return values_[layer].data() + rows.begin * parameters_->spec().hidden[layer];
+}
+
+void TowerPass::MakeRoom(size_t num_pairs) {
+  for (size_t l = 0; l < values_.size(); ++l) {
+    GrowTo(num_pairs * parameters_->spec().hidden[l], &values_[l]);
+  }
 }
 
 void TowerPass::ForwardLayers(const Rows& rows, const TowerHead& head,
                               float* scores) {
   const ModelSpec& spec = parameters_->spec();
-  DropLayer(rows, 0, values_[0].data());
+  DropLayer(rows, 0, ValuesOf(rows, 0));
   for (size_t l = 1; l < spec.hidden.size(); ++l) {
     const ParameterLayout::Dense& layer = parameters_->layout().layers[l - 1];
-    const size_t in = spec.hidden[l - 1];
     const size_t out = spec.hidden[l];
-    GrowTo(rows.count * out, &values_[l]);
-    MatMul({values_[l - 1].data(), rows.count, in},
+    float* const values = ValuesOf(rows, l);
+    MatMul({ValuesOf(rows, l - 1), rows.count, spec.hidden[l - 1]},
            Transpose(WeightOf(*parameters_, layer.weight)),
-           /*accumulate=*/false, values_[l].data(), out);
-    ShiftAndActivate(parameters_->block(layer.bias).data(), 1, rows.count, out,
-                     spec.activation, values_[l].data());
-    DropLayer(rows, l, values_[l].data());
+           /*accumulate=*/false, values, out);
+    ShiftAndActivate(values, parameters_->block(layer.bias).data(), 1,
+                     rows.count, out, spec.activation, values);
+    DropLayer(rows, l, values);
   }
-  AddHeadScores(values_.back().data(), head.weight.data(), rows.count,
-                spec.hidden.back(), scores);
+  AddHeadScores(ValuesOf(rows, spec.hidden.size() - 1), head.weight.data(),
+                rows.count, spec.hidden.back(), scores + rows.begin);
 }
 
 void TowerPass::BackwardLayer(const Rows& rows, size_t layer, float* d_dense,
                               size_t dense_begin) {
   const ModelSpec& spec = parameters_->spec();
-  const ParameterLayout::Dense& dense = parameters_->layout().layers[layer - 1];
+  const ParameterBlock& weight = parameters_->layout().layers[layer - 1].weight;
   const size_t in = spec.hidden[layer - 1];
-  const size_t out = spec.hidden[layer];
-  const Matrix d_out(gradients_[layer].data(), rows.count, out);
-  MatMul(Transpose(d_out), {values_[layer - 1].data(), rows.count, in},
-         /*accumulate=*/true, d_dense + dense.weight.offset - dense_begin, in);
-  AddColumnSums(d_out.data, rows.count, out,
-                d_dense + dense.bias.offset - dense_begin);
+  const Matrix d_out(gradients_[layer].data(), rows.count, spec.hidden[layer]);
+  MatMul(Transpose(d_out), {ValuesOf(rows, layer - 1), rows.count, in},
+         /*accumulate=*/true, d_dense + weight.offset - dense_begin, in);
   GrowTo(rows.count * in, &gradients_[layer - 1]);
-  MatMul(d_out, WeightOf(*parameters_, dense.weight), /*accumulate=*/false,
+  MatMul(d_out, WeightOf(*parameters_, weight), /*accumulate=*/false,
          gradients_[layer - 1].data(), in);
 }
 
@@ -169,40 +178,43 @@ void TowerPass::BackwardLayers(const Rows& rows, const TowerHead& head,
                                const float* d_scores, float* d_head,
                                float* d_dense, size_t dense_begin) {
   const ModelSpec& spec = parameters_->spec();
-  GrowTo(rows.count * spec.hidden.back(), &gradients_.back());
-  HeadGradient(values_.back().data(), head.weight.data(), d_scores, rows.count,
-               spec.hidden.back(), gradients_.back().data(), d_head);
-  for (size_t l = spec.hidden.size(); l-- > 0;) {
-    const size_t count = rows.count * spec.hidden[l];
-    float* const values = values_[l].data();
-    if (dropout_ > 0) {
-      DropLayer(rows, l, gradients_[l].data());
-      // A kept value was divided by the share of the kept; the derivative wants
-      // it as the activation gave it. The gradient of the next layer's weights
-      // is done with it.
-      const auto kept = static_cast<float>(1 - dropout_);
-      for (size_t i = 0; i < count; ++i) values[i] *= kept;
+  const size_t last = spec.hidden.size() - 1;
+  // A kept value was divided by the share of the kept; the derivative wants it
+  // as the activation gave it.
+  const auto kept = static_cast<float>(1 - dropout_);
+  GrowTo(rows.count * spec.hidden[last], &gradients_[last]);
+  HeadGradient(ValuesOf(rows, last), head.weight.data(), d_scores + rows.begin,
+               rows.count, spec.hidden[last], gradients_[last].data(), d_head);
+  for (size_t l = last + 1; l-- > 0;) {
+    float* const d_values = gradients_[l].data();
+    DropLayer(rows, l, d_values);
+    float* d_bias = nullptr;  // the first layer's is the user half's matter
+    if (l > 0) {
+      d_bias = d_dense + parameters_->layout().layers[l - 1].bias.offset -
+               dense_begin;
     }
-    ActivationGradient(values, count, spec.activation, gradients_[l].data());
+    ActivationGradient(ValuesOf(rows, l), kept, rows.count, spec.hidden[l],
+                       spec.activation, d_values, d_bias);
     if (l > 0) BackwardLayer(rows, l, d_dense, dense_begin);
   }
 }
 
 void TowerPass::Forward(const TowerChunk& chunk, const TowerHead& head,
                         float* scores) {
-  const size_t h1 = parameters_->spec().hidden[0];
   const size_t first_pair = chunk.first_group * chunk.group_size;
-  const Rows rows = {first_pair, chunk.num_pairs(), chunk.dropout_seed};
+  const Rows rows = {first_pair, 0, chunk.num_pairs(), chunk.dropout_seed};
   DropUsers(chunk.dropout_seed, chunk.first_group, chunk.num_groups,
             chunk.user);
   DropItems(chunk.dropout_seed, first_pair, rows.count, chunk.item);
+  const size_t h1 = parameters_->spec().hidden[0];
   GrowTo(chunk.num_groups * h1, &user_half_);
-  GrowTo(rows.count * h1, &values_[0]);
+  MakeRoom(rows.count);
+  float* const first = values_[0].data();
   ComputeUserHalves(*parameters_, chunk.user, chunk.num_groups,
                     user_half_.data());
-  ComputeItemHalves(*parameters_, chunk.item, rows.count, values_[0].data());
-  ShiftAndActivate(user_half_.data(), chunk.num_groups, chunk.group_size, h1,
-                   parameters_->spec().activation, values_[0].data());
+  ComputeItemHalves(*parameters_, chunk.item, rows.count, first);
+  ShiftAndActivate(first, user_half_.data(), chunk.num_groups, chunk.group_size,
+                   h1, parameters_->spec().activation, first);
   ForwardLayers(rows, head, scores);
 }
 
@@ -211,7 +223,7 @@ void TowerPass::Backward(const TowerChunk& chunk, const TowerHead& head,
                          float* d_head, float* d_dense, size_t dense_begin) {
   const size_t h1 = parameters_->spec().hidden[0];
   const size_t first_pair = chunk.first_group * chunk.group_size;
-  const Rows rows = {first_pair, chunk.num_pairs(), chunk.dropout_seed};
+  const Rows rows = {first_pair, 0, chunk.num_pairs(), chunk.dropout_seed};
   BackwardLayers(rows, head, d_scores, d_head, d_dense, dense_begin);
   const float* const d_first = gradients_[0].data();
   SumGroups(d_first, chunk.num_groups, chunk.group_size, h1, user_half_.data());
@@ -226,12 +238,13 @@ void TowerPass::Backward(const TowerChunk& chunk, const TowerHead& head,
 void TowerPass::Forward(const TowerRow& row, const TowerHead& head,
                         float* scores) {
   const size_t h1 = parameters_->spec().hidden[0];
-  const size_t count = row.num_candidates;
-  GrowTo(count * h1, &values_[0]);
-  std::copy_n(row.item_half, count * h1, values_[0].data());
-  ShiftAndActivate(row.user_half, 1, count, h1, parameters_->spec().activation,
-                   values_[0].data());
-  ForwardLayers({row.group * count, count, row.dropout_seed}, head, scores);
+  MakeRoom(row.num_candidates);
+  for (size_t c = 0; c < row.num_candidates; c += kRowsAPass) {
+    const Rows rows = RowsOf(row, c);
+    ShiftAndActivate(row.item_half + c * h1, row.user_half, 1, rows.count, h1,
+                     parameters_->spec().activation, ValuesOf(rows, 0));
+    ForwardLayers(rows, head, scores);
+  }
 }
 
 void TowerPass::Backward(const TowerRow& row, const TowerHead& head,
@@ -239,12 +252,19 @@ void TowerPass::Backward(const TowerRow& row, const TowerHead& head,
                          float* d_item_half, float* d_head, float* d_dense,
                          size_t dense_begin) {
   const size_t h1 = parameters_->spec().hidden[0];
-  const size_t count = row.num_candidates;
-  BackwardLayers({row.group * count, count, row.dropout_seed}, head, d_scores,
-                 d_head, d_dense, dense_begin);
-  const float* const d_first = gradients_[0].data();
-  SumGroups(d_first, 1, count, h1, d_user_half);
-  AddScaled(1.0F, d_first, count * h1, d_item_half);
+  std::fill_n(d_user_half, h1, 0.0F);
+  for (size_t c = 0; c < row.num_candidates; c += kRowsAPass) {
+    const Rows rows = RowsOf(row, c);
+    BackwardLayers(rows, head, d_scores, d_head, d_dense, dense_begin);
+    const float* const d_first = gradients_[0].data();
+    AddColumnSums(d_first, rows.count, h1, d_user_half);
+    AddScaled(1.0F, d_first, rows.count * h1, d_item_half + c * h1);
+  }
+}
+
+TowerPass::Rows TowerPass::RowsOf(const TowerRow& row, size_t begin) {
+  return {row.group * row.num_candidates + begin, begin,
+          std::min(kRowsAPass, row.num_candidates - begin), row.dropout_seed};
 }
 
 }  // namespace neumf

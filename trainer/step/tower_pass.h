@@ -94,12 +94,18 @@ class TowerPass {
   void DropItems(uint64_t seed, size_t first_row, size_t rows, float* x) const;
 
  private:
-  // Pairs that go through layers 2 .. L together.
+  // Pairs that go through layers 2 .. L together, few enough to stay in a
+  // core's cache from one layer to the next.
   struct Rows {
-    size_t first = 0;  // in the batch
+    size_t place = 0;  // in the batch, of the first
+    size_t begin = 0;  // in values_
     size_t count = 0;
     uint64_t dropout_seed = 0;
   };
+
+  static Rows RowsOf(const TowerRow& row, size_t begin);
+  float* ValuesOf(const Rows& rows, size_t layer);
+  void MakeRoom(size_t num_pairs);
 
   void ForwardLayers(const Rows& rows, const TowerHead& head, float* scores);
   // Leaves the gradient by what layer 1 activates in gradients_[0].
@@ -114,7 +120,7 @@ class TowerPass {
   const double dropout_;
   std::vector<float> user_half_;               // [B, H1]
   std::vector<std::vector<float>> values_;     // of layer l, [N, Hl]
-  std::vector<std::vector<float>> gradients_;  // by them
+  std::vector<std::vector<float>> gradients_;  // by those of some rows
 };
 
 }  // namespace neumf
