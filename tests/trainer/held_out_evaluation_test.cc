@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/support/status_matchers.h"
+#include "tests/trainer/fixed_model.h"
 
 namespace neumf {
 namespace {
@@ -26,23 +27,12 @@ class HeldOutEvaluationTest : public testing::Test {
     for (uint32_t i = 0; i < num_items; ++i) log_.item_ids.push_back(ItemId(i));
   }
 
-  // The model's items in its own order of rows, each with its score, and its
-  // users.
+  // In the model's own order of rows.
   void Model(const std::vector<std::pair<std::string, float>>& items,
              const std::vector<std::string>& users) {
-    std::vector<std::string> item_ids;
-    items_.gmf = AlignedMatrix(items.size(), 1);
-    for (size_t i = 0; i < items.size(); ++i) {
-      item_ids.push_back(items[i].first);
-      items_.gmf.row(i)[0] = items[i].second;
-    }
-    model_.shape.num_users = users.size();
-    model_.shape.num_items = items.size();
-    model_.shape.gmf_width = 1;
-    model_.users.gmf = AlignedMatrix(users.size(), 1);
-    for (size_t u = 0; u < users.size(); ++u) model_.users.gmf.row(u)[0] = 1;
-    model_.item_ids = *IdTable::FromIds(item_ids);
-    model_.user_ids = *IdTable::FromIds(users);
+    FixedModel fixed = MakeFixedModel(items, users);
+    model_ = std::move(fixed.model);
+    items_ = std::move(fixed.items);
   }
 
   void Train(uint32_t user, uint32_t item) { Add(user, item, &split_.train); }
