@@ -14,8 +14,7 @@
 #include "trainer/step/loss_kernels.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace neumf {
-namespace HWY_NAMESPACE {
+namespace neumf::HWY_NAMESPACE {
 namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
@@ -193,8 +192,9 @@ HWY_INLINE TermSums SumTermsOf(const F& f, const TermSpec& spec,
   const float scale =
       num_terms == 0 ? 0.0F : spec.weight / static_cast<float>(num_terms);
   for (size_t begin = 0; begin < n; begin += kBlock) {
+    float* const gradient_of_block = gradient + begin;
     TermLoop<F> loop{f, Constant(spec.center), Constant(spec.margin),
-                     Constant(scale), gradient + begin};
+                     Constant(scale), gradient_of_block};
     ForEachVector(scores + begin, std::min(kBlock, n - begin), loop);
     sums.values += LaneSum(loop.values);
     sums.slopes += LaneSum(loop.slopes);
@@ -315,8 +315,7 @@ SoftmaxLoss ComputeSoftmaxOnTarget(const SoftmaxSpec& spec, const float* scores,
   return result;
 }
 
-}  // namespace HWY_NAMESPACE
-}  // namespace neumf
+}  // namespace neumf::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE

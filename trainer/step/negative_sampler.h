@@ -91,8 +91,8 @@ class NegativeSampler {
   void DrawWith(const Pick& pick, const Excluded& excluded, uint64_t stream,
                 absl::Span<const uint32_t> users, uint32_t n, size_t stride,
                 uint32_t* items) const;
-  template <class Pick, class Excluded>
-  uint32_t Redraw(const Pick& pick, const Excluded& excluded, uint32_t user,
+  template <class Pick, class OfUser>
+  uint32_t Redraw(const Pick& pick, const OfUser& of_user, uint32_t user,
                   uint64_t hash) const;
   uint32_t DrawAmongTheRest(uint32_t user, uint64_t hash) const;
   template <class Pick>

@@ -10,8 +10,7 @@
 #include "trainer/step/optimizer_kernels.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace neumf {
-namespace HWY_NAMESPACE {
+namespace neumf::HWY_NAMESPACE {
 namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
@@ -31,10 +30,10 @@ struct Element {
 
 // Whole vectors.
 struct WholeAccess {
-  HWY_INLINE Vector Load(const float* from) const {
+  static HWY_INLINE Vector Load(const float* from) {
     return hn::LoadU(Tag(), from);
   }
-  HWY_INLINE void Store(Vector values, float* to) const {
+  static HWY_INLINE void Store(Vector values, float* to) {
     hn::StoreU(values, Tag(), to);
   }
 };
@@ -235,8 +234,7 @@ void UpdateRowsOnTarget(const UpdateRule& rule, const UpdateArrays& arrays,
   RunTask(rule, RowsTask{arrays, first, cols, rows, num_rows});
 }
 
-}  // namespace HWY_NAMESPACE
-}  // namespace neumf
+}  // namespace neumf::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE

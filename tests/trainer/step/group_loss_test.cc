@@ -39,6 +39,21 @@ double Softplus(double x) {
   return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x)));
 }
 
+// The first of the draws `t` that violates the margin.
+double WarpOracle(const LossOptions& options, double s,
+                  const std::vector<double>& t) {
+  for (size_t j = 0; j < t.size(); ++j) {
+    const double violation = options.margin - s + t[j];
+    if (violation <= 0) continue;
+    double phi = 0;
+    for (uint64_t i = 1; i <= (options.num_items - 1) / (j + 1); ++i) {
+      phi += 1 / static_cast<double>(i);
+    }
+    return phi * violation;
+  }
+  return 0;
+}
+
 // What the header says, in float64 and as plainly as can be. `scores` has the
 // positive first; `log_q` may be empty.
 double Oracle(const LossOptions& options, const std::vector<double>& scores,
@@ -49,7 +64,7 @@ double Oracle(const LossOptions& options, const std::vector<double>& scores,
   std::vector<double> t;
   std::vector<double> q;
   for (size_t j = 1; j < scores.size(); ++j) {
-    if (scores[j] == kMasked) continue;
+    if (std::isinf(scores[j])) continue;
     t.push_back(scores[j]);
     q.push_back(log_q.empty() ? 0 : log_q[j] - log_q[0]);
   }
@@ -93,16 +108,7 @@ double Oracle(const LossOptions& options, const std::vector<double>& scores,
                            : greatest + std::log(rest + std::exp(-greatest));
     }
     case LossKind::kWarp:
-      for (size_t j = 0; j < t.size(); ++j) {
-        const double violation = m - s + t[j];
-        if (violation <= 0) continue;
-        double phi = 0;
-        for (uint64_t i = 1; i <= (options.num_items - 1) / (j + 1); ++i) {
-          phi += 1 / static_cast<double>(i);
-        }
-        return phi * violation;
-      }
-      return 0;
+      return WarpOracle(options, s, t);
     case LossKind::kCcl:
       return 1 - s + (n == 0 ? 0 : w / n * sum([&](double x) {
                                      return std::max(0.0, x - m);
@@ -118,7 +124,7 @@ std::vector<double> OracleGradient(const LossOptions& options,
   constexpr double kStep = 1e-5;
   std::vector<double> gradient(scores.size());
   for (size_t j = 0; j < scores.size(); ++j) {
-    if (scores[j] == kMasked) continue;
+    if (std::isinf(scores[j])) continue;
     const double at = scores[j];
     scores[j] = at + kStep;
     const double above = Oracle(options, scores, log_q);
@@ -337,7 +343,7 @@ TEST_P(GroupLossTest, HardNegativesOfAnyLossAreTheLargest) {
     const std::vector<float> scores = RandomScores(50, 1, 3);
     const std::vector<float> log_q = RandomScores(50, 1, 4);
     std::vector<std::pair<float, size_t>> order;
-    for (size_t j = 1; j <= 50; ++j) order.push_back({-scores[j], j});
+    for (size_t j = 1; j <= 50; ++j) order.emplace_back(-scores[j], j);
     std::sort(order.begin(), order.end());
     std::vector<float> hardest = {scores[0]};
     std::vector<float> hardest_q = {log_q[0]};

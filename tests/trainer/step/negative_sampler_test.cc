@@ -107,10 +107,10 @@ TEST_F(NegativeSamplerTest, NeverDrawsWhatIsExcluded) {
   constexpr uint32_t kDraws = 501;
   for (const SamplerKind kind : kKinds) {
     const NegativeSampler sampler = Make(OptionsOf(kind));
-    std::vector<uint32_t> items(kUsers * (1 + kDraws));
+    std::vector<uint32_t> items(size_t{kUsers} * (1 + kDraws));
     sampler.Draw(1, users, kDraws, 1 + kDraws, items.data());
-    for (uint32_t g = 0; g < kUsers; ++g) {
-      for (uint32_t j = 1; j <= kDraws; ++j) {
+    for (size_t g = 0; g < kUsers; ++g) {
+      for (size_t j = 1; j <= kDraws; ++j) {
         const uint32_t item = items[g * (1 + kDraws) + j];
         ASSERT_LT(item, kItems);
         ASSERT_TRUE(MayDraw(kind, users[g], item)) << SamplerKindName(kind);
@@ -196,7 +196,7 @@ TEST_F(NegativeSamplerTest, DrawsDependOnSeedAndStreamAlone) {
   for (const SamplerKind kind : kKinds) {
     SamplerOptions options = OptionsOf(kind);
     const auto draw = [&](uint64_t stream) {
-      std::vector<uint32_t> items(2 * 65);
+      std::vector<uint32_t> items(130);
       Make(options).Draw(stream, {30, 31}, 64, 65, items.data());
       return items;
     };
@@ -210,7 +210,7 @@ TEST_F(NegativeSamplerTest, DrawsDependOnSeedAndStreamAlone) {
 
 TEST_F(NegativeSamplerTest, GroupsOfAUserHaveDrawsOfTheirOwn) {
   const NegativeSampler sampler = Make(OptionsOf(SamplerKind::kUniform));
-  std::vector<uint32_t> items(2 * 33);
+  std::vector<uint32_t> items(66);
   sampler.Draw(1, {9, 9}, 32, 33, items.data());
   EXPECT_FALSE(
       std::equal(items.begin() + 1, items.begin() + 33, items.begin() + 34));
@@ -272,7 +272,7 @@ TEST_F(NegativeSamplerTest, LooksUpRowsWhereBitsWouldBeTooMany) {
     NEUMF_ASSERT_OK_AND_ASSIGN(
         const NegativeSampler sampler,
         NegativeSampler::Create(OptionsOf(kind), train, {}));
-    std::vector<uint32_t> items(2 * 1001, 450'000);
+    std::vector<uint32_t> items(2002, 450'000);
     sampler.Draw(1, {4999, 3}, 1000, 1001, items.data());
     EXPECT_GE(*std::min_element(items.begin(), items.begin() + 1001), 400'000U);
     EXPECT_LT(*std::max_element(items.begin() + 1001, items.end()), 499'999U);

@@ -165,6 +165,7 @@ TEST_P(OptimizerTest, MovesAsTheFormulasOfTorchDo) {
   ThreadPool threads(1, "test");
   std::vector<float> parameters = RandomValues(layout.size, 0.1, random);
   std::vector<TorchFormulas> expected;
+  expected.reserve(layout.size);
   for (float p : parameters) expected.emplace_back(Options(Updates::kDense), p);
   Optimizer optimizer(layout, Options(Updates::kDense));
   Gradient gradient(layout);
