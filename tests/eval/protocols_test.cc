@@ -69,7 +69,7 @@ class ProtocolsTest : public testing::Test {
     return metric == nullptr ? none : *metric;
   }
 
-  const Rows nothing_;
+  const Rows nothing_ = {};
   std::unique_ptr<FixedScoresModel> model_;
   std::vector<HeldOutQuery> queries_;
   EvaluationOptions options_;
