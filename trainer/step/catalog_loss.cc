@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "base/logging.h"
 #include "hwy/contrib/math/math-inl.h"
 #include "hwy/highway.h"
 #include "trainer/step/catalog_loss.h"
+#include "trainer/step/loss_kernels.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace neumf {
@@ -20,9 +22,10 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // Below this exp() is 0 in float32, and Highway's is not defined much further.
 constexpr float kLeastExponent = -80.0F;
+constexpr float kMasked = -std::numeric_limits<float>::infinity();
 
 HWY_INLINE float LargestOf(const float* x, size_t count) {
-  float largest = -std::numeric_limits<float>::infinity();
+  float largest = kMasked;
 #pragma omp simd reduction(max : largest)
   for (size_t i = 0; i < count; ++i) largest = x[i] > largest ? x[i] : largest;
   return largest;
@@ -41,8 +44,10 @@ HWY_ATTR float Exponentials(const float* x, size_t count, float largest,
   auto sum = hn::Zero(d);
   const auto exponential = [&](auto value) HWY_ATTR {
     const auto exponent = hn::Mul(factor, hn::Sub(value, top));
-    const auto large = hn::Gt(exponent, least);
-    return hn::IfThenElseZero(large, hn::Exp(d, hn::Max(exponent, least)));
+    const auto result = hn::IfThenElseZero(
+        hn::Gt(exponent, least), hn::Exp(d, hn::Max(exponent, least)));
+    // What is no number stays none: a run that diverges should show.
+    return hn::IfThenElse(hn::IsNaN(exponent), exponent, result);
   };
   size_t i = 0;
   for (; i + lanes <= count; i += lanes) {
@@ -59,12 +64,19 @@ HWY_ATTR float Exponentials(const float* x, size_t count, float largest,
   return total;
 }
 
+size_t CountTakingPartImpl(const float* scores, size_t count) {
+  size_t masked = 0;
+#pragma omp simd reduction(+ : masked)
+  for (size_t i = 0; i < count; ++i) masked += scores[i] == kMasked ? 1 : 0;
+  return count - masked;
+}
+
 double SoftmaxImpl(const float* scores, size_t count, float inverse_temperature,
                    float total_weight, float* gradient) {
   const float largest = LargestOf(scores, count);
-  if (std::isinf(largest) && largest < 0) {  // nothing is left
+  if (largest == kMasked) {
     std::fill_n(gradient, count, 0.0F);
-    return 0;
+    return CountTakingPartImpl(scores, count) == 0 ? 0.0 : std::nan("");
   }
   const float sum =
       Exponentials(scores, count, largest, inverse_temperature, gradient);
@@ -83,8 +95,11 @@ HWY_AFTER_NAMESPACE();
 namespace neumf {
 
 HWY_EXPORT(SoftmaxImpl);
+HWY_EXPORT(CountTakingPartImpl);
 
 namespace {
+
+constexpr float kMasked = -std::numeric_limits<float>::infinity();
 
 double SoftPlus(double x) {
   return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x)));
@@ -95,19 +110,30 @@ double Sigmoid(double x) {
 }
 
 // A term of the loss with its derivative by the score.
-struct Term {
+struct Point {
   double loss = 0;
   double slope = 0;
 };
 
-Term TargetTerm(LossKind kind, double score) {
+Point TargetAt(LossKind kind, double score) {
   if (kind == LossKind::kBce) return {SoftPlus(-score), -Sigmoid(-score)};
   return {(1 - score) * (1 - score), -2 * (1 - score)};
 }
 
-Term OtherTerm(LossKind kind, double score) {
-  if (kind == LossKind::kBce) return {SoftPlus(score), Sigmoid(score)};
-  return {score * score, 2 * score};
+// Of all but the targets, for bce and square.
+double ComputeOthers(const LossOptions& options, absl::Span<const float> scores,
+                     absl::Span<const uint32_t> targets, float* gradient) {
+  thread_local std::vector<float> others;  // without the targets
+  others.assign(scores.begin(), scores.end());
+  for (const uint32_t target : targets) others[target] = kMasked;
+  const auto count = static_cast<double>(
+      HWY_DYNAMIC_DISPATCH(CountTakingPartImpl)(others.data(), others.size()));
+  TermSpec spec;
+  spec.term = options.kind == LossKind::kBce ? Term::kSoftplus : Term::kSquare;
+  // SumTerms() makes a mean of them; here they are a sum.
+  spec.weight = static_cast<float>(options.negative_weight * count);
+  return options.negative_weight *
+         SumTerms(spec, others.data(), others.size(), gradient).values;
 }
 
 }  // namespace
@@ -137,20 +163,12 @@ double CatalogLoss::Compute(const float* scores, size_t num_candidates,
     }
     return loss;
   }
-  double loss = 0;
-  for (size_t c = 0; c < num_candidates; ++c) {
-    gradient[c] = 0;
-    if (std::isinf(scores[c])) continue;
-    const Term term = OtherTerm(options_.kind, double{scores[c]});
-    loss += options_.negative_weight * term.loss;
-    gradient[c] = static_cast<float>(options_.negative_weight * term.slope);
-  }
+  double loss =
+      ComputeOthers(options_, {scores, num_candidates}, targets, gradient);
   for (size_t t = 0; t < targets.size(); ++t) {
-    const double score = scores[targets[t]];
-    const Term term = TargetTerm(options_.kind, score);
-    loss += double{weights[t]} * term.loss -
-            options_.negative_weight * OtherTerm(options_.kind, score).loss;
-    gradient[targets[t]] = static_cast<float>(double{weights[t]} * term.slope);
+    const Point at = TargetAt(options_.kind, double{scores[targets[t]]});
+    loss += double{weights[t]} * at.loss;
+    gradient[targets[t]] = static_cast<float>(double{weights[t]} * at.slope);
   }
   return loss;
 }

@@ -1,6 +1,79 @@
+// Highway compiles what follows once for each instruction set.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "trainer/step/dropout.cc"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+// Must come after foreach_target.h.
+#include <algorithm>
+
+#include "hwy/highway.h"
 #include "trainer/step/dropout.h"
 
+HWY_BEFORE_NAMESPACE();
 namespace neumf {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// What one pass needs to know.
+struct MaskRule {
+  uint32_t key0 = 0;
+  uint32_t key1 = 0;
+  int32_t threshold = 0;  // of 24 bits: smaller ones are dropped
+  float scale = 1;
+};
+
+// 24 bits from each place: a multiplicative hash of 32 bits whose two rounds
+// take a key each.
+template <class D>
+HWY_INLINE hn::Vec<hn::RebindToSigned<D>> BitsOf(D d, const MaskRule& rule,
+                                                 hn::Vec<D> place) {
+  auto x =
+      hn::Xor(hn::Mul(place, hn::Set(d, 0x9E3779B9U)), hn::Set(d, rule.key0));
+  x = hn::Xor(x, hn::ShiftRight<16>(x));
+  x = hn::Add(hn::Mul(x, hn::Set(d, 0x7FEB352DU)), hn::Set(d, rule.key1));
+  x = hn::Xor(x, hn::ShiftRight<15>(x));
+  x = hn::Mul(x, hn::Set(d, 0x846CA68BU));
+  x = hn::Xor(x, hn::ShiftRight<16>(x));
+  return hn::BitCast(hn::RebindToSigned<D>(), hn::ShiftRight<8>(x));
+}
+
+template <class DF>
+HWY_INLINE void DropVector(DF df, const MaskRule& rule, uint32_t place,
+                           float* x) {
+  const hn::RebindToUnsigned<DF> du;
+  const hn::RebindToSigned<DF> di;
+  const auto bits = BitsOf(du, rule, hn::Iota(du, place));
+  const auto is_dropped = hn::Lt(bits, hn::Set(di, rule.threshold));
+  const auto kept = hn::Mul(hn::LoadU(df, x), hn::Set(df, rule.scale));
+  hn::StoreU(hn::IfThenZeroElse(hn::RebindMask(df, is_dropped), kept), df, x);
+}
+
+void DropImpl(uint32_t key0, uint32_t key1, double rate, uint32_t first,
+              size_t count, float* x) {
+  constexpr double kRange = 1 << 24;
+  const MaskRule rule = {key0, key1, static_cast<int32_t>(rate * kRange),
+                         static_cast<float>(1 / (1 - rate))};
+  const hn::ScalableTag<float> d;
+  const hn::CappedTag<float, 1> one;
+  const size_t lanes = hn::Lanes(d);
+  size_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    DropVector(d, rule, first + static_cast<uint32_t>(i), x + i);
+  }
+  for (; i < count; ++i) {
+    DropVector(one, rule, first + static_cast<uint32_t>(i), x + i);
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace neumf
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace neumf {
+
+HWY_EXPORT(DropImpl);
+
 namespace {
 
 // The finalizer of SplitMix64 (Steele, Lea, Flood 2014).
@@ -15,13 +88,20 @@ uint64_t Mix(uint64_t x) {
 void ApplyDropout(double rate, uint64_t seed, uint64_t first, size_t count,
                   float* x) {
   if (rate <= 0) return;
-  const auto threshold = static_cast<uint64_t>(rate * 4294967296.0);
-  const auto scale = static_cast<float>(1 / (1 - rate));
+  constexpr uint64_t kPlacesAKey = uint64_t{1} << 32;
   const uint64_t base = Mix(seed + 0x9E3779B97F4A7C15);
-  for (size_t i = 0; i < count; ++i) {
-    const uint64_t bits = Mix(base + (first + i) * 0x9E3779B97F4A7C15) >> 32;
-    x[i] = bits < threshold ? 0.0F : x[i] * scale;
+  while (count > 0) {
+    const uint64_t low = first % kPlacesAKey;
+    const size_t size = std::min<uint64_t>(count, kPlacesAKey - low);
+    const uint64_t keys = Mix(base + first / kPlacesAKey * 0x9E3779B97F4A7C15);
+    HWY_DYNAMIC_DISPATCH(DropImpl)
+    (static_cast<uint32_t>(keys), static_cast<uint32_t>(keys >> 32), rate,
+     static_cast<uint32_t>(low), size, x);
+    first += size;
+    count -= size;
+    x += size;
   }
 }
 
 }  // namespace neumf
+#endif  // HWY_ONCE

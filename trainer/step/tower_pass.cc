@@ -9,6 +9,14 @@
 namespace neumf {
 namespace {
 
+// The masks of a batch's user inputs, item inputs and layers, from the first on.
+enum MaskNumber : uint64_t { kUserMask, kItemMask, kFirstLayerMask };
+
+// Far from the seeds of other batches, which may follow one another.
+uint64_t MaskSeed(uint64_t batch_seed, uint64_t mask) {
+  return batch_seed + mask * 0xD1B54A32D192ED03;
+}
+
 // Candidates that go through the layers together.
 constexpr size_t kRowsAPass = 512;
 
@@ -117,19 +125,21 @@ TowerPass::TowerPass(const Parameters* parameters, double dropout)
 void TowerPass::DropUsers(uint64_t seed, size_t first_row, size_t rows,
                           float* x) const {
   const size_t width = parameters_->spec().user_tower_factors;
-  ApplyDropout(dropout_, seed, first_row * width, rows * width, x);
+  ApplyDropout(dropout_, MaskSeed(seed, kUserMask), first_row * width,
+               rows * width, x);
 }
 
 void TowerPass::DropItems(uint64_t seed, size_t first_row, size_t rows,
                           float* x) const {
   const size_t width = parameters_->spec().item_tower_factors;
-  ApplyDropout(dropout_, seed + 1, first_row * width, rows * width, x);
+  ApplyDropout(dropout_, MaskSeed(seed, kItemMask), first_row * width,
+               rows * width, x);
 }
 
 void TowerPass::DropLayer(const Rows& rows, size_t layer, float* x) const {
   const size_t width = parameters_->spec().hidden[layer];
-  ApplyDropout(dropout_, rows.dropout_seed + 2 + layer, rows.place * width,
-               rows.count * width, x);
+  ApplyDropout(dropout_, MaskSeed(rows.dropout_seed, kFirstLayerMask + layer),
+               rows.place * width, rows.count * width, x);
 }
 
 float* TowerPass::ValuesOf(const Rows& rows, size_t layer) {

@@ -186,6 +186,18 @@ TEST_P(CatalogLossTest, AllMaskedIsNothing) {
   EXPECT_THAT(result.gradient, testing::Each(0.0));
 }
 
+TEST_P(CatalogLossTest, NanShows) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (const std::vector<float>& scores :
+       {std::vector<float>{nan, nan, nan, nan}, {0.5F, nan, 1.0F, kMasked}}) {
+    for (const uint32_t target : {0U, 2U}) {
+      const Result result =
+          Compute(OptionsOf(GetParam()), {scores, {target}, {1.0F}});
+      EXPECT_FALSE(std::isfinite(result.loss));
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Losses, CatalogLossTest,
                          testing::Values(LossKind::kSoftmax, LossKind::kBce,
                                          LossKind::kSquare),
