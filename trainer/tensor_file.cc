@@ -111,7 +111,7 @@ class TensorReader {
     }
     NEUMF_RETURN_IF_ERROR(CheckDigest());
     content.metadata = std::move(header_.metadata);
-    content.metadata.erase(kDigestKey);
+    content.is_digested = content.metadata.erase(kDigestKey) > 0;
     return content;
   }
 

@@ -9,7 +9,8 @@
 // 1. ATOMIC. A reader meets the old or the new content of a file, never a part.
 // 2. DIGESTED. What WriteTensors() writes carries a SHA-256 of everything in
 //    it, and ReadTensors() refuses the file when one byte differs. Files of
-//    other programs have none and are read without.
+//    other programs have none and are read without: who expects a digest asks
+//    whether there was one.
 // 3. BOUNDED. Nothing is allocated by a size that the file's real length does
 //    not back.
 
@@ -34,6 +35,7 @@ struct Tensor {
 struct TensorFile {
   std::map<std::string, std::string> metadata;
   std::map<std::string, Tensor> tensors;
+  bool is_digested = false;  // and is what was written
 };
 
 // F32 as it is; F64, F16 and BF16 to the nearest float. Errors name the file,

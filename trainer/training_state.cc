@@ -153,6 +153,7 @@ absl::StatusOr<TrainingState> Interpret(TensorFile file, const RunIdentity& run,
     return absl::InvalidArgumentError(
         "no state of a training run: a checkpoint, or weights");
   }
+  if (!file.is_digested) return absl::DataLossError("lacks its digest");
   absl::StatusOr<TrainingState> read = ReadStateJson(text->second);
   if (!read.ok()) return Annotate(read.status(), kStateKey);
   TrainingState state = *std::move(read);

@@ -203,6 +203,7 @@ absl::StatusOr<WeightsFile> Interpret(const TensorFile& file) {
         "no weights that neumf-train wrote: a checkpoint, or weights from "
         "elsewhere");
   }
+  if (!file.is_digested) return absl::DataLossError("lacks its digest");
   NEUMF_ASSIGN_OR_RETURN(const ModelSpec spec, SpecOf(file));
   NEUMF_ASSIGN_OR_RETURN(json about, JsonOf(file, kAboutKey));
   NEUMF_RETURN_IF_ERROR(CheckTensors(ParameterLayout(spec), file));
