@@ -184,7 +184,9 @@ absl::StatusOr<HeldOutEvaluation> EvaluateHeldOut(
   NEUMF_ASSIGN_OR_RETURN(
       result.evaluation,
       EvaluateProtocol(*scorer, queries.queries(), evaluation));
-  NEUMF_RETURN_IF_ERROR(CheckTies(result.evaluation));
+  if (options.check_ties) {
+    NEUMF_RETURN_IF_ERROR(CheckTies(result.evaluation));
+  }
   return result;
 }
 

@@ -33,6 +33,8 @@ struct HeldOutOptions {
   bool drop_rated = false;
   // kFull only: EvaluationOptions::whole_lists.
   bool whole_lists = false;
+  // Fails when the rule of ties moves a metric, as below.
+  bool check_ties = true;
   // Threads of the scorer; the numbers do not depend on them.
   size_t num_threads = 1;
 };

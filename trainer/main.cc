@@ -51,34 +51,99 @@ ABSL_FLAG(std::string, metrics_out, "", "JSON file to write the metrics to");
 ABSL_FLAG(std::string, out, "",
           "train: directory to publish the checkpoint in; made when missing");
 ABSL_FLAG(std::string, recipe, "d2l-neumf",
-          "train: a named set of all settings; see neumf-train recipes");
-ABSL_FLAG(std::string, model, "neumf", "train: neumf");
-ABSL_FLAG(std::string, loss, "bpr", "train: bpr");
+          "train: a named set of all settings; see neumf-train recipes. The "
+          "settings below replace those of its last stage");
 ABSL_FLAG(std::string, held_out, "test",
-          "train: what --split d2l leaves out: test, or validation together "
+          "train: what the split leaves out: test, or validation together "
           "with test");
 ABSL_FLAG(uint64_t, seed, 1, "train, compare: of everything random");
 ABSL_FLAG(std::string, device, "auto", "train: auto or cpu");
-ABSL_FLAG(std::optional<uint32_t>, epochs, std::nullopt,
-          "train: instead of the recipe's");
-ABSL_FLAG(std::optional<uint32_t>, factors, std::nullopt,
-          "train: width of the embeddings, instead of the recipe's");
-ABSL_FLAG(std::optional<uint32_t>, tower_factors, std::nullopt,
-          "train: width of the tower's embeddings where it is not that of "
-          "--factors");
-ABSL_FLAG(std::optional<std::string>, hidden, std::nullopt,
-          "train: widths of the tower's layers, as 10-10-10, instead of the "
-          "recipe's");
-ABSL_FLAG(std::optional<uint32_t>, batch_size, std::nullopt,
-          "train: train pairs a step, instead of the recipe's");
-ABSL_FLAG(std::optional<double>, learning_rate, std::nullopt,
-          "train: instead of the recipe's");
-ABSL_FLAG(std::optional<double>, weight_decay, std::nullopt,
-          "train: L2 added to every gradient, instead of the recipe's");
+ABSL_FLAG(uint32_t, evaluate_every, 0,
+          "train: epochs between evaluations of what is held out, epoch 0 "
+          "included; 0: after the last epoch alone");
+ABSL_FLAG(uint32_t, patience, 0,
+          "train: evaluations without a better one before training stops and "
+          "the best epoch is published; wants --held_out validation");
+ABSL_FLAG(std::string, select_by, "",
+          "train: the metric that --patience goes by; the protocol's first");
+ABSL_FLAG(std::string, weights_out, "",
+          "train: safetensors file to write the trained weights to, for "
+          "--pretrained_gmf and --pretrained_mlp");
+
+// Settings of train: without them the recipe's count.
+#define NEUMF_SETTING(name, help) \
+  ABSL_FLAG(std::optional<std::string>, name, std::nullopt, "setting: " help)
+
+NEUMF_SETTING(model,
+              "mf, gmf, mlp, neumf, bilinear-triplet, deep-triplet or fm");
+NEUMF_SETTING(factors, "width of the product's embeddings");
+NEUMF_SETTING(tower_factors,
+              "width of the tower's embeddings, or users/items like 32/64, "
+              "where it is not that of --factors");
+NEUMF_SETTING(hidden, "widths of the tower's layers like 32-16-8, or none");
+NEUMF_SETTING(activation, "of the tower: relu, tanh or sigmoid");
+NEUMF_SETTING(linear_width,
+              "width of a linear layer at the tower's end; 0: none");
+NEUMF_SETTING(similarity, "of the product: dot or cosine");
+NEUMF_SETTING(biases, "none, output (one), item (and one) or all");
+NEUMF_SETTING(user_features, "file of the users' features");
+NEUMF_SETTING(item_features, "file of the items' features");
+NEUMF_SETTING(history, "items seen last that are part of the user; 0: none");
+NEUMF_SETTING(history_decay, "the n-th last item weighs exp(-(n - 1) / this)");
+NEUMF_SETTING(loss,
+              "bpr, hinge, bce, gbce, square, softmax, warp, ccl or ials");
+NEUMF_SETTING(margin, "of hinge, warp and ccl");
+NEUMF_SETTING(temperature, "of softmax");
+NEUMF_SETTING(negative_weight,
+              "of what is no positive: bce, gbce, square, ccl, ials");
+NEUMF_SETTING(calibration, "of gbce, 0 to 1");
+NEUMF_SETTING(hard_negatives,
+              "of a pair's negatives the so many with the largest scores "
+              "count; 0: all");
+NEUMF_SETTING(log_q, "take log(n Q) off the scores of softmax");
+NEUMF_SETTING(reduction, "of a batch's losses: mean or sum");
+NEUMF_SETTING(batches,
+              "pairs (an event with negatives of its own), events or users "
+              "(over shared candidates)");
+NEUMF_SETTING(batch_size, "pairs, events or users a step");
+NEUMF_SETTING(sampler, "of negatives: pool, reject, uniform or popularity");
+NEUMF_SETTING(negatives, "of a pair");
+NEUMF_SETTING(candidates,
+              "drawn a batch of events or users; 0: the whole catalog");
+NEUMF_SETTING(popularity_power, "of the sampler popularity");
+NEUMF_SETTING(targets, "of an event: its item and the next ones");
+NEUMF_SETTING(target_decay, "the n-th target weighs exp(-(n - 1) / this)");
+NEUMF_SETTING(recency,
+              "targets weigh more the nearer they are to the end of a user's "
+              "sequence: .1 + exp(-places / this); 0: all the same");
+NEUMF_SETTING(epochs, "times that each event or user is seen");
+NEUMF_SETTING(optimizer, "sgd, adagrad, rmsprop, adam or adamw");
+NEUMF_SETTING(updates,
+              "dense, or rows: of a table only what the batch touched moves");
+NEUMF_SETTING(learning_rate, "step size");
+NEUMF_SETTING(schedule,
+              "of the learning rate: constant, step:N:gamma or cosine, each "
+              "with ,warmup:W");
+NEUMF_SETTING(momentum, "of sgd and rmsprop");
+NEUMF_SETTING(beta1, "of adam and adamw");
+NEUMF_SETTING(beta2, "of adam and adamw; rmsprop's alpha");
+NEUMF_SETTING(epsilon, "of adagrad, rmsprop, adam and adamw");
+NEUMF_SETTING(weight_decay, "L2 of everything that a step moves");
+NEUMF_SETTING(l2, "L2 by frequency: of the users and positives of a batch");
+NEUMF_SETTING(l2_negative, "the same of its negatives");
+NEUMF_SETTING(dropout, "share of the tower's inputs and hidden values");
+NEUMF_SETTING(initialization, "d2l, ncf, torch, keras or normal");
+NEUMF_SETTING(embedding_scale, "spread of the embeddings; 0: its own");
+NEUMF_SETTING(bias_start, "of item biases: zero or popularity");
+NEUMF_SETTING(pretrained_gmf, "file of --weights_out to begin with");
+NEUMF_SETTING(pretrained_mlp, "file of --weights_out to begin with");
+NEUMF_SETTING(alpha, "share of --pretrained_gmf in the output");
 
 // Of evaluate.
 ABSL_FLAG(std::string, checkpoint, "", "evaluate: the file");
-ABSL_FLAG(std::string, protocol, "d2l", "evaluate: d2l, ncf, triplet or full");
+ABSL_FLAG(std::string, protocol, "",
+          "d2l, ncf, triplet or full; train: what goes with the format, "
+          "evaluate: d2l");
 ABSL_FLAG(std::string, split_kind, "",
           "evaluate: the --split that training had, where it is not the "
           "protocol's own: d2l, latest, ratio or given");
@@ -157,46 +222,35 @@ DataSource DataFromFlags() {
   return source;
 }
 
-// --split, or what the command takes it for when it was not given.
-std::string SplitOr(absl::string_view default_split) {
-  const std::string split = absl::GetFlag(FLAGS_split);
-  return split.empty() ? std::string(default_split) : split;
-}
-
-template <typename Flag, typename Value>
-void Override(const Flag& flag, Value* value) {
-  if (const auto given = absl::GetFlag(flag)) *value = *given;
-}
-
 absl::StatusOr<Recipe> RecipeFromFlags() {
   NEUMF_ASSIGN_OR_RETURN(Recipe recipe,
                          FindRecipe(absl::GetFlag(FLAGS_recipe)));
   NEUMF_RETURN_IF_ERROR(
-      CheckChoice("model", absl::GetFlag(FLAGS_model), recipe.model));
-  NEUMF_RETURN_IF_ERROR(
-      CheckChoice("loss", absl::GetFlag(FLAGS_loss), recipe.loss));
-  NEUMF_RETURN_IF_ERROR(
       CheckChoice("device", absl::GetFlag(FLAGS_device), "auto, cpu"));
-  TrainSettings& settings = recipe.settings;
-  Override(FLAGS_epochs, &settings.epochs);
-  Override(FLAGS_factors, &settings.factors);
-  Override(FLAGS_factors, &settings.tower_factors);
-  Override(FLAGS_tower_factors, &settings.tower_factors);
-  Override(FLAGS_batch_size, &settings.batch_size);
-  Override(FLAGS_learning_rate, &settings.learning_rate);
-  Override(FLAGS_weight_decay, &settings.weight_decay);
-  if (const auto hidden = absl::GetFlag(FLAGS_hidden)) {
-    NEUMF_ASSIGN_OR_RETURN(settings.hidden, ParseHidden(*hidden));
+  for (const std::string& name : SettingNames()) {
+    const absl::CommandLineFlag* const flag = absl::FindCommandLineFlag(name);
+    const auto given = flag->TryGet<std::optional<std::string>>();
+    if (!given || !*given) continue;
+    NEUMF_RETURN_IF_ERROR(SetSetting(name, **given, &recipe.settings()));
   }
   return recipe;
 }
 
 absl::Status RunTrain() {
   TrainOptions options;
-  options.data = DataFromFlags();
+  options.task.data = DataFromFlags();
+  options.task.protocol = absl::GetFlag(FLAGS_protocol);
+  options.task.split = absl::GetFlag(FLAGS_split);
+  options.task.held_out = absl::GetFlag(FLAGS_held_out);
+  options.task.split_seed = absl::GetFlag(FLAGS_split_seed);
+  options.task.split_ratio = absl::GetFlag(FLAGS_split_ratio);
+  options.task.min_rating = absl::GetFlag(FLAGS_min_rating);
   NEUMF_ASSIGN_OR_RETURN(options.recipe, RecipeFromFlags());
-  options.split = SplitOr("d2l");
-  options.held_out = absl::GetFlag(FLAGS_held_out);
+  options.drop_rated = absl::GetFlag(FLAGS_drop_rated);
+  options.evaluate_every = absl::GetFlag(FLAGS_evaluate_every);
+  options.patience = absl::GetFlag(FLAGS_patience);
+  options.select_by = absl::GetFlag(FLAGS_select_by);
+  options.weights_out = absl::GetFlag(FLAGS_weights_out);
   options.seed = absl::GetFlag(FLAGS_seed);
   options.threads = absl::GetFlag(FLAGS_threads);
   options.out = absl::GetFlag(FLAGS_out);
@@ -217,8 +271,10 @@ absl::Status RunEvaluate() {
   EvaluateOptions options;
   options.checkpoint = absl::GetFlag(FLAGS_checkpoint);
   options.data = DataFromFlags();
-  options.protocol = absl::GetFlag(FLAGS_protocol);
-  options.split = SplitOr("test");
+  const std::string protocol = absl::GetFlag(FLAGS_protocol);
+  options.protocol = protocol.empty() ? "d2l" : protocol;
+  const std::string split = absl::GetFlag(FLAGS_split);
+  options.split = split.empty() ? "test" : split;
   options.split_kind = absl::GetFlag(FLAGS_split_kind);
   options.split_seed = absl::GetFlag(FLAGS_split_seed);
   options.split_ratio = absl::GetFlag(FLAGS_split_ratio);

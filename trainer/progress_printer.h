@@ -9,7 +9,7 @@
 #include <string>
 
 #include "absl/time/time.h"
-#include "trainer/training_loop.h"
+#include "trainer/training_progress.h"
 
 namespace neumf {
 

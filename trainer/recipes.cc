@@ -1,53 +1,150 @@
 #include "trainer/recipes.h"
 
+#include <cstdint>
+#include <utility>
+
 #include "absl/status/status.h"
-#include "absl/strings/numbers.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "base/logging.h"
 #include "base/status_macros.h"
-#include "model/serving_model.h"
 
 namespace neumf {
 namespace {
 
-// The NeuMF chapter of "Dive into Deep Learning".
-Recipe D2lNeuMf() {
-  Recipe recipe;
-  recipe.name = "d2l-neumf";
-  recipe.model = "neumf";
-  recipe.loss = "bpr";
-  recipe.sampler = "pool";
-  recipe.optimizer = "adam";
-  recipe.settings.factors = 10;
-  recipe.settings.tower_factors = 10;
-  recipe.settings.hidden = {10, 10, 10};
-  recipe.settings.batch_size = 1024;
-  recipe.settings.epochs = 10;
-  recipe.settings.learning_rate = 0.01;
-  recipe.settings.weight_decay = 1e-5;
-  recipe.reaches = "ml-100k, protocol d2l: Hit@50 .35, AUC .881";
-  return recipe;
+class RecipeParser {
+ public:
+  // One line, without its comment and the space around it.
+  absl::Status Add(absl::string_view line) {
+    if (TakeWord("recipe", &line)) {
+      recipes_.emplace_back();
+      recipes_.back().name = std::string(line);
+      return absl::OkStatus();
+    }
+    if (recipes_.empty()) {
+      return absl::InvalidArgumentError("there is no recipe yet");
+    }
+    Recipe& recipe = recipes_.back();
+    if (TakeWord("about", &line)) return Append(line, &recipe.about);
+    if (TakeWord("protocol", &line)) return Append(line, &recipe.protocol);
+    if (TakeWord("chosen", &line)) return Append(line, &recipe.chosen);
+    if (TakeWord("reaches", &line)) return Append(line, &recipe.reaches);
+    if (TakeWord("stage", &line)) {
+      recipe.stages.emplace_back();
+      recipe.stages.back().name = std::string(line);
+      return absl::OkStatus();
+    }
+    if (recipe.stages.empty()) {
+      return absl::InvalidArgumentError("there is no stage yet");
+    }
+    return AddSettings(line, &recipe.settings());
+  }
+
+  std::vector<Recipe> Finish() && { return std::move(recipes_); }
+
+ private:
+  static bool TakeWord(absl::string_view word, absl::string_view* line) {
+    return absl::ConsumePrefix(line, absl::StrCat(word, " "));
+  }
+
+  // A text may go on in a second line of the same word.
+  static absl::Status Append(absl::string_view line, std::string* text) {
+    absl::StrAppend(text, text->empty() ? "" : " ", line);
+    return absl::OkStatus();
+  }
+
+  static absl::Status AddSettings(absl::string_view line,
+                                  TrainSettings* settings) {
+    for (absl::string_view pair :
+         absl::StrSplit(line, ' ', absl::SkipEmpty())) {
+      const std::pair<absl::string_view, absl::string_view> setting =
+          absl::StrSplit(pair, absl::MaxSplits('=', 1));
+      NEUMF_RETURN_IF_ERROR(
+          SetSetting(setting.first, setting.second, settings));
+    }
+    return absl::OkStatus();
+  }
+
+  std::vector<Recipe> recipes_;
+};
+
+const std::vector<Recipe>& AllRecipes() {
+  static const auto* const recipes = [] {
+    absl::StatusOr<std::vector<Recipe>> parsed = ParseRecipes(RecipeTexts());
+    NEUMF_CHECK(parsed.ok());  // a test parses them too, and says what is wrong
+    return new std::vector<Recipe>(*std::move(parsed));
+  }();
+  return *recipes;
 }
 
-absl::Status CheckRange(absl::string_view name, double value, double low,
-                        double high) {
-  if (value >= low && value <= high) return absl::OkStatus();
+absl::Status CheckPretrained(const std::string& setting,
+                             absl::Span<const RecipeStage> earlier) {
+  if (!absl::StartsWith(setting, "@")) return absl::OkStatus();
+  for (const RecipeStage& stage : earlier) {
+    if (setting.substr(1) == stage.name) return absl::OkStatus();
+  }
   return absl::InvalidArgumentError(
-      absl::StrCat(name, " must be ", low, " to ", high, ", not ", value));
+      absl::StrCat(setting, " names no earlier stage"));
+}
+
+std::string DescribeStage(const RecipeStage& stage) {
+  const TrainSettings defaults;
+  std::vector<std::string> settings;
+  for (const std::string& name : SettingNames()) {
+    const std::string text = SettingText(name, stage.settings);
+    if (text == SettingText(name, defaults) && name != "model") continue;
+    settings.push_back(absl::StrCat("--", name, " ", text));
+  }
+  return absl::StrCat("  ", stage.name, ": ", absl::StrJoin(settings, " "),
+                      "\n");
 }
 
 }  // namespace
 
-absl::Span<const Recipe> Recipes() {
-  static const auto* const recipes = new std::vector<Recipe>{D2lNeuMf()};
-  return *recipes;
+absl::StatusOr<std::vector<Recipe>> ParseRecipes(absl::string_view text) {
+  RecipeParser parser;
+  uint64_t line_number = 0;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    ++line_number;
+    line = absl::StripAsciiWhitespace(line.substr(0, line.find('#')));
+    if (line.empty()) continue;
+    NEUMF_RETURN_IF_ERROR(
+        Annotate(parser.Add(line), absl::StrCat("line ", line_number)));
+  }
+  std::vector<Recipe> recipes = std::move(parser).Finish();
+  for (const Recipe& recipe : recipes) {
+    NEUMF_RETURN_IF_ERROR(
+        Annotate(ValidateRecipe(recipe), absl::StrCat("recipe ", recipe.name)));
+  }
+  return recipes;
+}
+
+absl::Status ValidateRecipe(const Recipe& recipe) {
+  if (recipe.stages.empty()) {
+    return absl::InvalidArgumentError("there is no stage");
+  }
+  const absl::Span<const RecipeStage> stages(recipe.stages);
+  for (size_t s = 0; s < stages.size(); ++s) {
+    const TrainSettings& settings = stages[s].settings;
+    const std::string where = stages.size() == 1
+                                  ? "settings"
+                                  : absl::StrCat("stage ", stages[s].name);
+    NEUMF_RETURN_IF_ERROR(Annotate(ValidateSettings(settings), where));
+    for (const std::string& pretrained :
+         {settings.pretrained_gmf, settings.pretrained_mlp}) {
+      NEUMF_RETURN_IF_ERROR(
+          Annotate(CheckPretrained(pretrained, stages.first(s)), where));
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Recipe> FindRecipe(absl::string_view name) {
   std::vector<absl::string_view> names;
-  for (const Recipe& recipe : Recipes()) {
+  for (const Recipe& recipe : AllRecipes()) {
     if (name == recipe.name) return recipe;
     names.emplace_back(recipe.name);
   }
@@ -55,58 +152,20 @@ absl::StatusOr<Recipe> FindRecipe(absl::string_view name) {
       "no recipe '", name, "'; this build knows ", absl::StrJoin(names, ", ")));
 }
 
-absl::Status ValidateSettings(const TrainSettings& settings) {
-  NEUMF_RETURN_IF_ERROR(
-      CheckRange("factors", settings.factors, 1, ModelLimits::kMaxWidth));
-  NEUMF_RETURN_IF_ERROR(CheckRange("tower_factors", settings.tower_factors, 1,
-                                   ModelLimits::kMaxWidth));
-  NEUMF_RETURN_IF_ERROR(CheckRange("the number of hidden layers",
-                                   settings.hidden.size(), 1,
-                                   ModelLimits::kMaxTowerLayers));
-  for (uint32_t width : settings.hidden) {
-    NEUMF_RETURN_IF_ERROR(CheckRange("the width of a hidden layer", width, 1,
-                                     ModelLimits::kMaxWidth));
-  }
-  NEUMF_RETURN_IF_ERROR(
-      CheckRange("batch_size", settings.batch_size, 1, 1 << 24));
-  NEUMF_RETURN_IF_ERROR(CheckRange("epochs", settings.epochs, 1, 1e6));
-  NEUMF_RETURN_IF_ERROR(
-      CheckRange("learning_rate", settings.learning_rate, 1e-12, 1e30));
-  return CheckRange("weight_decay", settings.weight_decay, 0, 1e3);
-}
-
-absl::StatusOr<std::vector<uint32_t>> ParseHidden(absl::string_view text) {
-  std::vector<uint32_t> hidden;
-  for (absl::string_view part : absl::StrSplit(text, '-')) {
-    uint32_t width = 0;
-    if (!absl::SimpleAtoi(part, &width)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "hidden layers are written like 10-10-10, not '", text, "'"));
-    }
-    hidden.push_back(width);
-  }
-  return hidden;
-}
-
-std::string HiddenText(absl::Span<const uint32_t> hidden) {
-  return absl::StrJoin(hidden, "-");
-}
-
 std::string DescribeRecipes() {
   std::string text;
-  for (const Recipe& recipe : Recipes()) {
-    const TrainSettings& settings = recipe.settings;
-    absl::StrAppendFormat(
-        &text,
-        "%s\n"
-        "  model %s, %u factors, tower factors %u, hidden layers %s\n"
-        "  loss %s, sampler %s, batches of %u, %u epochs\n"
-        "  optimizer %s, learning rate %g, weight decay %g\n"
-        "  reaches %s\n",
-        recipe.name, recipe.model, settings.factors, settings.tower_factors,
-        HiddenText(settings.hidden), recipe.loss, recipe.sampler,
-        settings.batch_size, settings.epochs, recipe.optimizer,
-        settings.learning_rate, settings.weight_decay, recipe.reaches);
+  for (const Recipe& recipe : AllRecipes()) {
+    absl::StrAppend(&text, recipe.name, ": ", recipe.about, "\n");
+    if (!recipe.protocol.empty()) {
+      absl::StrAppend(&text, "  protocol ", recipe.protocol, "\n");
+    }
+    for (const RecipeStage& stage : recipe.stages) {
+      absl::StrAppend(&text, DescribeStage(stage));
+    }
+    if (!recipe.chosen.empty()) {
+      absl::StrAppend(&text, "  chosen by ", recipe.chosen, "\n");
+    }
+    absl::StrAppend(&text, "  reaches ", recipe.reaches, "\n");
   }
   return text;
 }

@@ -1,7 +1,7 @@
 #pragma once
 
-// `neumf-train train`: reads events, trains, evaluates what was held out,
-// publishes a checkpoint.
+// `neumf-train train`: reads events, trains the stages of a recipe, measures
+// what was held out, publishes a checkpoint.
 
 #include <atomic>
 #include <cstdint>
@@ -10,22 +10,27 @@
 #include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "base/file_system.h"
-#include "trainer/data_source.h"
 #include "trainer/recipes.h"
-#include "trainer/training_loop.h"
+#include "trainer/train_task.h"
 
 namespace neumf {
 
 // One field a flag.
 struct TrainOptions {
-  DataSource data;
+  TaskOptions task;
   Recipe recipe;  // with the settings that flags changed
-  std::string split = "d2l";
-  std::string held_out = "test";  // what the split holds out
   uint64_t seed = 1;
   int threads = 1;
+  bool drop_rated = false;      // see HeldOutOptions
+  uint32_t evaluate_every = 0;  // epochs; 0: after the last one alone
+  // Evaluations without a better one before training stops, and the best
+  // epoch's model is published; 0: the last epoch's is. Wants
+  // --held_out validation.
+  uint32_t patience = 0;
+  std::string select_by;    // metric that is better when larger; "": the first
   std::string out;          // directory of checkpoints; made when missing
   std::string metrics_out;  // JSON file; empty: none
+  std::string weights_out;  // of the trained form; empty: none
 };
 
 // Where a command acts. `files` and `clock` must outlive it.
@@ -35,8 +40,8 @@ struct CommandEnvironment {
   const std::atomic<bool>* stop = nullptr;  // see TrainingEnvironment
 };
 
-// The path of the published checkpoint. Fails before it trains when `out` or
-// `metrics_out` cannot be written to. An error after the publishing says
+// The path of the published checkpoint. Fails before it trains when an output
+// cannot be written to. An error after the publishing says
 // "published PATH, but ...".
 absl::StatusOr<std::string> Train(const TrainOptions& options,
                                   const CommandEnvironment& environment);

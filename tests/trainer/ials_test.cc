@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "tests/support/status_matchers.h"
-#include "trainer/neumf_module.h"
+#include "trainer/torch_threads.h"
 
 namespace neumf {
 namespace {

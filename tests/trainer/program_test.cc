@@ -165,7 +165,7 @@ class ProgramTest : public testing::Test {
     const auto reader = CheckpointReader::Open(
         *files_, JoinPath(out_, absl::StrCat(version, ".safetensors")), {});
     if (!reader.ok()) return {};
-    return (*reader)->info().manifest.training["settings"];
+    return (*reader)->info().manifest.training["stages"][0]["settings"];
   }
 
   size_t NumVersions() const {
@@ -197,10 +197,10 @@ TEST_F(ProgramTest, LastLineOfTrainIsThePublishedPath) {
 TEST_F(ProgramTest, TowerFactorsAreFactorsUnlessGiven) {
   ASSERT_EQ(Run(TrainArguments({})).status, 0);
   ASSERT_EQ(Run(TrainArguments({"--tower_factors", "7"})).status, 0);
-  EXPECT_EQ(TrainedSettings(1)["factors"], 4);
-  EXPECT_EQ(TrainedSettings(1)["tower_factors"], 4);
-  EXPECT_EQ(TrainedSettings(2)["factors"], 4);
-  EXPECT_EQ(TrainedSettings(2)["tower_factors"], 7);
+  EXPECT_EQ(TrainedSettings(1)["factors"], "4");
+  EXPECT_EQ(TrainedSettings(1)["tower_factors"], "");
+  EXPECT_EQ(TrainedSettings(2)["factors"], "4");
+  EXPECT_EQ(TrainedSettings(2)["tower_factors"], "7");
 }
 
 TEST_F(ProgramTest, EvaluatePrintsJson) {
@@ -258,19 +258,24 @@ TEST_F(ProgramTest, RefusesWhatItDoesNotKnowInOneLine) {
                    "unexpected argument 'extra'");
   ExpectUsageError(Run(TrainArguments({"--epoch", "3"})), "epoch");
   ExpectUsageError(Run(TrainArguments({"--epochs", "many"})), "many");
-  ExpectUsageError(Run(TrainArguments({"--epochs", "0"})), "epochs must be");
+  ExpectUsageError(Run(TrainArguments({"--epochs", "0"})),
+                   "--epochs takes a whole number from 1");
   ExpectUsageError(Run(TrainArguments({"--format", "ml-2m"})),
                    "this build knows ml-100k, ml-100k-ua, ml-1m, ml-latest, "
                    "ncf, lightgcn, csv, not 'ml-2m'");
-  ExpectUsageError(Run(TrainArguments({"--model", "mlp"})),
-                   "this build knows neumf");
-  ExpectUsageError(Run(TrainArguments({"--loss", "warp"})),
-                   "this build knows bpr");
+  ExpectUsageError(Run(TrainArguments({"--model", "bert"})),
+                   "--model takes one of mf, gmf, mlp, neumf");
+  ExpectUsageError(Run(TrainArguments({"--loss", "listwise"})), "warp");
+  ExpectUsageError(Run(TrainArguments({"--model", "mf"})), "has no tower");
+  ExpectUsageError(Run(TrainArguments({"--alpha", "0.3"})),
+                   "--alpha weighs pretrained parts");
+  ExpectUsageError(Run(TrainArguments({"--patience", "2"})),
+                   "give --held_out validation");
   ExpectUsageError(Run(TrainArguments({"--device", "cuda"})),
                    "this build knows auto, cpu");
   ExpectUsageError(Run(TrainArguments({"--split", "newest"})), "newest");
   ExpectUsageError(Run(TrainArguments({"--recipe", "ncf"})), "d2l-neumf");
-  ExpectUsageError(Run(TrainArguments({"--hidden", "10,10"})), "10-10-10");
+  ExpectUsageError(Run(TrainArguments({"--hidden", "10,10"})), "32-16-8");
   ExpectUsageError(Run(TrainArguments({"--threads", "0"})), "--threads");
 }
 

@@ -7,54 +7,63 @@
 namespace neumf {
 namespace {
 
-using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
 
-TEST(RecipesTest, EveryRecipeIsFoundAndIsInRange) {
-  ASSERT_FALSE(Recipes().empty());
-  for (const Recipe& recipe : Recipes()) {
+TEST(RecipesTest, EveryRecipeIsReadAndFound) {
+  NEUMF_ASSERT_OK_AND_ASSIGN(const std::vector<Recipe> recipes,
+                             ParseRecipes(RecipeTexts()));
+  ASSERT_FALSE(recipes.empty());
+  for (const Recipe& recipe : recipes) {
     NEUMF_ASSERT_OK_AND_ASSIGN(const Recipe found, FindRecipe(recipe.name));
-    NEUMF_EXPECT_OK(ValidateSettings(found.settings));
+    NEUMF_EXPECT_OK(ValidateRecipe(found));
+    EXPECT_THAT(found.about, Not(IsEmpty())) << recipe.name;
+    EXPECT_THAT(found.reaches, Not(IsEmpty())) << recipe.name;
     EXPECT_THAT(DescribeRecipes(), HasSubstr(recipe.name));
   }
 }
 
 TEST(RecipesTest, UnknownRecipeNamesThoseThatThereAre) {
-  EXPECT_THAT(FindRecipe("ncf"),
+  EXPECT_THAT(FindRecipe("nothing"),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("d2l-neumf")));
 }
 
-TEST(RecipesTest, HiddenLayersAreWidthsBetweenDashes) {
-  EXPECT_THAT(ParseHidden("32-16-8"), IsOkAndHolds(ElementsAre(32, 16, 8)));
-  EXPECT_EQ(HiddenText({32, 16, 8}), "32-16-8");
-  for (const char* text : {"", "10,10", "10--10", "-1", "ten"}) {
-    EXPECT_THAT(ParseHidden(text), StatusIs(absl::StatusCode::kInvalidArgument))
-        << text;
-  }
+TEST(RecipesTest, StagesFollowEachOther) {
+  NEUMF_ASSERT_OK_AND_ASSIGN(const std::vector<Recipe> recipes, ParseRecipes(R"(
+recipe two   # a comment
+  about a text
+  about that goes on
+  protocol ncf
+  stage first
+    model=gmf factors=4
+  stage second
+    model=neumf factors=4
+    hidden=8-4 pretrained_gmf=@first
+)"));
+  ASSERT_EQ(recipes.size(), 1U);
+  const Recipe& recipe = recipes[0];
+  EXPECT_EQ(recipe.name, "two");
+  EXPECT_EQ(recipe.about, "a text that goes on");
+  EXPECT_EQ(recipe.protocol, "ncf");
+  ASSERT_EQ(recipe.stages.size(), 2U);
+  EXPECT_EQ(recipe.stages[0].settings.model, ModelKind::kGmf);
+  EXPECT_EQ(recipe.settings().hidden, (std::vector<uint32_t>{8, 4}));
 }
 
-TEST(RecipesTest, SettingsOutOfRangeAreNamed) {
-  const TrainSettings good = FindRecipe("d2l-neumf")->settings;
-  TrainSettings settings = good;
-  settings.batch_size = 0;
-  EXPECT_THAT(
-      ValidateSettings(settings),
-      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("batch_size")));
-  settings = good;
-  settings.tower_factors = 0;
-  EXPECT_THAT(
-      ValidateSettings(settings),
-      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("tower_factors")));
-  settings = good;
-  settings.hidden = {10, 0};
-  EXPECT_THAT(
-      ValidateSettings(settings),
-      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("hidden")));
-  settings = good;
-  settings.learning_rate = -1;
-  EXPECT_THAT(
-      ValidateSettings(settings),
-      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("learning_rate")));
+TEST(RecipesTest, SaysWhichLineIsWrong) {
+  const auto refused = [](const char* text, const char* why) {
+    EXPECT_THAT(ParseRecipes(text).status(),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(why)))
+        << text;
+  };
+  refused("about nothing\n", "line 1: there is no recipe yet");
+  refused("recipe a\n  model=gmf\n", "line 2: there is no stage yet");
+  refused("recipe a\n stage s\n  width=4\n", "line 3: no setting 'width'");
+  refused("recipe a\n stage s\n  factors=many\n", "line 3: --factors takes");
+  refused("recipe a\n", "recipe a: there is no stage");
+  refused("recipe a\n stage s\n  model=gmf pretrained_gmf=@t\n",
+          "@t names no earlier stage");
 }
 
 }  // namespace

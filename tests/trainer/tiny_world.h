@@ -1,6 +1,6 @@
 #pragma once
 
-// Small data and small models for the trainer's tests, the same for the same
+// Small data and settings for the trainer's tests, the same for the same
 // seed.
 
 #include <cstdint>
@@ -10,7 +10,6 @@
 #include "data/event_log.h"
 #include "data/interactions.h"
 #include "data/split.h"
-#include "trainer/neumf_parameters.h"
 #include "trainer/recipes.h"
 
 namespace neumf {
@@ -24,15 +23,7 @@ std::string TinyDataText(const EventLog& log);
 
 Interactions TrainPart(const EventLog& log, const Split& split);
 
-// Smaller than any recipe: a run takes milliseconds.
+// d2l-neumf, but smaller: a run takes milliseconds.
 TrainSettings TinySettings();
-
-// 5 users, 7 items, 3 factors, 5 in the tower, hidden layers 4-3-2, weights of
-// order 1.
-NeuMfParameters MakeRandomParameters(uint64_t seed);
-
-// The trained function by its definition, in float64. [I]
-std::vector<double> ScoreByDefinition(const NeuMfParameters& parameters,
-                                      uint64_t user);
 
 }  // namespace neumf

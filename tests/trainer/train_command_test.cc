@@ -37,10 +37,10 @@ class TrainCommandTest : public testing::Test {
  protected:
   TrainCommandTest() {
     WriteData(MakeTinyLog(60, 80, 1));
-    options_.data.path = directory_.path();
-    options_.data.format = "ml-100k";
+    options_.task.data.path = directory_.path();
+    options_.task.data.format = "ml-100k";
     options_.recipe = *FindRecipe("d2l-neumf");
-    options_.recipe.settings = TinySettings();
+    options_.recipe.settings() = TinySettings();
     options_.out = directory_.Path("checkpoints");
     environment_.files = &faulty_files_;
     environment_.clock = clock_.get();
@@ -61,7 +61,7 @@ class TrainCommandTest : public testing::Test {
                                               const std::string& split) {
     EvaluateOptions options;
     options.checkpoint = checkpoint;
-    options.data = options_.data;
+    options.data = options_.task.data;
     options.split = split;
     return Evaluate(options, *files_);
   }
@@ -115,16 +115,16 @@ TEST_F(TrainCommandTest, CsvWithTheSameEventsGivesTheSameTensors) {
       WriteFileAtomically(*files_, path,
                           absl::StrCat("userId\tmovieId\trating\ttimestamp\n",
                                        TinyDataText(MakeTinyLog(60, 80, 1)))));
-  options_.data.path = path;
-  options_.data.format = "csv";
-  options_.data.columns =
+  options_.task.data.path = path;
+  options_.task.data.format = "csv";
+  options_.task.data.columns =
       "user=userId,item=movieId,rating=rating,time=timestamp";
   NEUMF_ASSERT_OK_AND_ASSIGN(const LoadedCheckpoint from_csv, TrainAndLoad());
   EXPECT_EQ(DigestsOf(from_tabs), DigestsOf(from_csv));
 }
 
 TEST_F(TrainCommandTest, WithoutASplitEverythingIsTrainedOn) {
-  options_.split = "none";
+  options_.task.split = "none";
   NEUMF_ASSERT_OK_AND_ASSIGN(const LoadedCheckpoint checkpoint, TrainAndLoad());
   EXPECT_EQ(checkpoint.model.seen.items().size(),
             MakeTinyLog(60, 80, 1).events.size());
@@ -138,7 +138,7 @@ TEST_F(TrainCommandTest, ManifestSaysWhatWasTrained) {
   EXPECT_FALSE(manifest.created_at.empty());
   EXPECT_EQ(manifest.training["recipe"], "d2l-neumf");
   EXPECT_EQ(manifest.training["seed"], 1);
-  EXPECT_EQ(manifest.training["losses"].size(), 3U);
+  EXPECT_EQ(manifest.training["stages"][0]["losses"].size(), 3U);
   EXPECT_EQ(manifest.training["data"]["users"], 60);
   EXPECT_GT(manifest.metrics["train_examples_per_second"], 0);
 }
@@ -192,7 +192,7 @@ TEST_F(TrainCommandTest, PublishedFileEvaluatesToTheTrainersOwnNumbers) {
 }
 
 TEST_F(TrainCommandTest, ValidationLeavesTheTestEventsOutOfTrainingToo) {
-  options_.held_out = "validation";
+  options_.task.held_out = "validation";
   NEUMF_ASSERT_OK_AND_ASSIGN(const LoadedCheckpoint checkpoint, TrainAndLoad());
   EXPECT_EQ(checkpoint.model.seen.items().size(),
             MakeTinyLog(60, 80, 1).events.size() - size_t{2} * 60);
@@ -264,7 +264,7 @@ TEST_F(TrainCommandTest, SaysThatACheckpointIsThereWithoutItsMetrics) {
 
 // Whichever call the disk fails at, a version is there whole or not at all.
 TEST_F(TrainCommandTest, FailingDiskNeverPublishesAHalfCheckpoint) {
-  options_.recipe.settings.epochs = 1;
+  options_.recipe.settings().epochs = 1;
   NEUMF_ASSERT_OK(files_->CreateDirectories(options_.out));
   int failing_call = 1;
   for (;; ++failing_call) {

@@ -1,0 +1,72 @@
+#pragma once
+
+// Trains a model: settings and data in, parameters out.
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "base/clock.h"
+#include "data/features.h"
+#include "data/interactions.h"
+#include "data/item_sequences.h"
+#include "trainer/model/bags.h"
+#include "trainer/model/parameters.h"
+#include "trainer/settings.h"
+#include "trainer/training_progress.h"
+
+namespace neumf {
+
+// What is learned from. Owns none of it.
+struct TrainingData {
+  const Interactions* train = nullptr;
+  const ItemSequences* sequences = nullptr;  // the same, in time order
+  absl::Span<const Event> held_out;          // what the sampler pool leaves out
+  const FeatureTable* user_features = nullptr;  // null: none
+  const FeatureTable* item_features = nullptr;
+};
+
+struct TrainedModel {
+  Parameters parameters;
+  std::vector<double> epoch_losses;  // mean a group; one an epoch that was done
+  uint64_t num_examples = 0;         // seen over all epochs
+  absl::Duration duration;           // of training alone
+};
+
+// After epoch `epoch`; 0 is before the first. False ends training.
+using EpochCallback = absl::FunctionRef<absl::StatusOr<bool>(
+    uint32_t epoch, const Parameters& parameters)>;
+
+struct TrainingEnvironment {
+  const Clock* clock = nullptr;
+  size_t num_threads = 1;
+  // When it becomes true training stops at the end of the epoch. May be null.
+  const std::atomic<bool>* stop = nullptr;
+};
+
+// The function that `settings` and the data's features give.
+absl::StatusOr<ModelSpec> SpecOf(const TrainSettings& settings,
+                                 const TrainingData& data);
+
+// Trains from `initial`. The same settings, seed, data and number of threads
+// give the same parameters. INVALID_ARGUMENT when there is no train event, or
+// when the loss stops being finite. CANCELLED when `stop` was true before the
+// first epoch was done.
+// REQUIRES: ValidateSettings(settings) is OK.
+absl::StatusOr<TrainedModel> TrainModel(const TrainSettings& settings,
+                                        uint64_t seed, const TrainingData& data,
+                                        Parameters initial,
+                                        const TrainingEnvironment& environment,
+                                        ProgressCallback progress,
+                                        EpochCallback epoch_done);
+
+// Random weights, and biases as the settings want them.
+Parameters InitialParameters(const ModelSpec& spec,
+                             const TrainSettings& settings, uint64_t seed,
+                             const TrainingData& data);
+
+}  // namespace neumf

@@ -1,0 +1,574 @@
+#include "trainer/settings.h"
+
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/types/span.h"
+#include "base/status_macros.h"
+#include "trainer/step/catalog_loss.h"
+#include "trainer/step/schedule.h"
+
+namespace neumf {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr char kIals[] = "ials";
+
+struct Setting {
+  std::string name;
+  std::function<absl::Status(absl::string_view, TrainSettings*)> read;
+  std::function<std::string(const TrainSettings&)> print;
+};
+
+absl::Status Misfit(absl::string_view name, absl::string_view wanted,
+                    absl::string_view text) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("--", name, " takes ", wanted, ", not '", text, "'"));
+}
+
+Setting Count(const char* name, uint32_t TrainSettings::*field, uint32_t least,
+              uint32_t most) {
+  const auto read = [=](absl::string_view text, TrainSettings* settings) {
+    uint32_t value = 0;
+    if (!absl::SimpleAtoi(text, &value) || value < least || value > most) {
+      return Misfit(name,
+                    absl::StrCat("a whole number from ", least, " to ", most),
+                    text);
+    }
+    settings->*field = value;
+    return absl::OkStatus();
+  };
+  return {name, read,
+          [=](const TrainSettings& s) { return absl::StrCat(s.*field); }};
+}
+
+Setting Number(const char* name, double TrainSettings::*field, double least,
+               double most) {
+  const auto read = [=](absl::string_view text, TrainSettings* settings) {
+    double value = 0;
+    if (!absl::SimpleAtod(text, &value) || !std::isfinite(value) ||
+        value < least || value > most) {
+      const std::string range =
+          most == kInfinity ? absl::StrCat("from ", least, " up")
+                            : absl::StrCat("from ", least, " to ", most);
+      return Misfit(name, absl::StrCat("a number ", range), text);
+    }
+    settings->*field = value;
+    return absl::OkStatus();
+  };
+  return {name, read,
+          [=](const TrainSettings& s) { return absl::StrCat(s.*field); }};
+}
+
+Setting Switch(const char* name, bool TrainSettings::*field) {
+  const auto read = [=](absl::string_view text, TrainSettings* settings) {
+    return absl::SimpleAtob(text, &(settings->*field))
+               ? absl::OkStatus()
+               : Misfit(name, "true or false", text);
+  };
+  return {name, read, [=](const TrainSettings& s) {
+            return std::string(s.*field ? "true" : "false");
+          }};
+}
+
+Setting Text(const char* name, std::string TrainSettings::*field) {
+  const auto read = [=](absl::string_view text, TrainSettings* settings) {
+    settings->*field = std::string(text);
+    return absl::OkStatus();
+  };
+  return {name, read, [=](const TrainSettings& s) { return s.*field; }};
+}
+
+template <typename Value>
+using Names = std::vector<std::pair<const char*, Value>>;
+
+template <typename Value>
+std::string Choices(const Names<Value>& names) {
+  return absl::StrJoin(names, ", ", [](std::string* out, const auto& name) {
+    absl::StrAppend(out, name.first);
+  });
+}
+
+template <typename Value>
+Setting OneOf(const char* name, Value TrainSettings::*field,
+              const Names<Value>& names) {
+  const auto read = [=](absl::string_view text, TrainSettings* settings) {
+    for (const auto& [choice, value] : names) {
+      if (text != choice) continue;
+      settings->*field = value;
+      return absl::OkStatus();
+    }
+    return Misfit(name, absl::StrCat("one of ", Choices(names)), text);
+  };
+  const auto print = [=](const TrainSettings& settings) {
+    for (const auto& [choice, value] : names) {
+      if (settings.*field == value) return std::string(choice);
+    }
+    return std::string();
+  };
+  return {name, read, print};
+}
+
+// A text among a few, of which the empty one stands for the model's own.
+Setting Choice(const char* name, std::string TrainSettings::*field,
+               std::vector<std::string> choices) {
+  const auto read = [=](absl::string_view text, TrainSettings* settings) {
+    for (const std::string& choice : choices) {
+      if (text != choice) continue;
+      settings->*field = choice;
+      return absl::OkStatus();
+    }
+    return Misfit(name, absl::StrCat("one of ", absl::StrJoin(choices, ", ")),
+                  text);
+  };
+  return {name, read, [=](const TrainSettings& s) { return s.*field; }};
+}
+
+absl::Status ReadHidden(absl::string_view text, TrainSettings* settings) {
+  std::vector<uint32_t> hidden;
+  if (text != "none") {
+    for (absl::string_view width_text : absl::StrSplit(text, '-')) {
+      uint32_t width = 0;
+      if (!absl::SimpleAtoi(width_text, &width) || width == 0) {
+        return Misfit("hidden", "widths like 32-16-8, or none", text);
+      }
+      hidden.push_back(width);
+    }
+  }
+  settings->hidden = std::move(hidden);
+  return absl::OkStatus();
+}
+
+Setting Hidden() {
+  return {"hidden", ReadHidden, [](const TrainSettings& settings) {
+            return settings.hidden.empty()
+                       ? std::string("none")
+                       : absl::StrJoin(settings.hidden, "-");
+          }};
+}
+
+struct TowerWidths {
+  uint32_t user = 0;
+  uint32_t item = 0;
+};
+
+absl::StatusOr<TowerWidths> ParseTowerFactors(absl::string_view text) {
+  const std::vector<absl::string_view> parts = absl::StrSplit(text, '/');
+  TowerWidths widths;
+  if (parts.size() > 2 || !absl::SimpleAtoi(parts.front(), &widths.user) ||
+      !absl::SimpleAtoi(parts.back(), &widths.item) || widths.user == 0 ||
+      widths.item == 0) {
+    return Misfit("tower_factors", "a width, or two as users/items like 32/64",
+                  text);
+  }
+  return widths;
+}
+
+Setting TowerFactors() {
+  const auto read = [](absl::string_view text, TrainSettings* settings) {
+    if (!text.empty()) {
+      NEUMF_RETURN_IF_ERROR(ParseTowerFactors(text).status());
+    }
+    settings->tower_factors = std::string(text);
+    return absl::OkStatus();
+  };
+  return {"tower_factors", read,
+          [](const TrainSettings& s) { return s.tower_factors; }};
+}
+
+Setting LossName() {
+  const auto read = [](absl::string_view text, TrainSettings* settings) {
+    if (text != kIals) {
+      const absl::StatusOr<LossKind> kind = ParseLossKind(text);
+      if (!kind.ok()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("--loss: ", kind.status().message(), "; or ", kIals));
+      }
+    }
+    settings->loss = std::string(text);
+    return absl::OkStatus();
+  };
+  return {"loss", read, [](const TrainSettings& s) { return s.loss; }};
+}
+
+Setting ScheduleText() {
+  const auto read = [](absl::string_view text, TrainSettings* settings) {
+    NEUMF_RETURN_IF_ERROR(Annotate(ParseSchedule(text).status(), "--schedule"));
+    settings->schedule = std::string(text);
+    return absl::OkStatus();
+  };
+  return {"schedule", read, [](const TrainSettings& s) { return s.schedule; }};
+}
+
+const Names<ModelKind>& ModelNames() {
+  static const auto* const names =
+      new Names<ModelKind>{{"mf", ModelKind::kMf},
+                           {"gmf", ModelKind::kGmf},
+                           {"mlp", ModelKind::kMlp},
+                           {"neumf", ModelKind::kNeuMf},
+                           {"bilinear-triplet", ModelKind::kBilinearTriplet},
+                           {"deep-triplet", ModelKind::kDeepTriplet},
+                           {"fm", ModelKind::kFm}};
+  return *names;
+}
+
+std::vector<Setting> ModelSettings() {
+  using S = TrainSettings;
+  return {
+      OneOf<ModelKind>("model", &S::model, ModelNames()),
+      Count("factors", &S::factors, 1, ModelLimits::kMaxWidth - 1),
+      TowerFactors(),
+      Hidden(),
+      OneOf<Activation>("activation", &S::activation,
+                        {{"relu", Activation::kRelu},
+                         {"tanh", Activation::kTanh},
+                         {"sigmoid", Activation::kSigmoid}}),
+      Count("linear_width", &S::linear_width, 0, ModelLimits::kMaxWidth),
+      Choice("similarity", &S::similarity, {"dot", "cosine"}),
+      Choice("biases", &S::biases, {"none", "output", "item", "all"}),
+      Text("user_features", &S::user_features),
+      Text("item_features", &S::item_features),
+      Count("history", &S::history, 0, 10'000),
+      Number("history_decay", &S::history_decay, 1e-3, 1e9),
+  };
+}
+
+std::vector<Setting> ExampleSettings() {
+  using S = TrainSettings;
+  return {
+      LossName(),
+      Number("margin", &S::margin, -1e6, 1e6),
+      Number("temperature", &S::temperature, 1e-4, 1e4),
+      Number("negative_weight", &S::negative_weight, 0, 1e9),
+      Number("calibration", &S::calibration, 0, 1),
+      Count("hard_negatives", &S::hard_negatives, 0, 1'000'000),
+      Switch("log_q", &S::log_q),
+      OneOf<Reduction>("reduction", &S::reduction,
+                       {{"mean", Reduction::kMean}, {"sum", Reduction::kSum}}),
+      OneOf<BatchForm>("batches", &S::batches,
+                       {{"pairs", BatchForm::kPairs},
+                        {"events", BatchForm::kEvents},
+                        {"users", BatchForm::kUsers}}),
+      Count("batch_size", &S::batch_size, 1, 10'000'000),
+      OneOf<SamplerKind>("sampler", &S::sampler,
+                         {{"pool", SamplerKind::kPool},
+                          {"reject", SamplerKind::kReject},
+                          {"uniform", SamplerKind::kUniform},
+                          {"popularity", SamplerKind::kPopularity}}),
+      Count("negatives", &S::negatives, 1, 1'000'000),
+      Count("candidates", &S::candidates, 0, 100'000'000),
+      Number("popularity_power", &S::popularity_power, 0, 10),
+      Count("targets", &S::targets, 1, 10'000),
+      Number("target_decay", &S::target_decay, 1e-3, 1e9),
+      Number("recency", &S::recency, 0, 1e9),
+  };
+}
+
+std::vector<Setting> OptimizerSettings() {
+  using S = TrainSettings;
+  return {
+      Count("epochs", &S::epochs, 1, 1'000'000),
+      OneOf<OptimizerKind>("optimizer", &S::optimizer,
+                           {{"sgd", OptimizerKind::kSgd},
+                            {"adagrad", OptimizerKind::kAdagrad},
+                            {"rmsprop", OptimizerKind::kRmsprop},
+                            {"adam", OptimizerKind::kAdam},
+                            {"adamw", OptimizerKind::kAdamW}}),
+      OneOf<Updates>("updates", &S::updates,
+                     {{"dense", Updates::kDense}, {"rows", Updates::kRows}}),
+      Number("learning_rate", &S::learning_rate, 1e-12, 1e3),
+      ScheduleText(),
+      Number("momentum", &S::momentum, 0, 1),
+      Number("beta1", &S::beta1, 0, 1),
+      Number("beta2", &S::beta2, 0, 1),
+      Number("epsilon", &S::epsilon, 1e-30, 1),
+      Number("weight_decay", &S::weight_decay, 0, 1e3),
+      Number("l2", &S::l2, 0, 1e6),
+      Number("l2_negative", &S::l2_negative, 0, 1e6),
+      Number("dropout", &S::dropout, 0, 0.99),
+      OneOf<Initialization>("initialization", &S::initialization,
+                            {{"d2l", Initialization::kD2l},
+                             {"ncf", Initialization::kNcf},
+                             {"torch", Initialization::kTorch},
+                             {"keras", Initialization::kKeras},
+                             {"normal", Initialization::kNormal}}),
+      Number("embedding_scale", &S::embedding_scale, 0, 1e3),
+      OneOf<BiasStart>(
+          "bias_start", &S::bias_start,
+          {{"zero", BiasStart::kZero}, {"popularity", BiasStart::kPopularity}}),
+      Text("pretrained_gmf", &S::pretrained_gmf),
+      Text("pretrained_mlp", &S::pretrained_mlp),
+      Number("alpha", &S::alpha, 0, 1),
+  };
+}
+
+const std::vector<Setting>& AllSettings() {
+  static const auto* const all = [] {
+    auto* const settings = new std::vector<Setting>(ModelSettings());
+    for (auto& group : {ExampleSettings(), OptimizerSettings()}) {
+      settings->insert(settings->end(), group.begin(), group.end());
+    }
+    return settings;
+  }();
+  return *all;
+}
+
+// Null when there is none.
+const Setting* Find(absl::string_view name) {
+  for (const Setting& setting : AllSettings()) {
+    if (setting.name == name) return &setting;
+  }
+  return nullptr;
+}
+
+bool HasTower(ModelKind kind) {
+  return kind == ModelKind::kMlp || kind == ModelKind::kNeuMf ||
+         kind == ModelKind::kDeepTriplet;
+}
+
+bool HasProduct(ModelKind kind) {
+  return kind != ModelKind::kMlp && kind != ModelKind::kDeepTriplet;
+}
+
+std::string BiasesOf(const TrainSettings& settings) {
+  if (!settings.biases.empty()) return settings.biases;
+  switch (settings.model) {
+    case ModelKind::kMf:
+    case ModelKind::kFm:
+      return "all";
+    case ModelKind::kBilinearTriplet:
+      return "none";
+    default:
+      return "output";
+  }
+}
+
+bool IsCosine(const TrainSettings& settings) {
+  return settings.similarity.empty()
+             ? settings.model == ModelKind::kBilinearTriplet
+             : settings.similarity == "cosine";
+}
+
+absl::Status Contradiction(absl::string_view text) {
+  return absl::InvalidArgumentError(text);
+}
+
+absl::Status CheckModel(const TrainSettings& settings) {
+  const bool has_tower = HasTower(settings.model);
+  if (!has_tower && !settings.hidden.empty()) {
+    return Contradiction(absl::StrCat("--hidden: the model ",
+                                      SettingText("model", settings),
+                                      " has no tower"));
+  }
+  if (has_tower && !HasProduct(settings.model) && settings.hidden.empty()) {
+    return Contradiction(absl::StrCat(
+        "--hidden none leaves the model ", SettingText("model", settings),
+        " without anything: give the widths of its layers"));
+  }
+  if (settings.model == ModelKind::kFm && settings.user_features.empty() &&
+      settings.item_features.empty()) {
+    return Contradiction(
+        "--model fm needs features: give --user_features, --item_features or "
+        "both, or take --model mf");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckIals(const TrainSettings& settings) {
+  if (settings.model != ModelKind::kMf || BiasesOf(settings) != "none" ||
+      IsCosine(settings) || settings.history > 0 ||
+      !settings.user_features.empty() || !settings.item_features.empty()) {
+    return Contradiction(
+        "--loss ials solves a plain product: take --model mf --biases none, "
+        "without --history, features or --similarity cosine");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckBatches(const TrainSettings& settings, LossKind loss) {
+  const bool is_pairs = settings.batches == BatchForm::kPairs;
+  if (!is_pairs && !IsCatalogLoss(loss)) {
+    return Contradiction(
+        absl::StrCat("--batches ", SettingText("batches", settings),
+                     " is for --loss softmax, bce or square; for ",
+                     settings.loss, " take --batches pairs"));
+  }
+  if (!is_pairs && settings.hard_negatives > 0) {
+    return Contradiction(
+        "--hard_negatives chooses among the negatives of a pair: take "
+        "--batches pairs");
+  }
+  if (settings.batches == BatchForm::kUsers && settings.history > 0) {
+    return Contradiction(
+        "--batches users knows no order, which --history needs: take --batches "
+        "events or pairs");
+  }
+  if (settings.batches != BatchForm::kEvents && settings.targets > 1) {
+    return Contradiction("--targets is for --batches events");
+  }
+  if (settings.recency > 0 && is_pairs) {
+    return Contradiction(
+        "--recency weighs targets: take --batches events or users");
+  }
+  if (settings.log_q && loss != LossKind::kSoftmax) {
+    return Contradiction("--log_q corrects --loss softmax, no other");
+  }
+  if (settings.hard_negatives > settings.negatives) {
+    return Contradiction(
+        absl::StrCat("--hard_negatives ", settings.hard_negatives,
+                     " are chosen among --negatives ", settings.negatives,
+                     ": give at least as many"));
+  }
+  if (loss == LossKind::kWarp && settings.sampler == SamplerKind::kPopularity) {
+    return Contradiction(
+        "--loss warp estimates a rank from uniform draws: take --sampler "
+        "reject or uniform");
+  }
+  if (loss == LossKind::kCcl && !IsCosine(settings)) {
+    return Contradiction("--loss ccl is of cosines: take --similarity cosine");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckPretrained(const TrainSettings& settings) {
+  const bool has_gmf = !settings.pretrained_gmf.empty();
+  const bool has_mlp = !settings.pretrained_mlp.empty();
+  if ((has_gmf || has_mlp) && settings.loss == kIals) {
+    return Contradiction(
+        "--loss ials begins anew: it takes no pretrained "
+        "weights");
+  }
+  if (settings.alpha != TrainSettings().alpha && !(has_gmf && has_mlp)) {
+    return Contradiction(
+        "--alpha weighs pretrained parts: give --pretrained_gmf and "
+        "--pretrained_mlp");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::vector<std::string> SettingNames() {
+  std::vector<std::string> names;
+  for (const Setting& setting : AllSettings()) names.push_back(setting.name);
+  return names;
+}
+
+absl::Status SetSetting(absl::string_view name, absl::string_view text,
+                        TrainSettings* settings) {
+  const Setting* const setting = Find(name);
+  if (setting == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("no setting '", name, "'; there are ",
+                     absl::StrJoin(SettingNames(), ", ")));
+  }
+  return setting->read(text, settings);
+}
+
+std::string SettingText(absl::string_view name, const TrainSettings& settings) {
+  const Setting* const setting = Find(name);
+  return setting == nullptr ? std::string() : setting->print(settings);
+}
+
+bool IsPointwise(const TrainSettings& settings) {
+  return settings.loss == "bce" || settings.loss == "gbce" ||
+         settings.loss == "square";
+}
+
+absl::StatusOr<ModelSpec> SpecOf(const TrainSettings& settings,
+                                 uint64_t num_users, uint64_t num_items) {
+  ModelSpec spec;
+  spec.num_users = num_users;
+  spec.num_items = num_items;
+  if (HasProduct(settings.model)) {
+    spec.factors = settings.factors;
+    spec.cosine = IsCosine(settings);
+    spec.learned_head = settings.model == ModelKind::kGmf ||
+                        settings.model == ModelKind::kNeuMf;
+  }
+  if (!settings.hidden.empty()) {
+    const std::string text = settings.tower_factors.empty()
+                                 ? absl::StrCat(settings.factors)
+                                 : settings.tower_factors;
+    NEUMF_ASSIGN_OR_RETURN(const TowerWidths widths, ParseTowerFactors(text));
+    spec.user_tower_factors = widths.user;
+    spec.item_tower_factors = widths.item;
+    spec.hidden = settings.hidden;
+    spec.activation = settings.activation;
+    spec.linear_width = settings.linear_width;
+  }
+  const std::string biases = BiasesOf(settings);
+  spec.global_bias = biases != "none";
+  spec.item_bias = biases == "item" || biases == "all";
+  // It moves no ranking, so only a pointwise loss learns it.
+  spec.user_bias = biases == "all" && IsPointwise(settings);
+  spec.feature_interactions = settings.model == ModelKind::kFm;
+  spec.history_length = settings.history;
+  spec.history_decay = settings.history_decay;
+  return spec;
+}
+
+absl::Status ValidateSettings(const TrainSettings& settings) {
+  NEUMF_RETURN_IF_ERROR(CheckModel(settings));
+  NEUMF_RETURN_IF_ERROR(CheckPretrained(settings));
+  NEUMF_ASSIGN_OR_RETURN(const ModelSpec spec, SpecOf(settings, 1, 1));
+  NEUMF_RETURN_IF_ERROR(ValidateSpec(spec));
+  if (settings.loss == kIals) return CheckIals(settings);
+  const LossOptions loss = LossOptionsOf(settings, 1);
+  NEUMF_RETURN_IF_ERROR(CheckBatches(settings, loss.kind));
+  return ValidateLossOptions(loss);
+}
+
+LossOptions LossOptionsOf(const TrainSettings& settings, uint64_t num_items) {
+  LossOptions options;
+  options.kind = *ParseLossKind(settings.loss);
+  options.margin = settings.margin;
+  options.temperature = settings.temperature;
+  options.negative_weight = settings.negative_weight;
+  options.calibration = settings.calibration;
+  options.hard_negatives = settings.hard_negatives;
+  options.num_items = num_items;
+  return options;
+}
+
+OptimizerOptions OptimizerOptionsOf(const TrainSettings& settings) {
+  OptimizerOptions options;
+  options.kind = settings.optimizer;
+  options.updates = settings.updates;
+  options.learning_rate = settings.learning_rate;
+  options.momentum = settings.momentum;
+  options.beta1 = settings.beta1;
+  options.beta2 = settings.beta2;
+  options.epsilon = settings.epsilon;
+  options.weight_decay = settings.weight_decay;
+  return options;
+}
+
+BatchOptions BatchOptionsOf(const TrainSettings& settings, uint64_t seed) {
+  BatchOptions options;
+  options.form = settings.batches;
+  options.batch_size = settings.batch_size;
+  options.num_negatives = settings.negatives;
+  options.num_candidates = settings.candidates;
+  options.num_targets = settings.targets;
+  options.target_decay = settings.target_decay;
+  options.recency = settings.recency;
+  options.seed = seed;
+  return options;
+}
+
+SamplerOptions SamplerOptionsOf(const TrainSettings& settings, uint64_t seed) {
+  SamplerOptions options;
+  options.kind = settings.sampler;
+  options.popularity_power = settings.popularity_power;
+  options.seed = seed;
+  return options;
+}
+
+}  // namespace neumf

@@ -1,0 +1,91 @@
+#include "trainer/train_task.h"
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+
+namespace neumf {
+namespace {
+
+// What the triplet protocol takes for a positive.
+constexpr float kTripletMinRating = 4;
+
+std::string ProtocolOf(const TaskOptions& options) {
+  if (!options.protocol.empty()) return options.protocol;
+  const std::string& format = options.data.format;
+  if (format == "ncf") return "ncf";
+  if (format == "ml-100k-ua") return "triplet";
+  if (format == "lightgcn" || options.split == "ratio") return "full";
+  return "d2l";
+}
+
+absl::StatusOr<SplitOptions> SplitOptionsOf(const TaskOptions& options,
+                                            Protocol protocol) {
+  SplitOptions split;
+  const std::string kind = !options.split.empty()       ? options.split
+                           : protocol == Protocol::kD2l ? "d2l"
+                                                        : "given";
+  NEUMF_ASSIGN_OR_RETURN(split.kind, ParseSplitKind(kind));
+  NEUMF_ASSIGN_OR_RETURN(split.held_out,
+                         ParseHeldOut("--held_out", options.held_out));
+  split.seed = options.split_seed;
+  split.ratio = options.split_ratio;
+  split.min_rating = options.min_rating;
+  if (!split.min_rating && protocol == Protocol::kTriplet) {
+    split.min_rating = kTripletMinRating;
+  }
+  return split;
+}
+
+}  // namespace
+
+absl::StatusOr<TrainTask> PrepareTask(const TaskOptions& options,
+                                      FileSystem& files) {
+  NEUMF_ASSIGN_OR_RETURN(const Protocol protocol,
+                         ParseProtocol(ProtocolOf(options)));
+  NEUMF_ASSIGN_OR_RETURN(const SplitOptions split_options,
+                         SplitOptionsOf(options, protocol));
+  NEUMF_ASSIGN_OR_RETURN(EventLog log, ReadEvents(files, options.data));
+  NEUMF_ASSIGN_OR_RETURN(Split split, MakeSplit(log, split_options));
+  if (split_options.kind != SplitKind::kNone && split.held_out.empty()) {
+    return absl::InvalidArgumentError(
+        "the split holds nothing out: no user has two events; take --split "
+        "none");
+  }
+  Interactions train(log.num_users(), log.num_items(), split.train);
+  ItemSequences sequences(log.num_users(), split.train);
+  return TrainTask{std::move(log),   protocol,         split_options,
+                   std::move(split), std::move(train), std::move(sequences)};
+}
+
+absl::StatusOr<TaskFeatures> ReadTaskFeatures(const TrainSettings& settings,
+                                              const EventLog& log,
+                                              FileSystem& files) {
+  TaskFeatures features;
+  if (!settings.user_features.empty()) {
+    NEUMF_ASSIGN_OR_RETURN(features.users,
+                           ReadFeatures(files, settings.user_features,
+                                        log.user_ids, Entity::kUser));
+  }
+  if (!settings.item_features.empty()) {
+    NEUMF_ASSIGN_OR_RETURN(features.items,
+                           ReadFeatures(files, settings.item_features,
+                                        log.item_ids, Entity::kItem));
+  }
+  return features;
+}
+
+TrainingData TrainingDataOf(const TrainTask& task,
+                            const TaskFeatures& features) {
+  TrainingData data;
+  data.train = &task.train;
+  data.sequences = &task.sequences;
+  data.held_out = task.split.held_out;
+  data.user_features = features.users ? &*features.users : nullptr;
+  data.item_features = features.items ? &*features.items : nullptr;
+  return data;
+}
+
+}  // namespace neumf
