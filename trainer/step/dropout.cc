@@ -37,15 +37,26 @@ HWY_INLINE hn::Vec<hn::RebindToSigned<D>> BitsOf(D d, const MaskRule& rule,
   return hn::BitCast(hn::RebindToSigned<D>(), hn::ShiftRight<8>(x));
 }
 
+// Whole vectors of x from place `first` on; returns how many numbers that were.
 template <class DF>
-HWY_INLINE void DropVector(DF df, const MaskRule& rule, uint32_t place,
-                           float* x) {
+HWY_INLINE size_t DropVectors(DF df, const MaskRule& rule, uint32_t first,
+                              size_t count, float* x) {
   const hn::RebindToUnsigned<DF> du;
   const hn::RebindToSigned<DF> di;
-  const auto bits = BitsOf(du, rule, hn::Iota(du, place));
-  const auto is_dropped = hn::Lt(bits, hn::Set(di, rule.threshold));
-  const auto kept = hn::Mul(hn::LoadU(df, x), hn::Set(df, rule.scale));
-  hn::StoreU(hn::IfThenZeroElse(hn::RebindMask(df, is_dropped), kept), df, x);
+  const size_t lanes = hn::Lanes(df);
+  const auto threshold = hn::Set(di, rule.threshold);
+  const auto scale = hn::Set(df, rule.scale);
+  const auto step = hn::Set(du, static_cast<uint32_t>(lanes));
+  auto places = hn::Iota(du, first);
+  size_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    const auto is_dropped = hn::Lt(BitsOf(du, rule, places), threshold);
+    const auto kept = hn::Mul(hn::LoadU(df, x + i), scale);
+    hn::StoreU(hn::IfThenZeroElse(hn::RebindMask(df, is_dropped), kept), df,
+               x + i);
+    places = hn::Add(places, step);
+  }
+  return i;
 }
 
 void DropImpl(uint32_t key0, uint32_t key1, double rate, uint32_t first,
@@ -53,16 +64,11 @@ void DropImpl(uint32_t key0, uint32_t key1, double rate, uint32_t first,
   constexpr double kRange = 1 << 24;
   const MaskRule rule = {key0, key1, static_cast<int32_t>(rate * kRange),
                          static_cast<float>(1 / (1 - rate))};
-  const hn::ScalableTag<float> d;
+  const hn::ScalableTag<float> whole;
   const hn::CappedTag<float, 1> one;
-  const size_t lanes = hn::Lanes(d);
-  size_t i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    DropVector(d, rule, first + static_cast<uint32_t>(i), x + i);
-  }
-  for (; i < count; ++i) {
-    DropVector(one, rule, first + static_cast<uint32_t>(i), x + i);
-  }
+  const size_t done = DropVectors(whole, rule, first, count, x);
+  DropVectors(one, rule, first + static_cast<uint32_t>(done), count - done,
+              x + done);
 }
 
 }  // namespace HWY_NAMESPACE

@@ -14,6 +14,21 @@ namespace {
 constexpr size_t kPairsAChunk = 512;
 constexpr size_t kScoresAChunk = size_t{1} << 17;
 
+// A thread is worth waking for so many multiplications of a forward pass. An
+// item's rows, fetched and updated, and a score's loss count like so many.
+constexpr double kWorkAShard = 1'500'000;
+constexpr double kWorkARow = 1000;
+constexpr double kWorkAScore = 20;
+
+// Multiplications a score, but for the halves of the first layer.
+double WorkAPair(const ModelSpec& spec) {
+  double work = kWorkAScore + spec.factors;
+  for (size_t l = 1; l < spec.hidden.size(); ++l) {
+    work += static_cast<double>(spec.hidden[l - 1]) * spec.hidden[l];
+  }
+  return work;
+}
+
 // A tower keeps its hidden values of every pair of a chunk, a product does not.
 size_t GroupsAChunk(const Batch& batch, bool has_tower) {
   if (batch.is_pairs()) {
@@ -59,6 +74,7 @@ struct FusedStep::Shard {
   float d_constant = 0;             // by what every score has: the sum of all
   std::vector<float> d_candidates;  // [C, k], then [C] of their terms
   std::vector<float> d_item_half;   // [C, H1]
+  std::vector<float> d_finished_half;  // of all shards, for this one's part
   std::vector<float> user_half, d_user_half;  // of a chunk [groups, H1]
   // Of a chunk: [groups, 1 + n] or [groups, C].
   std::vector<float> scores, d_scores, log_q;
@@ -87,18 +103,46 @@ FusedStep::~FusedStep() = default;
 double FusedStep::ComputeGradient(const Batch& batch, Gradient* gradient) {
   Prepare(batch, gradient);
   if (!batch.is_pairs()) GatherCandidates(batch);
-  const size_t num_shards = shards_.size();
-  const size_t num_groups = batch.num_groups;
-  threads_->ParallelFor(num_shards, [&](size_t s, size_t) {
-    RunShard(batch, num_groups * s / num_shards,
-             num_groups * (s + 1) / num_shards, shards_[s].get());
+  ForShards(batch.num_groups, [&](size_t begin, size_t end, Shard* shard) {
+    RunShard(batch, begin, end, shard);
   });
-  SumShards(batch, gradient);
+  ForShards(batch.candidates.size(),
+            [&](size_t begin, size_t end, Shard* shard) {
+              FinishCandidates(batch, begin, end, shard);
+            });
+  SumShards(gradient);
   ScatterTables(batch, gradient);
   double loss = 0;
-  for (const auto& shard : shards_) loss += shard->loss;
-  return options_.sum_over_groups ? loss
-                                  : loss / static_cast<double>(num_groups);
+  for (size_t s = 0; s < num_shards_; ++s) loss += shards_[s]->loss;
+  return options_.sum_over_groups
+             ? loss
+             : loss / static_cast<double>(batch.num_groups);
+}
+
+// A function of the batch and the number of threads, so that the bits are.
+size_t FusedStep::NumShards(const Batch& batch) const {
+  const ModelSpec& spec = parameters_->spec();
+  const auto num_groups = static_cast<double>(batch.num_groups);
+  double work = WorkAPair(spec);
+  if (batch.is_pairs()) {
+    work += static_cast<double>(FirstWidth()) * spec.item_tower_factors;
+    work = num_groups * batch.group_size() * (work + kWorkARow);
+  } else {
+    const auto num_candidates = static_cast<double>(batch.candidates.size());
+    work = num_candidates * (num_groups * work + kWorkARow);
+  }
+  const double worth = std::max(1.0, work / kWorkAShard);
+  return std::min(shards_.size(), static_cast<size_t>(worth));
+}
+
+void FusedStep::ForShards(
+    size_t count,
+    absl::FunctionRef<void(size_t begin, size_t end, Shard* shard)> body) {
+  if (count == 0) return;
+  threads_->ParallelFor(num_shards_, [&](size_t s, size_t) {
+    body(count * s / num_shards_, count * (s + 1) / num_shards_,
+         shards_[s].get());
+  });
 }
 
 void FusedStep::Prepare(const Batch& batch, Gradient* gradient) {
@@ -109,7 +153,9 @@ void FusedStep::Prepare(const Batch& batch, Gradient* gradient) {
   candidates_.Resize(batch.candidates.size());
   if (parameters_->spec().has_tower()) head_ = MakeTowerHead(*parameters_);
   const size_t num_dense = parameters_->layout().size - dense_begin_;
-  for (const auto& shard : shards_) {
+  num_shards_ = NumShards(batch);
+  for (size_t s = 0; s < num_shards_; ++s) {
+    Shard* const shard = shards_[s].get();
     shard->loss = 0;
     shard->d_constant = 0;
     shard->dense.assign(num_dense, 0.0F);
@@ -127,19 +173,16 @@ size_t FusedStep::FirstWidth() const {
 
 void FusedStep::GatherCandidates(const Batch& batch) {
   const size_t count = batch.candidates.size();
-  const size_t num_pieces = shards_.size();
   GrowTo(count * FirstWidth(), &item_half_);
-  threads_->ParallelFor(num_pieces, [&](size_t piece, size_t) {
-    const size_t begin = count * piece / num_pieces;
-    const size_t end = count * (piece + 1) / num_pieces;
+  ForShards(count, [&](size_t begin, size_t end, Shard* shard) {
     candidates_.Gather(begin, end, [&](size_t row) {
       return item_bags_->bag(batch.candidates[row]);
     });
     if (!parameters_->spec().has_tower()) return;
-    shards_[piece]->tower.DropItems(batch.dropout_seed, begin, end - begin,
-                                    candidates_.tower(begin));
+    shard->tower.DropItems(batch.dropout_seed, begin, end - begin,
+                           candidates_.tower(begin));
     ComputeItemHalves(*parameters_, candidates_.tower(begin), end - begin,
-                      &item_half_[begin * FirstWidth()]);
+                      item_half_.data() + begin * FirstWidth());
   });
   candidate_terms_.assign(candidates_.term(0), candidates_.term(0) + count);
   if (options_.log_q.empty() || options_.loss.kind != LossKind::kSoftmax) {
@@ -424,26 +467,42 @@ void FusedStep::BackwardScale(const Chunk& chunk, Shard* shard) {
   }
 }
 
-void FusedStep::SumShards(const Batch& batch, Gradient* gradient) {
+// Adds up what the shards have of candidates begin .. end.
+void FusedStep::FinishCandidates(const Batch& batch, size_t begin, size_t end,
+                                 Shard* shard) {
+  const size_t width = parameters_->spec().factors;
+  const size_t count = end - begin;
+  const size_t num_products = batch.candidates.size() * width;
+  std::vector<float>& halves = shard->d_finished_half;
+  halves.assign(count * FirstWidth(), 0.0F);
+  std::fill_n(candidates_.d_gmf(begin), count * width, 0.0F);
+  std::fill_n(candidates_.d_term(begin), count, 0.0F);
+  for (size_t s = 0; s < num_shards_; ++s) {
+    const float* const d = shards_[s]->d_candidates.data();
+    AddScaled(1.0F, d + begin * width, count * width, candidates_.d_gmf(begin));
+    AddScaled(1.0F, d + num_products + begin, count, candidates_.d_term(begin));
+    AddScaled(1.0F, shards_[s]->d_item_half.data() + begin * FirstWidth(),
+              halves.size(), halves.data());
+  }
+  candidates_.FinishGradient(begin, end);
+  if (!parameters_->spec().has_tower()) return;
+  ItemHalvesGradient(*parameters_, candidates_.tower(begin), halves.data(),
+                     count, candidates_.d_tower(begin), shard->dense.data(),
+                     dense_begin_);
+  shard->tower.DropItems(batch.dropout_seed, begin, count,
+                         candidates_.d_tower(begin));
+}
+
+void FusedStep::SumShards(Gradient* gradient) {
   const ParameterLayout& layout = parameters_->layout();
-  const size_t count = batch.candidates.size();
-  const size_t num_products = count * parameters_->spec().factors;
   std::vector<float> d_head(head_.weight.size());
   float d_constant = 0;
-  std::fill_n(candidates_.d_gmf(0), num_products, 0.0F);
-  std::fill_n(candidates_.d_term(0), count, 0.0F);
-  for (const auto& shard : shards_) {
-    AddScaled(1.0F, shard->dense.data(), shard->dense.size(),
+  for (size_t s = 0; s < num_shards_; ++s) {
+    const Shard& shard = *shards_[s];
+    AddScaled(1.0F, shard.dense.data(), shard.dense.size(),
               gradient->values().data() + dense_begin_);
-    AddScaled(1.0F, shard->d_head.data(), d_head.size(), d_head.data());
-    d_constant += shard->d_constant;
-    const float* const d_candidates = shard->d_candidates.data();
-    AddScaled(1.0F, d_candidates, num_products, candidates_.d_gmf(0));
-    AddScaled(1.0F, d_candidates + num_products, count, candidates_.d_term(0));
-  }
-  candidates_.FinishGradient(0, count);
-  if (count > 0 && parameters_->spec().has_tower()) {
-    FinishCandidateTower(batch, gradient);
+    AddScaled(1.0F, shard.d_head.data(), d_head.size(), d_head.data());
+    d_constant += shard.d_constant;
   }
   if (!layout.global_bias.empty()) {
     *gradient->block(layout.global_bias) += d_constant;
@@ -451,19 +510,6 @@ void FusedStep::SumShards(const Batch& batch, Gradient* gradient) {
   if (parameters_->spec().has_tower()) {
     AddHeadGradient(*parameters_, d_head, d_constant, gradient);
   }
-}
-
-void FusedStep::FinishCandidateTower(const Batch& batch, Gradient* gradient) {
-  const size_t count = batch.candidates.size();
-  std::vector<float>& sum = shards_[0]->d_item_half;
-  for (size_t s = 1; s < shards_.size(); ++s) {
-    AddScaled(1.0F, shards_[s]->d_item_half.data(), sum.size(), sum.data());
-  }
-  ItemHalvesGradient(*parameters_, candidates_.tower(0), sum.data(), count,
-                     candidates_.d_tower(0),
-                     gradient->values().data() + dense_begin_, dense_begin_);
-  shards_[0]->tower.DropItems(batch.dropout_seed, 0, count,
-                              candidates_.d_tower(0));
 }
 
 std::vector<float> FusedStep::CandidatePenalties(const Batch& batch) const {
@@ -481,7 +527,7 @@ void FusedStep::ScatterTables(const Batch& batch, Gradient* gradient) {
       static_cast<float>(options_.l2_negative) * LossScale(batch);
   const std::vector<float> candidate_l2 = CandidatePenalties(batch);
   const size_t group_size = batch.group_size();
-  threads_->ParallelFor(gradient->num_tables(), [&](size_t t, size_t) {
+  const auto scatter = [&](size_t t, size_t /*thread*/) {
     const ParameterBlock& table = gradient->table(t);
     if (users_.Has(table)) {
       users_.Scatter(
@@ -500,7 +546,12 @@ void FusedStep::ScatterTables(const Batch& batch, Gradient* gradient) {
           [&](size_t row) { return item_bags_->bag(batch.candidates[row]); },
           [&](size_t row) { return candidate_l2[row]; }, gradient);
     }
-  });
+  };
+  if (num_shards_ > 1) {
+    threads_->ParallelFor(gradient->num_tables(), scatter);
+    return;
+  }
+  for (size_t t = 0; t < gradient->num_tables(); ++t) scatter(t, 0);
 }
 
 }  // namespace neumf

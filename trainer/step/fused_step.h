@@ -14,6 +14,7 @@
 #include <optional>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "base/thread_pool.h"
 #include "trainer/model/bags.h"
 #include "trainer/model/parameters.h"
@@ -54,7 +55,13 @@ class FusedStep {
     size_t num_pairs() const { return num_groups * group_size; }
   };
 
+  size_t NumShards(const Batch& batch) const;
   void Prepare(const Batch& batch, Gradient* gradient);
+  // Calls body(begin, end, shard) for as many pieces of `count` as there are
+  // shards.
+  void ForShards(
+      size_t count,
+      absl::FunctionRef<void(size_t begin, size_t end, Shard* shard)> body);
   void GatherCandidates(const Batch& batch);
   void RunShard(const Batch& batch, size_t first_group, size_t end_group,
                 Shard* shard);
@@ -67,7 +74,8 @@ class FusedStep {
                       const Shard& shard) const;
   void ForwardTower(const Batch& batch, const Chunk& chunk, Shard* shard);
   void BackwardTower(const Batch& batch, const Chunk& chunk, Shard* shard);
-  void FinishCandidateTower(const Batch& batch, Gradient* gradient);
+  void FinishCandidates(const Batch& batch, size_t begin, size_t end,
+                        Shard* shard);
   float GroupTerm(size_t group);
   TowerChunk TowerChunkOf(const Batch& batch, const Chunk& chunk);
   void ScorePairs(const Batch& batch, const Chunk& chunk, Shard* shard);
@@ -80,7 +88,7 @@ class FusedStep {
   void BackwardPairs(const Batch& batch, const Chunk& chunk, Shard* shard);
   void BackwardCandidates(const Batch& batch, const Chunk& chunk, Shard* shard);
   void BackwardScale(const Chunk& chunk, Shard* shard);
-  void SumShards(const Batch& batch, Gradient* gradient);
+  void SumShards(Gradient* gradient);
   std::vector<float> CandidatePenalties(const Batch& batch) const;
   void ScatterTables(const Batch& batch, Gradient* gradient);
 
@@ -98,7 +106,8 @@ class FusedStep {
   std::vector<float> candidate_terms_;  // less log_q [C]
   std::vector<float> item_half_;        // [C, H1]
   TowerHead head_;
-  std::vector<std::unique_ptr<Shard>> shards_;
+  std::vector<std::unique_ptr<Shard>> shards_;  // one a thread
+  size_t num_shards_ = 0;                       // of them, in this batch
 };
 
 }  // namespace neumf

@@ -23,6 +23,19 @@ void SumBag(const Parameters& parameters, const ParameterBlock& table,
   }
 }
 
+// Asks for the bag's rows ahead of their use: tables are larger than caches.
+void PrefetchBag(const Parameters& parameters, const ParameterBlock& table,
+                 const Bag& bag) {
+  constexpr size_t kFloatsALine = 16;
+  const float* const values = parameters.block(table).data();
+  for (const uint32_t row : bag.rows) {
+    const float* const first = values + row * table.cols;
+    for (size_t c = 0; c < table.cols; c += kFloatsALine) {
+      __builtin_prefetch(first + c);
+    }
+  }
+}
+
 float SquaredNorm(const float* x, size_t width) {
   float sum = 0;
   for (size_t c = 0; c < width; ++c) sum += x[c] * x[c];
@@ -75,7 +88,13 @@ void SideVectors::GatherTerm(size_t row, const Bag& bag) {
 }
 
 void SideVectors::Gather(size_t begin, size_t end, BagOf bag_of) {
+  constexpr size_t kAhead = 8;
   for (size_t row = begin; row < end; ++row) {
+    if (row + kAhead < end) {
+      const Bag later = bag_of(row + kAhead);
+      PrefetchBag(*parameters_, tables_.gmf, later);
+      PrefetchBag(*parameters_, tables_.tower, later);
+    }
     const Bag bag = bag_of(row);
     if (!tables_.gmf.empty()) SumBag(*parameters_, tables_.gmf, bag, gmf(row));
     if (!tables_.tower.empty()) {

@@ -3,12 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "hwy/targets.h"
 #include "trainer/random.h"
 
 namespace neumf {
@@ -150,6 +152,19 @@ TEST_P(CatalogLossTest, EqualsFloat64AtAnySize) {
                            MakeGroup(count, spread, masked, &random));
       }
     }
+  }
+}
+
+TEST_P(CatalogLossTest, EqualsFloat64OnEveryInstructionSet) {
+  for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
+    SCOPED_TRACE(hwy::TargetName(target));
+    hwy::SetSupportedTargetsForTest(target);
+    Random random(2);
+    for (const size_t count : {3, 17, 501}) {
+      ExpectEqualsOracle(OptionsOf(GetParam()),
+                         MakeGroup(count, 2, /*masked=*/true, &random));
+    }
+    hwy::SetSupportedTargetsForTest(0);
   }
 }
 

@@ -3,8 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
+
+#include "hwy/targets.h"
 
 namespace neumf {
 namespace {
@@ -61,6 +64,24 @@ TEST(DropoutTest, SeedsAndPlacesAreIndependent) {
   EXPECT_LT(std::abs(Agreement(mask, Mask(0.5, 5, 0, kCount))), 5);
   EXPECT_LT(std::abs(Agreement(mask, Mask(0.5, 4, 1, kCount))), 5);
   EXPECT_LT(std::abs(Agreement(mask, Mask(0.5, 4, 32, kCount))), 5);
+}
+
+TEST(DropoutTest, EveryInstructionSetDropsTheSame) {
+  const std::vector<float> mask = Mask(0.3, 6, 5, 1001);
+  for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
+    hwy::SetSupportedTargetsForTest(target);
+    EXPECT_EQ(Mask(0.3, 6, 5, 1001), mask) << hwy::TargetName(target);
+    hwy::SetSupportedTargetsForTest(0);
+  }
+}
+
+// Places of more than 32 bits go on with other keys.
+TEST(DropoutTest, GoesOnBeyond32Bits) {
+  constexpr uint64_t kBorder = uint64_t{1} << 32;
+  const std::vector<float> across = Mask(0.5, 8, kBorder - 100, 300);
+  const std::vector<float> beyond = Mask(0.5, 8, kBorder, 200);
+  EXPECT_TRUE(std::equal(beyond.begin(), beyond.end(), across.begin() + 100));
+  EXPECT_NE(beyond, Mask(0.5, 8, 0, 200));
 }
 
 }  // namespace

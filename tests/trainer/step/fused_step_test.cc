@@ -201,14 +201,18 @@ TEST_P(FusedStepShapeTest, ThreadsDifferByRoundingOnly) {
   options.loss = LossOf(LossKind::kSoftmax);
   options.l2 = 0.2;
   options.dropout = 0.3;
-  for (Batch batch : {world.MakePairs(1100, 3), world.MakeCatalog(23, 19),
+  // Large enough for all threads, and too small for more than one.
+  const uint32_t many = GetParam().spec.has_tower() ? 1500 : 7000;
+  for (Batch batch : {world.MakePairs(1300, 3), world.MakeCatalog(many, 29),
                       world.MakePairs(1, 3), world.MakeCatalog(2, 29)}) {
     batch.dropout_seed = 5;
     const Step alone = RunFused(world, batch, options, 1);
     for (const size_t num_threads : {1, 2, 3}) {
       SCOPED_TRACE(absl::StrCat(num_threads, " threads"));
       const Step step = RunFused(world, batch, options, num_threads);
-      ExpectSameSteps(world.parameters(), step, alone, 1e-5);
+      // Among so many hidden values some are so close to 0 that rounding
+      // decides whether a relu lets them through.
+      ExpectSameSteps(world.parameters(), step, alone, 5e-4);
       EXPECT_TRUE(SameBits(step, RunFused(world, batch, options, num_threads)));
     }
   }
@@ -221,9 +225,9 @@ TEST_P(FusedStepShapeTest, BatchesFollowOneAnother) {
   ThreadPool threads(2, "step");
   FusedStep fused(&world.parameters(), &world.items(), options, &threads);
   Step step(world.parameters().layout());
-  for (const Batch& batch :
-       {world.MakePairs(9, 4), world.MakeCatalog(5, 29), world.MakePairs(3, 2),
-        world.MakeCatalog(7, 8), world.MakePairs(9, 7)}) {
+  for (const Batch& batch : {world.MakePairs(900, 4), world.MakeCatalog(5, 29),
+                             world.MakePairs(3, 2), world.MakeCatalog(2100, 29),
+                             world.MakeCatalog(7, 8), world.MakePairs(9, 7)}) {
     step.loss = fused.ComputeGradient(batch, &step.gradient);
     ExpectSameSteps(world.parameters(), step, RunTorch(world, batch, options),
                     1e-4);
