@@ -24,6 +24,7 @@
 #include "base/status_macros.h"
 #include "trainer/compare_command.h"
 #include "trainer/evaluate_command.h"
+#include "trainer/import_command.h"
 #include "trainer/outputs.h"
 #include "trainer/recipes.h"
 #include "trainer/stop_signal.h"
@@ -49,7 +50,8 @@ ABSL_FLAG(std::string, metrics_out, "", "JSON file to write the metrics to");
 
 // Of train.
 ABSL_FLAG(std::string, out, "",
-          "train: directory to publish the checkpoint in; made when missing");
+          "train, import: directory to publish the checkpoint in; made when "
+          "missing");
 ABSL_FLAG(std::string, recipe, "d2l-neumf",
           "train: a named set of all settings; see neumf-train recipes. The "
           "settings below replace those of its last stage");
@@ -85,6 +87,10 @@ NEUMF_SETTING(activation, "of the tower: relu, tanh or sigmoid");
 NEUMF_SETTING(linear_width,
               "width of a linear layer at the tower's end; 0: none");
 NEUMF_SETTING(similarity, "of the product: dot or cosine");
+NEUMF_SETTING(
+    gmf_head,
+    "output weights of the product: learned, or ones where the items' "
+    "embeddings hold them");
 NEUMF_SETTING(biases, "none, output (one), item (and one) or all");
 NEUMF_SETTING(user_features, "file of the users' features");
 NEUMF_SETTING(item_features, "file of the items' features");
@@ -138,6 +144,14 @@ NEUMF_SETTING(bias_start, "of item biases: zero or popularity");
 NEUMF_SETTING(pretrained_gmf, "file of --weights_out to begin with");
 NEUMF_SETTING(pretrained_mlp, "file of --weights_out to begin with");
 NEUMF_SETTING(alpha, "share of --pretrained_gmf in the output");
+
+// Of import.
+ABSL_FLAG(std::string, weights, "",
+          "import: safetensors file of a state dict that PyTorch trained");
+ABSL_FLAG(std::string, layout, "", "import: of that file: d2l, ncf or blog");
+ABSL_FLAG(std::optional<uint64_t>, id_base, std::nullopt,
+          "import: the id that the first row of a table belongs to; 1 for d2l, "
+          "0 for ncf and blog");
 
 // Of evaluate.
 ABSL_FLAG(std::string, checkpoint, "", "evaluate: the file");
@@ -222,6 +236,18 @@ DataSource DataFromFlags() {
   return source;
 }
 
+TaskOptions TaskFromFlags() {
+  TaskOptions task;
+  task.data = DataFromFlags();
+  task.protocol = absl::GetFlag(FLAGS_protocol);
+  task.split = absl::GetFlag(FLAGS_split);
+  task.held_out = absl::GetFlag(FLAGS_held_out);
+  task.split_seed = absl::GetFlag(FLAGS_split_seed);
+  task.split_ratio = absl::GetFlag(FLAGS_split_ratio);
+  task.min_rating = absl::GetFlag(FLAGS_min_rating);
+  return task;
+}
+
 absl::StatusOr<Recipe> RecipeFromFlags() {
   NEUMF_ASSIGN_OR_RETURN(Recipe recipe,
                          FindRecipe(absl::GetFlag(FLAGS_recipe)));
@@ -238,13 +264,7 @@ absl::StatusOr<Recipe> RecipeFromFlags() {
 
 absl::Status RunTrain() {
   TrainOptions options;
-  options.task.data = DataFromFlags();
-  options.task.protocol = absl::GetFlag(FLAGS_protocol);
-  options.task.split = absl::GetFlag(FLAGS_split);
-  options.task.held_out = absl::GetFlag(FLAGS_held_out);
-  options.task.split_seed = absl::GetFlag(FLAGS_split_seed);
-  options.task.split_ratio = absl::GetFlag(FLAGS_split_ratio);
-  options.task.min_rating = absl::GetFlag(FLAGS_min_rating);
+  options.task = TaskFromFlags();
   NEUMF_ASSIGN_OR_RETURN(options.recipe, RecipeFromFlags());
   options.drop_rated = absl::GetFlag(FLAGS_drop_rated);
   options.evaluate_every = absl::GetFlag(FLAGS_evaluate_every);
@@ -263,6 +283,27 @@ absl::Status RunTrain() {
   environment.clock = clock.get();
   environment.stop = InstallStopSignals();
   NEUMF_ASSIGN_OR_RETURN(const std::string path, Train(options, environment));
+  return Annotate(Print(absl::StrCat(path, "\n")),
+                  absl::StrCat("published ", path, ", but cannot say so"));
+}
+
+absl::Status RunImport() {
+  ImportOptions options;
+  options.weights = absl::GetFlag(FLAGS_weights);
+  options.layout = absl::GetFlag(FLAGS_layout);
+  options.id_base = absl::GetFlag(FLAGS_id_base);
+  options.task = TaskFromFlags();
+  options.drop_rated = absl::GetFlag(FLAGS_drop_rated);
+  options.threads = absl::GetFlag(FLAGS_threads);
+  options.out = absl::GetFlag(FLAGS_out);
+  options.metrics_out = absl::GetFlag(FLAGS_metrics_out);
+
+  const std::unique_ptr<FileSystem> files = MakePosixFileSystem();
+  const std::unique_ptr<Clock> clock = MakeRealClock();
+  CommandEnvironment environment;
+  environment.files = files.get();
+  environment.clock = clock.get();
+  NEUMF_ASSIGN_OR_RETURN(const std::string path, Import(options, environment));
   return Annotate(Print(absl::StrCat(path, "\n")),
                   absl::StrCat("published ", path, ", but cannot say so"));
 }
@@ -309,17 +350,18 @@ absl::Status RunCommand(const std::vector<char*>& arguments) {
   }
   if (arguments.size() < 2) {
     return absl::InvalidArgumentError(
-        "one command is needed: train, evaluate, compare or recipes; see "
-        "--help");
+        "one command is needed: train, import, evaluate, compare or recipes; "
+        "see --help");
   }
   const absl::string_view command = arguments[1];
   if (command == "train") return RunTrain();
+  if (command == "import") return RunImport();
   if (command == "evaluate") return RunEvaluate();
   if (command == "compare") return RunCompare();
   if (command == "recipes") return Print(DescribeRecipes());
   return absl::InvalidArgumentError(absl::StrCat(
       "no command '", command,
-      "'; there are train, evaluate, compare and recipes; see --help"));
+      "'; there are train, import, evaluate, compare and recipes; see --help"));
 }
 
 // --help and --version come before everything else, and end well: Abseil's own

@@ -231,6 +231,7 @@ std::vector<Setting> ModelSettings() {
                          {"sigmoid", Activation::kSigmoid}}),
       Count("linear_width", &S::linear_width, 0, ModelLimits::kMaxWidth),
       Choice("similarity", &S::similarity, {"dot", "cosine"}),
+      Choice("gmf_head", &S::gmf_head, {"learned", "ones"}),
       Choice("biases", &S::biases, {"none", "output", "item", "all"}),
       Text("user_features", &S::user_features),
       Text("item_features", &S::item_features),
@@ -353,6 +354,14 @@ bool IsCosine(const TrainSettings& settings) {
   return settings.similarity.empty()
              ? settings.model == ModelKind::kBilinearTriplet
              : settings.similarity == "cosine";
+}
+
+// With ones the weights are part of the items' embeddings: the same functions,
+// but a penalty on embeddings is one on the product.
+bool HasLearnedHead(const TrainSettings& settings) {
+  if (!settings.gmf_head.empty()) return settings.gmf_head == "learned";
+  return settings.model == ModelKind::kGmf ||
+         settings.model == ModelKind::kNeuMf;
 }
 
 absl::Status Contradiction(absl::string_view text) {
@@ -489,8 +498,7 @@ absl::StatusOr<ModelSpec> SpecOf(const TrainSettings& settings,
   if (HasProduct(settings.model)) {
     spec.factors = settings.factors;
     spec.cosine = IsCosine(settings);
-    spec.learned_head = settings.model == ModelKind::kGmf ||
-                        settings.model == ModelKind::kNeuMf;
+    spec.learned_head = HasLearnedHead(settings);
   }
   if (!settings.hidden.empty()) {
     const std::string text = settings.tower_factors.empty()

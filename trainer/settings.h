@@ -43,6 +43,7 @@ struct TrainSettings {
   Activation activation = Activation::kRelu;
   uint32_t linear_width = 0;
   std::string similarity;  // "dot", "cosine"; "": the model's
+  std::string gmf_head;    // "learned", "ones"; "": the model's
   std::string biases;      // "none", "output", "item", "all"; "": the model's
   std::string user_features;  // files; "": none
   std::string item_features;
