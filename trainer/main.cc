@@ -188,6 +188,8 @@ constexpr char kUsage[] =
     "neumf-train trains recommendation models and publishes checkpoints.\n"
     "\n"
     "  neumf-train train --data PATH --format FORMAT --out DIR [flags]\n"
+    "  neumf-train import --weights FILE --layout d2l|ncf|blog --data PATH\n"
+    "      --format FORMAT --out DIR [flags]\n"
     "  neumf-train evaluate --checkpoint FILE --data PATH --format FORMAT\n"
     "      --protocol d2l|ncf|triplet|full [flags]\n"
     "  neumf-train compare --a FILE.csv --b FILE.csv\n"
