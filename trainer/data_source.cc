@@ -11,6 +11,9 @@
 namespace neumf {
 namespace {
 
+// What the triplet protocol takes for a positive.
+constexpr float kTripletMinRating = 4;
+
 // A format that is a directory of files with fixed names.
 struct Format {
   const char* name;
@@ -107,6 +110,19 @@ absl::StatusOr<HeldOut> ParseHeldOut(absl::string_view flag,
   if (text == "validation") return HeldOut::kValidation;
   return absl::InvalidArgumentError(
       absl::StrCat(flag, " must be test or validation, not '", text, "'"));
+}
+
+absl::StatusOr<SplitOptions> SplitFor(Protocol protocol, absl::string_view kind,
+                                      SplitOptions options) {
+  options.kind =
+      protocol == Protocol::kD2l ? SplitKind::kD2l : SplitKind::kGiven;
+  if (!kind.empty()) {
+    NEUMF_ASSIGN_OR_RETURN(options.kind, ParseSplitKind(kind));
+  }
+  if (protocol == Protocol::kTriplet && !options.min_rating) {
+    options.min_rating = kTripletMinRating;
+  }
+  return options;
 }
 
 }  // namespace neumf

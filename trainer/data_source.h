@@ -10,6 +10,7 @@
 #include "base/file_system.h"
 #include "data/event_log.h"
 #include "data/split.h"
+#include "eval/protocols.h"
 
 namespace neumf {
 
@@ -28,5 +29,12 @@ absl::StatusOr<EventLog> ReadEvents(FileSystem& files,
 // "test" or "validation"; INVALID_ARGUMENT names `flag` and the choices.
 absl::StatusOr<HeldOut> ParseHeldOut(absl::string_view flag,
                                      absl::string_view text);
+
+// `options` with what the flags leave to the protocol: the kind of split, named
+// by `kind` or, where that is empty, the protocol's own (d2l's is d2l, the
+// others take what the data set itself holds out), and the lowest rating of a
+// positive, 4 for triplet.
+absl::StatusOr<SplitOptions> SplitFor(Protocol protocol, absl::string_view kind,
+                                      SplitOptions options);
 
 }  // namespace neumf

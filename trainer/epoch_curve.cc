@@ -1,12 +1,28 @@
 #include "trainer/epoch_curve.h"
 
-#include <utility>
+#include <algorithm>
+#include <vector>
 
-#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/logging.h"
 #include "base/status_macros.h"
+#include "eval/metric_rules.h"
 
 namespace neumf {
+
+absl::Status CheckMetricName(Protocol protocol, absl::string_view name) {
+  EvaluationOptions options;
+  options.protocol = protocol;
+  std::vector<absl::string_view> names;
+  for (const MetricRule& rule : RulesOf(options).metrics) {
+    if (name == rule.name) return absl::OkStatus();
+    names.emplace_back(rule.name);
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--select_by: the protocol ", ProtocolName(protocol), " has no metric '",
+      name, "'; it has ", absl::StrJoin(names, ", ")));
+}
 
 absl::StatusOr<bool> EpochCurve::Add(uint32_t epoch,
                                      const Parameters& parameters) {
@@ -15,24 +31,40 @@ absl::StatusOr<bool> EpochCurve::Add(uint32_t epoch,
   const Metric* const selecting = options_.select_by.empty()
                                       ? &evaluation.metrics.front()
                                       : evaluation.Find(options_.select_by);
-  if (selecting == nullptr) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--select_by: this protocol has no metric '", options_.select_by, "'"));
-  }
+  NEUMF_CHECK(selecting != nullptr);
   nlohmann::json point = {{"epoch", epoch}};
   for (const Metric& metric : evaluation.metrics) {
     point[metric.name] = metric.mean;
   }
-  points_.push_back(std::move(point));
+  state_.points.push_back(std::move(point));
   if (options_.patience == 0) return true;
-  if (best_.has_value() && selecting->mean <= best_value_) {
-    return ++num_worse_ < options_.patience;
+  if (best_.has_value() && selecting->mean <= state_.best_value) {
+    ++state_.num_worse;
+    return goes_on();
   }
-  best_value_ = selecting->mean;
-  best_epoch_ = epoch;
+  state_.best_value = selecting->mean;
+  state_.best_epoch = epoch;
+  state_.num_worse = 0;
   best_ = parameters;
-  num_worse_ = 0;
   return true;
+}
+
+void EpochCurve::Save(TrainingState* state) const {
+  state->curve = state_;
+  state->best_parameters.clear();
+  if (best_.has_value()) {
+    const absl::Span<const float> values = best_->values();
+    state->best_parameters.assign(values.begin(), values.end());
+  }
+}
+
+void EpochCurve::Restore(const TrainingState& state, const ModelSpec& spec) {
+  state_ = state.curve;
+  best_.reset();
+  if (state.best_parameters.empty()) return;
+  best_.emplace(spec);
+  std::copy(state.best_parameters.begin(), state.best_parameters.end(),
+            best_->values().begin());
 }
 
 }  // namespace neumf

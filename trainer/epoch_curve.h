@@ -8,10 +8,14 @@
 #include <utility>
 
 #include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "eval/evaluation.h"
+#include "eval/protocols.h"
 #include "nlohmann/json.hpp"
 #include "trainer/model/parameters.h"
+#include "trainer/training_state.h"
 
 namespace neumf {
 
@@ -20,6 +24,10 @@ struct CurveOptions {
   uint32_t patience = 0;  // evaluations without a better one; 0: never stops
   std::string select_by;  // metric that is better when larger; "": the first
 };
+
+// OK when the protocol has a metric of that name; else INVALID_ARGUMENT names
+// those that it has.
+absl::Status CheckMetricName(Protocol protocol, absl::string_view name);
 
 // Belongs to one thread.
 class EpochCurve {
@@ -32,23 +40,31 @@ class EpochCurve {
       : options_(options), measure_(measure) {}
 
   // After an epoch; 0 is before the first. False when training should stop.
-  // INVALID_ARGUMENT when there is no metric of the name that selects.
+  // REQUIRES: CheckMetricName() is OK for the name that selects, or it is empty.
   absl::StatusOr<bool> Add(uint32_t epoch, const Parameters& parameters);
 
+  // Whether training should go on after what was added so far.
+  bool goes_on() const {
+    return options_.patience == 0 || state_.num_worse < options_.patience;
+  }
+
   // [{"epoch": 0, "hit@50": ...}, ...].
-  const nlohmann::json& points() const { return points_; }
+  const nlohmann::json& points() const { return state_.points; }
 
   // With patience: the best epoch and its parameters; else none.
-  uint32_t best_epoch() const { return best_epoch_; }
+  bool has_best() const { return best_.has_value(); }
+  uint32_t best_epoch() const { return state_.best_epoch; }
   std::optional<Parameters> TakeBest() { return std::move(best_); }
+
+  // What another curve of the same options needs to go on where this one
+  // stands. The best parameters are those of `spec`.
+  void Save(TrainingState* state) const;
+  void Restore(const TrainingState& state, const ModelSpec& spec);
 
  private:
   const CurveOptions options_;
   const Measure measure_;
-  nlohmann::json points_ = nlohmann::json::array();
-  double best_value_ = 0;
-  uint32_t best_epoch_ = 0;
-  uint32_t num_worse_ = 0;  // evaluations since the best
+  CurveState state_;
   std::optional<Parameters> best_;
 };
 

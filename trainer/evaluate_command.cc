@@ -12,9 +12,6 @@
 namespace neumf {
 namespace {
 
-// What the triplet protocol takes for a positive.
-constexpr float kTripletMinRating = 4;
-
 absl::Status CheckOptions(const EvaluateOptions& options, FileSystem& files) {
   if (options.checkpoint.empty()) {
     return absl::InvalidArgumentError("--checkpoint is needed: the file");
@@ -26,22 +23,15 @@ absl::Status CheckOptions(const EvaluateOptions& options, FileSystem& files) {
   return CheckOutputFile(files, "--per_user_out", options.per_user_out);
 }
 
-absl::StatusOr<SplitOptions> SplitFor(const EvaluateOptions& options,
-                                      Protocol protocol) {
+absl::StatusOr<SplitOptions> SplitOf(const EvaluateOptions& options,
+                                     Protocol protocol) {
   SplitOptions split;
-  split.kind = protocol == Protocol::kD2l ? SplitKind::kD2l : SplitKind::kGiven;
   NEUMF_ASSIGN_OR_RETURN(split.held_out,
                          ParseHeldOut("--split", options.split));
-  if (!options.split_kind.empty()) {
-    NEUMF_ASSIGN_OR_RETURN(split.kind, ParseSplitKind(options.split_kind));
-  }
   split.seed = options.split_seed;
   split.ratio = options.split_ratio;
   split.min_rating = options.min_rating;
-  if (protocol == Protocol::kTriplet && !split.min_rating) {
-    split.min_rating = kTripletMinRating;
-  }
-  return split;
+  return SplitFor(protocol, options.split_kind, split);
 }
 
 nlohmann::json SplitJson(const EvaluateOptions& options,
@@ -70,7 +60,7 @@ absl::StatusOr<nlohmann::json> Evaluate(const EvaluateOptions& options,
   evaluation.whole_lists = options.whole_lists;
   evaluation.num_threads = static_cast<size_t>(options.threads);
   NEUMF_ASSIGN_OR_RETURN(const SplitOptions split_options,
-                         SplitFor(options, evaluation.protocol));
+                         SplitOf(options, evaluation.protocol));
 
   NEUMF_ASSIGN_OR_RETURN(const LoadedCheckpoint loaded,
                          LoadCheckpoint(files, options.checkpoint));

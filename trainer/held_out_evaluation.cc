@@ -135,7 +135,17 @@ class HeldOutQueries {
   std::vector<uint32_t> users_;
 };
 
-absl::Status CheckRequest(const Split& split, const HeldOutOptions& options) {
+// The id as a field of CSV.
+std::string CsvField(absl::string_view id) {
+  if (id.find_first_of(",\t\"\r\n") == absl::string_view::npos) {
+    return std::string(id);
+  }
+  return absl::StrCat("\"", absl::StrReplaceAll(id, {{"\"", "\"\""}}), "\"");
+}
+
+}  // namespace
+
+absl::Status CheckHeldOut(const Split& split, const HeldOutOptions& options) {
   if (split.held_out.empty()) {
     return absl::InvalidArgumentError(
         "nothing is held out: no user has an event to spare");
@@ -152,20 +162,10 @@ absl::Status CheckRequest(const Split& split, const HeldOutOptions& options) {
   return absl::OkStatus();
 }
 
-// The id as a field of CSV.
-std::string CsvField(absl::string_view id) {
-  if (id.find_first_of(",\t\"\r\n") == absl::string_view::npos) {
-    return std::string(id);
-  }
-  return absl::StrCat("\"", absl::StrReplaceAll(id, {{"\"", "\"\""}}), "\"");
-}
-
-}  // namespace
-
 absl::StatusOr<HeldOutEvaluation> EvaluateHeldOut(
     const ServingModel& model, const ItemTables& items, const EventLog& log,
     const Split& split, const HeldOutOptions& options) {
-  NEUMF_RETURN_IF_ERROR(CheckRequest(split, options));
+  NEUMF_RETURN_IF_ERROR(CheckHeldOut(split, options));
   NEUMF_ASSIGN_OR_RETURN(const RowMaps maps, MatchRows(model, log));
   NEUMF_ASSIGN_OR_RETURN(const std::unique_ptr<Scorer> scorer,
                          BuildScorer(model, items, options.num_threads));

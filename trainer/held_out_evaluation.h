@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "data/event_log.h"
 #include "data/split.h"
@@ -46,13 +47,16 @@ struct HeldOutEvaluation {
   std::vector<uint32_t> users;  // rows of the data, by place in per_user
 };
 
+// INVALID_ARGUMENT when nothing is held out, or `split` has not what the options
+// ask for: what can be known before there is a model.
+absl::Status CheckHeldOut(const Split& split, const HeldOutOptions& options);
+
 // The catalog is the items of `log`; the candidates of a user are those without
 // a train event in `split`, whatever `model.seen` says, or for kNcf the held-out
 // item and its negatives.
 //
-// INVALID_ARGUMENT when nothing is held out, when the model lacks users or
-// items of `log`, which it counts, and when `split` has not what the options
-// ask for; FAILED_PRECONDITION when so many scores tie that the rule of ties
+// INVALID_ARGUMENT as CheckHeldOut(), and when the model lacks users or items of
+// `log`, which it counts; FAILED_PRECONDITION when so many scores tie that the rule of ties
 // moves a metric by more than .001, or when a score is not a number.
 absl::StatusOr<HeldOutEvaluation> EvaluateHeldOut(
     const ServingModel& model, const ItemTables& items, const EventLog& log,

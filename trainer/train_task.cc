@@ -1,6 +1,7 @@
 #include "trainer/train_task.h"
 
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -8,9 +9,6 @@
 
 namespace neumf {
 namespace {
-
-// What the triplet protocol takes for a positive.
-constexpr float kTripletMinRating = 4;
 
 std::string ProtocolOf(const TaskOptions& options) {
   if (!options.protocol.empty()) return options.protocol;
@@ -21,32 +19,31 @@ std::string ProtocolOf(const TaskOptions& options) {
   return "d2l";
 }
 
-absl::StatusOr<SplitOptions> SplitOptionsOf(const TaskOptions& options,
-                                            Protocol protocol) {
+absl::StatusOr<SplitOptions> SplitOf(const TaskOptions& options,
+                                     Protocol protocol) {
   SplitOptions split;
-  const std::string kind = !options.split.empty()       ? options.split
-                           : protocol == Protocol::kD2l ? "d2l"
-                                                        : "given";
-  NEUMF_ASSIGN_OR_RETURN(split.kind, ParseSplitKind(kind));
   NEUMF_ASSIGN_OR_RETURN(split.held_out,
                          ParseHeldOut("--held_out", options.held_out));
   split.seed = options.split_seed;
   split.ratio = options.split_ratio;
   split.min_rating = options.min_rating;
-  if (!split.min_rating && protocol == Protocol::kTriplet) {
-    split.min_rating = kTripletMinRating;
-  }
-  return split;
+  return SplitFor(protocol, options.split, split);
 }
 
 }  // namespace
+
+Interactions TrainTask::Seen() const {
+  std::vector<Event> seen = split.train;
+  seen.insert(seen.end(), split.low_rated.begin(), split.low_rated.end());
+  return Interactions(log.num_users(), log.num_items(), seen);
+}
 
 absl::StatusOr<TrainTask> PrepareTask(const TaskOptions& options,
                                       FileSystem& files) {
   NEUMF_ASSIGN_OR_RETURN(const Protocol protocol,
                          ParseProtocol(ProtocolOf(options)));
   NEUMF_ASSIGN_OR_RETURN(const SplitOptions split_options,
-                         SplitOptionsOf(options, protocol));
+                         SplitOf(options, protocol));
   NEUMF_ASSIGN_OR_RETURN(EventLog log, ReadEvents(files, options.data));
   NEUMF_ASSIGN_OR_RETURN(Split split, MakeSplit(log, split_options));
   if (split_options.kind != SplitKind::kNone && split.held_out.empty()) {

@@ -39,6 +39,8 @@ struct TrainTask {
   ItemSequences sequences;
 
   bool is_measured() const { return split_options.kind != SplitKind::kNone; }
+  // What answers leave out: the train events and those that were rated low.
+  Interactions Seen() const;
 };
 
 // Reads and splits. INVALID_ARGUMENT when nothing would be held out though the

@@ -1,0 +1,50 @@
+#include "trainer/stage_inputs.h"
+
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+
+namespace neumf {
+namespace {
+
+// Without times a user's events are in the order of the file, which says
+// nothing about what came first.
+absl::Status CheckOrder(const TrainSettings& settings, const TrainTask& task) {
+  const char* const flag = settings.history > 0   ? "--history"
+                           : settings.targets > 1 ? "--targets"
+                           : settings.recency > 0 ? "--recency"
+                                                  : nullptr;
+  if (flag == nullptr || task.log.has_times) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      flag,
+      " goes by the order of a user's events, but the data does not say "
+      "when events were: name the column of times, or leave it out"));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<const StageInputs>> StageInputs::Create(
+    const TrainSettings& settings, const TrainTask& task, FileSystem& files) {
+  NEUMF_RETURN_IF_ERROR(CheckOrder(settings, task));
+  auto features = std::make_unique<TaskFeatures>();
+  NEUMF_ASSIGN_OR_RETURN(*features,
+                         ReadTaskFeatures(settings, task.log, files));
+  NEUMF_ASSIGN_OR_RETURN(const ModelSpec spec,
+                         SpecOf(settings, TrainingDataOf(task, *features)));
+  return absl::WrapUnique<const StageInputs>(
+      new StageInputs(task, std::move(features), spec));
+}
+
+StageInputs::StageInputs(const TrainTask& task,
+                         std::unique_ptr<TaskFeatures> features,
+                         const ModelSpec& spec)
+    : features_(std::move(features)),
+      data_(TrainingDataOf(task, *features_)),
+      spec_(spec),
+      item_bags_(task.log.num_items(), data_.item_features),
+      user_bags_(spec, data_.user_features, &task.sequences) {}
+
+}  // namespace neumf

@@ -1,0 +1,87 @@
+#pragma once
+
+// Trains the stages of a recipe, one after another.
+//
+//   NEUMF_ASSIGN_OR_RETURN(StageRunner runner,
+//                          StageRunner::Create(options, task, environment));
+//   NEUMF_ASSIGN_OR_RETURN(const TrainedStages trained, runner.Run(measure));
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "eval/evaluation.h"
+#include "nlohmann/json.hpp"
+#include "trainer/epoch_curve.h"
+#include "trainer/model/parameters.h"
+#include "trainer/recipes.h"
+#include "trainer/stage_inputs.h"
+#include "trainer/train_command.h"
+#include "trainer/train_task.h"
+
+namespace neumf {
+
+struct TrainedStages {
+  // Of the last stage.
+  const StageInputs* inputs;  // the runner's
+  Parameters parameters;
+  // Its held-out metrics by epoch, "curve" and "best_epoch"; an empty object
+  // without them.
+  nlohmann::json curve;
+
+  // Of all stages: [{"stage", "settings", "epochs_done", "losses"}].
+  nlohmann::json stages;
+  absl::Duration duration;  // of training alone
+  uint64_t num_examples = 0;
+};
+
+// Belongs to one thread.
+class StageRunner {
+ public:
+  // The held-out metrics of a stage's parameters.
+  using Measure = absl::FunctionRef<absl::StatusOr<Evaluation>(
+      const StageInputs& inputs, const Parameters& parameters)>;
+
+  // Reads what the stages name, features and pretrained weights, and tries each
+  // start, so that nothing is trained before the last stage is known to fit.
+  // All three must outlive it.
+  static absl::StatusOr<StageRunner> Create(
+      const TrainOptions& options, const TrainTask& task,
+      const CommandEnvironment& environment);
+
+  // Call it once. Says its progress on stderr.
+  absl::StatusOr<TrainedStages> Run(Measure measure);
+
+ private:
+  struct Stage {
+    const RecipeStage* recipe;
+    std::unique_ptr<const StageInputs> inputs;
+  };
+
+  StageRunner(const TrainOptions& options,
+              const CommandEnvironment& environment)
+      : options_(&options), environment_(&environment) {}
+
+  absl::Status Add(const RecipeStage& recipe, const TrainTask& task);
+  absl::Status ReadWeightsOnce(const std::string& name);
+  absl::StatusOr<Parameters> StartOf(const Stage& stage) const;
+  absl::Status Train(const Stage& stage, EpochCurve& curve,
+                     TrainedStages* trained);
+  CurveOptions CurveOptionsOf(const Stage& stage) const;
+
+  const TrainOptions* options_;
+  const CommandEnvironment* environment_;
+  bool is_measured_ = false;
+  std::vector<Stage> stages_;
+  // By the text that names them in a setting: a file, or @stage. Those of a
+  // stage are zero until it is done.
+  std::map<std::string, Parameters> weights_;
+};
+
+}  // namespace neumf
