@@ -10,9 +10,11 @@
 namespace neumf {
 namespace {
 
-// What a chunk works on stays in a core's second-level cache.
+// What a chunk of pairs works on stays in a core's second-level cache. One of
+// a catalog is larger: its products over groups are worth more when they are
+// long.
 constexpr size_t kPairsAChunk = 512;
-constexpr size_t kScoresAChunk = size_t{1} << 17;
+constexpr size_t kScoresAChunk = size_t{1} << 18;
 
 // A thread is worth waking for so many multiplications of a forward pass. An
 // item's rows, fetched and updated, and a score's loss count like so many.

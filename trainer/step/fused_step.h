@@ -4,9 +4,10 @@
 // of model_spec.h and its gradient, for groups of a user, a positive and its
 // negatives. LibTorch's twin is trainer/model/torch_model.h.
 //
-// The user's half is computed once a group. Threads take shards of the groups;
-// what they add up is added in a fixed order, so the same number of threads
-// gives the same bits. Over a catalog the scores and their gradients are matrix products over the candidates' vectors.
+// The user's half is computed once a group. Over a catalog the items' halves
+// are computed once a batch, and products are matrix products. Threads take
+// shards of the groups, of a small batch fewer threads; what they add up is
+// added in a fixed order, so the same number of threads gives the same bits.
 //
 // Belongs to one thread, which the pool helps.
 

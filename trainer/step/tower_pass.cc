@@ -9,7 +9,7 @@
 namespace neumf {
 namespace {
 
-// The masks of a batch's user inputs, item inputs and layers, from the first on.
+// The masks of a batch's user inputs, item inputs and layers from the first.
 enum MaskNumber : uint64_t { kUserMask, kItemMask, kFirstLayerMask };
 
 // Far from the seeds of other batches, which may follow one another.
