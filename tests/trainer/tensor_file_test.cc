@@ -6,6 +6,7 @@
 #include <limits>
 #include <memory>
 
+#include "tests/checkpoint/memory_file.h"
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_directory.h"
@@ -31,8 +32,8 @@ class TensorFileTest : public testing::Test {
   absl::StatusOr<TensorFile> Read() { return ReadTensors(*files_, path_); }
 
   absl::StatusOr<TensorFile> ReadBytes(absl::string_view bytes) {
-    NEUMF_EXPECT_OK(WriteFileAtomically(*files_, path_, bytes));
-    return Read();
+    MemoryFile file{std::string(bytes)};
+    return ReadTensors(file, path_);
   }
 
   absl::StatusOr<TensorFile> ReadOne(absl::string_view type,
@@ -109,6 +110,17 @@ TEST_F(TensorFileTest, ReadErrorsOfTheDiskAreTold) {
     faulty.FailCall(nth, absl::UnavailableError("bad sector"));
     EXPECT_THAT(ReadTensors(faulty, path_),
                 StatusIs(StatusCode::kUnavailable, HasSubstr("bad sector")));
+  }
+}
+
+TEST_F(TensorFileTest, SurvivesAFileThatIsCutWhileItIsRead) {
+  NEUMF_ASSERT_OK(WriteTwo(*files_, "note"));
+  NEUMF_ASSERT_OK_AND_ASSIGN(const std::string bytes,
+                             ReadWholeFile(*files_, path_, 1 << 20));
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    MemoryFile file(bytes);
+    file.CutTo(size);
+    EXPECT_THAT(ReadTensors(file, path_), StatusIs(StatusCode::kDataLoss));
   }
 }
 

@@ -27,6 +27,11 @@ TrainingState MakeState() {
   state.num_steps = uint64_t{1} << 40;
   state.first_moment = {0, 1e-30F, 0, 5};
   state.second_moment = {9, 8, 7, 6};
+  state.curve.points = {{{"epoch", 2}, {"auc", 0.75}}};
+  state.curve.best_value = 1.0 / 3;
+  state.curve.best_epoch = 2;
+  state.curve.num_worse = 1;
+  state.best_parameters = {4, 3, 2, 1};
   return state;
 }
 
@@ -77,6 +82,11 @@ void ExpectSame(const TrainingState& a, const TrainingState& b) {
   EXPECT_EQ(a.num_steps, b.num_steps);
   EXPECT_EQ(a.first_moment, b.first_moment);
   EXPECT_EQ(a.second_moment, b.second_moment);
+  EXPECT_EQ(a.curve.points, b.curve.points);
+  EXPECT_EQ(a.curve.best_value, b.curve.best_value);
+  EXPECT_EQ(a.curve.best_epoch, b.curve.best_epoch);
+  EXPECT_EQ(a.curve.num_worse, b.curve.num_worse);
+  EXPECT_EQ(a.best_parameters, b.best_parameters);
 }
 
 TEST_F(TrainingStateTest, ComesBackToTheBit) {
@@ -182,7 +192,7 @@ TEST_F(TrainingStateTest, RefusesWhatItCannotUnderstand) {
   EXPECT_THAT(ReadWith("[0.1", "[1e999"), StatusIs(StatusCode::kDataLoss));
   EXPECT_THAT(ReadWith("\"3\"", "3"),
               StatusIs(StatusCode::kDataLoss, HasSubstr("run")));
-  EXPECT_THAT(ReadWith("{\"duration", "[\"duration"),
+  EXPECT_THAT(ReadWith("{", "["),
               StatusIs(StatusCode::kDataLoss, HasSubstr("neumf.state")));
 }
 
