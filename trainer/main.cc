@@ -27,6 +27,7 @@
 #include "trainer/import_command.h"
 #include "trainer/outputs.h"
 #include "trainer/recipes.h"
+#include "trainer/settings_rules.h"
 #include "trainer/stop_signal.h"
 #include "trainer/train_command.h"
 
@@ -255,12 +256,16 @@ absl::StatusOr<Recipe> RecipeFromFlags() {
                          FindRecipe(absl::GetFlag(FLAGS_recipe)));
   NEUMF_RETURN_IF_ERROR(
       CheckChoice("device", absl::GetFlag(FLAGS_device), "auto, cpu"));
+  std::vector<std::string> names;
   for (const std::string& name : SettingNames()) {
     const absl::CommandLineFlag* const flag = absl::FindCommandLineFlag(name);
     const auto given = flag->TryGet<std::optional<std::string>>();
     if (!given || !*given) continue;
     NEUMF_RETURN_IF_ERROR(SetSetting(name, **given, &recipe.settings()));
+    names.push_back(name);
   }
+  NEUMF_RETURN_IF_ERROR(ValidateRecipe(recipe));
+  NEUMF_RETURN_IF_ERROR(CheckGivenSettings(names, recipe.settings()));
   return recipe;
 }
 

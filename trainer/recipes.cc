@@ -11,6 +11,7 @@
 #include "absl/strings/strip.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
+#include "trainer/settings_rules.h"
 
 namespace neumf {
 namespace {
@@ -80,6 +81,17 @@ const std::vector<Recipe>& AllRecipes() {
   return *recipes;
 }
 
+absl::Status CheckName(const std::string& name,
+                       absl::Span<const RecipeStage> earlier) {
+  for (const RecipeStage& stage : earlier) {
+    if (name == stage.name) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("two stages are called ", name));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckPretrained(const std::string& setting,
                              absl::Span<const RecipeStage> earlier) {
   if (!absl::StartsWith(setting, "@")) return absl::OkStatus();
@@ -133,6 +145,7 @@ absl::Status ValidateRecipe(const Recipe& recipe) {
                                   ? "settings"
                                   : absl::StrCat("stage ", stages[s].name);
     NEUMF_RETURN_IF_ERROR(Annotate(ValidateSettings(settings), where));
+    NEUMF_RETURN_IF_ERROR(CheckName(stages[s].name, stages.first(s)));
     for (const std::string& pretrained :
          {settings.pretrained_gmf, settings.pretrained_mlp}) {
       NEUMF_RETURN_IF_ERROR(

@@ -11,14 +11,12 @@
 #include "absl/strings/str_split.h"
 #include "absl/types/span.h"
 #include "base/status_macros.h"
-#include "trainer/step/catalog_loss.h"
 #include "trainer/step/schedule.h"
 
 namespace neumf {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr char kIals[] = "ials";
 
 struct Setting {
   std::string name;
@@ -328,15 +326,6 @@ const Setting* Find(absl::string_view name) {
   return nullptr;
 }
 
-bool HasTower(ModelKind kind) {
-  return kind == ModelKind::kMlp || kind == ModelKind::kNeuMf ||
-         kind == ModelKind::kDeepTriplet;
-}
-
-bool HasProduct(ModelKind kind) {
-  return kind != ModelKind::kMlp && kind != ModelKind::kDeepTriplet;
-}
-
 std::string BiasesOf(const TrainSettings& settings) {
   if (!settings.biases.empty()) return settings.biases;
   switch (settings.model) {
@@ -364,104 +353,16 @@ bool HasLearnedHead(const TrainSettings& settings) {
          settings.model == ModelKind::kNeuMf;
 }
 
-absl::Status Contradiction(absl::string_view text) {
-  return absl::InvalidArgumentError(text);
-}
-
-absl::Status CheckModel(const TrainSettings& settings) {
-  const bool has_tower = HasTower(settings.model);
-  if (!has_tower && !settings.hidden.empty()) {
-    return Contradiction(absl::StrCat("--hidden: the model ",
-                                      SettingText("model", settings),
-                                      " has no tower"));
-  }
-  if (has_tower && !HasProduct(settings.model) && settings.hidden.empty()) {
-    return Contradiction(absl::StrCat(
-        "--hidden none leaves the model ", SettingText("model", settings),
-        " without anything: give the widths of its layers"));
-  }
-  if (settings.model == ModelKind::kFm && settings.user_features.empty() &&
-      settings.item_features.empty()) {
-    return Contradiction(
-        "--model fm needs features: give --user_features, --item_features or "
-        "both, or take --model mf");
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckIals(const TrainSettings& settings) {
-  if (settings.model != ModelKind::kMf || BiasesOf(settings) != "none" ||
-      IsCosine(settings) || settings.history > 0 ||
-      !settings.user_features.empty() || !settings.item_features.empty()) {
-    return Contradiction(
-        "--loss ials solves a plain product: take --model mf --biases none, "
-        "without --history, features or --similarity cosine");
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckBatches(const TrainSettings& settings, LossKind loss) {
-  const bool is_pairs = settings.batches == BatchForm::kPairs;
-  if (!is_pairs && !IsCatalogLoss(loss)) {
-    return Contradiction(
-        absl::StrCat("--batches ", SettingText("batches", settings),
-                     " is for --loss softmax, bce or square; for ",
-                     settings.loss, " take --batches pairs"));
-  }
-  if (!is_pairs && settings.hard_negatives > 0) {
-    return Contradiction(
-        "--hard_negatives chooses among the negatives of a pair: take "
-        "--batches pairs");
-  }
-  if (settings.batches == BatchForm::kUsers && settings.history > 0) {
-    return Contradiction(
-        "--batches users knows no order, which --history needs: take --batches "
-        "events or pairs");
-  }
-  if (settings.batches != BatchForm::kEvents && settings.targets > 1) {
-    return Contradiction("--targets is for --batches events");
-  }
-  if (settings.recency > 0 && is_pairs) {
-    return Contradiction(
-        "--recency weighs targets: take --batches events or users");
-  }
-  if (settings.log_q && loss != LossKind::kSoftmax) {
-    return Contradiction("--log_q corrects --loss softmax, no other");
-  }
-  if (settings.hard_negatives > settings.negatives) {
-    return Contradiction(
-        absl::StrCat("--hard_negatives ", settings.hard_negatives,
-                     " are chosen among --negatives ", settings.negatives,
-                     ": give at least as many"));
-  }
-  if (loss == LossKind::kWarp && settings.sampler == SamplerKind::kPopularity) {
-    return Contradiction(
-        "--loss warp estimates a rank from uniform draws: take --sampler "
-        "reject or uniform");
-  }
-  if (loss == LossKind::kCcl && !IsCosine(settings)) {
-    return Contradiction("--loss ccl is of cosines: take --similarity cosine");
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckPretrained(const TrainSettings& settings) {
-  const bool has_gmf = !settings.pretrained_gmf.empty();
-  const bool has_mlp = !settings.pretrained_mlp.empty();
-  if ((has_gmf || has_mlp) && settings.loss == kIals) {
-    return Contradiction(
-        "--loss ials begins anew: it takes no pretrained "
-        "weights");
-  }
-  if (settings.alpha != TrainSettings().alpha && !(has_gmf && has_mlp)) {
-    return Contradiction(
-        "--alpha weighs pretrained parts: give --pretrained_gmf and "
-        "--pretrained_mlp");
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
+
+bool AllowsTower(ModelKind kind) {
+  return kind == ModelKind::kMlp || kind == ModelKind::kNeuMf ||
+         kind == ModelKind::kDeepTriplet;
+}
+
+bool HasProduct(ModelKind kind) {
+  return kind != ModelKind::kMlp && kind != ModelKind::kDeepTriplet;
+}
 
 std::vector<std::string> SettingNames() {
   std::vector<std::string> names;
@@ -520,17 +421,6 @@ absl::StatusOr<ModelSpec> SpecOf(const TrainSettings& settings,
   spec.history_length = settings.history;
   spec.history_decay = settings.history_decay;
   return spec;
-}
-
-absl::Status ValidateSettings(const TrainSettings& settings) {
-  NEUMF_RETURN_IF_ERROR(CheckModel(settings));
-  NEUMF_RETURN_IF_ERROR(CheckPretrained(settings));
-  NEUMF_ASSIGN_OR_RETURN(const ModelSpec spec, SpecOf(settings, 1, 1));
-  NEUMF_RETURN_IF_ERROR(ValidateSpec(spec));
-  if (settings.loss == kIals) return CheckIals(settings);
-  const LossOptions loss = LossOptionsOf(settings, 1);
-  NEUMF_RETURN_IF_ERROR(CheckBatches(settings, loss.kind));
-  return ValidateLossOptions(loss);
 }
 
 LossOptions LossOptionsOf(const TrainSettings& settings, uint64_t num_items) {

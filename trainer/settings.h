@@ -3,8 +3,9 @@
 // All settings of a training run, each with the name that flags, recipes and
 // the metrics file share.
 //
-// One table (settings.cc) says for each how it is read, checked and printed, so
-// that a new setting is a field here, a line there and a flag in main.cc.
+// One table (settings.cc) says for each how it is read and printed, another one
+// (settings_rules.cc) what it is for, so that a new setting is a field here, a
+// line there and a flag in main.cc.
 
 #include <cstdint>
 #include <string>
@@ -33,6 +34,9 @@ enum class ModelKind {
 };
 enum class BiasStart { kZero, kPopularity };
 enum class Reduction { kMean, kSum };
+
+// The loss that is no GroupLoss: see ials.h.
+inline constexpr char kIals[] = "ials";
 
 struct TrainSettings {
   // The model. The kind sets what the others leave open.
@@ -104,8 +108,9 @@ absl::Status SetSetting(absl::string_view name, absl::string_view text,
 // As SetSetting() reads it.
 std::string SettingText(absl::string_view name, const TrainSettings& settings);
 
-// INVALID_ARGUMENT that says which settings are at odds, or out of range.
-absl::Status ValidateSettings(const TrainSettings& settings);
+// Whether models of the kind may have a tower, and whether they have a product.
+bool AllowsTower(ModelKind kind);
+bool HasProduct(ModelKind kind);
 
 // Whether the loss is about probabilities or values, so that terms that move
 // all scores of a user matter.
@@ -115,7 +120,7 @@ bool IsPointwise(const TrainSettings& settings);
 absl::StatusOr<ModelSpec> SpecOf(const TrainSettings& settings,
                                  uint64_t num_users, uint64_t num_items);
 
-// REQUIRES: ValidateSettings() is OK, and for LossOptionsOf() a loss other than
+// REQUIRES: ValidateSettings() of settings_rules.h is OK, and for LossOptionsOf() a loss other than
 // ials.
 LossOptions LossOptionsOf(const TrainSettings& settings, uint64_t num_items);
 OptimizerOptions OptimizerOptionsOf(const TrainSettings& settings);

@@ -252,7 +252,7 @@ TEST_F(ProgramTest, TellsAboutItself) {
 }
 
 TEST_F(ProgramTest, RefusesWhatItDoesNotKnowInOneLine) {
-  ExpectUsageError(Run({}), "train, evaluate, compare or recipes");
+  ExpectUsageError(Run({}), "train, import, evaluate, compare or recipes");
   ExpectUsageError(Run({"fly"}), "no command 'fly'");
   ExpectUsageError(Run(TrainArguments({"extra"})),
                    "unexpected argument 'extra'");
