@@ -2,7 +2,6 @@
 
 #include <cstdio>
 #include <utility>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -36,13 +35,6 @@ absl::Status CheckOptions(const ImportOptions& options, FileSystem& files) {
   }
   NEUMF_RETURN_IF_ERROR(CheckCheckpointDirectory(files, options.out));
   return CheckMetricsFile(files, options.metrics_out);
-}
-
-Interactions SeenOf(const TrainTask& task) {
-  std::vector<Event> seen = task.split.train;
-  seen.insert(seen.end(), task.split.low_rated.begin(),
-              task.split.low_rated.end());
-  return Interactions(task.log.num_users(), task.log.num_items(), seen);
 }
 
 const char* KindOf(const ModelSpec& spec) {
@@ -98,7 +90,7 @@ absl::StatusOr<std::string> Import(const ImportOptions& options,
     return Annotate(parameters.status(), options.weights);
   }
 
-  const Interactions seen = SeenOf(task);
+  const Interactions seen = task.Seen();
   const ItemBags item_bags(task.log.num_items(), nullptr);
   const UserBags user_bags(parameters->spec(), nullptr, &task.sequences);
   ExportData data;

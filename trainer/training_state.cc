@@ -26,15 +26,24 @@ constexpr char kStateKey[] = "neumf.state";
 constexpr char kParameters[] = "parameters";
 constexpr char kFirstMoment[] = "first_moment";
 constexpr char kSecondMoment[] = "second_moment";
+constexpr char kBestParameters[] = "best_parameters";
 
 constexpr size_t kMaxShownDifferences = 5;
+
+json CurveJson(const CurveState& curve) {
+  return {{"points", curve.points},
+          {"best_value", curve.best_value},
+          {"best_epoch", curve.best_epoch},
+          {"num_worse", curve.num_worse}};
+}
 
 json StateJson(const TrainingState& state) {
   return {{"run", state.run},
           {"epoch_losses", state.epoch_losses},
           {"num_examples", state.num_examples},
           {"duration_nanos", absl::ToInt64Nanoseconds(state.duration)},
-          {"num_steps", state.num_steps}};
+          {"num_steps", state.num_steps},
+          {"curve", CurveJson(state.curve)}};
 }
 
 absl::StatusOr<uint64_t> ReadCount(const json& object, const char* name,
@@ -78,16 +87,42 @@ absl::StatusOr<std::vector<double>> ReadLosses(const json& object) {
   return losses;
 }
 
+absl::StatusOr<CurveState> ReadCurve(const json& object) {
+  const json* const value = FindMember(object, "curve");
+  if (value == nullptr || !value->is_object()) {
+    return absl::DataLossError("curve is no object");
+  }
+  CurveState curve;
+  const json* const points = FindMember(*value, "points");
+  const json* const best_value = FindMember(*value, "best_value");
+  if (points == nullptr || !points->is_array() || best_value == nullptr ||
+      !best_value->is_number() || !std::isfinite(best_value->get<double>())) {
+    return absl::DataLossError("curve lacks points, or its best value");
+  }
+  curve.points = *points;
+  curve.best_value = best_value->get<double>();
+  constexpr uint64_t kMaxCount = std::numeric_limits<uint32_t>::max();
+  NEUMF_ASSIGN_OR_RETURN(const uint64_t best_epoch,
+                         ReadCount(*value, "best_epoch", kMaxCount));
+  NEUMF_ASSIGN_OR_RETURN(const uint64_t num_worse,
+                         ReadCount(*value, "num_worse", kMaxCount));
+  curve.best_epoch = static_cast<uint32_t>(best_epoch);
+  curve.num_worse = static_cast<uint32_t>(num_worse);
+  return curve;
+}
+
 // All but the tensors.
 absl::StatusOr<TrainingState> ReadStateJson(const std::string& text) {
   // Losses and settings are bounded by the header, which has its own limit.
   JsonLimits limits;
+  limits.max_depth = 5;
   limits.max_values = 1 << 20;
   limits.max_members = 1 << 10;
   NEUMF_ASSIGN_OR_RETURN(const json object, ParseStrictJson(text, limits));
   TrainingState state;
   NEUMF_ASSIGN_OR_RETURN(state.run, ReadRun(object));
   NEUMF_ASSIGN_OR_RETURN(state.epoch_losses, ReadLosses(object));
+  NEUMF_ASSIGN_OR_RETURN(state.curve, ReadCurve(object));
   constexpr uint64_t kMaxCount = std::numeric_limits<int64_t>::max();
   NEUMF_ASSIGN_OR_RETURN(state.num_examples,
                          ReadCount(object, "num_examples", kMaxCount));
@@ -101,7 +136,8 @@ absl::StatusOr<TrainingState> ReadStateJson(const std::string& text) {
 
 std::string TextOf(const RunIdentity& run, const std::string& name) {
   const auto found = run.find(name);
-  return found == run.end() ? "not set" : found->second;
+  if (found == run.end()) return "not set";
+  return found->second.empty() ? "empty" : found->second;
 }
 
 absl::Status CheckSameRun(const RunIdentity& saved, const RunIdentity& run) {
@@ -162,17 +198,20 @@ absl::StatusOr<TrainingState> Interpret(TensorFile file, const RunIdentity& run,
   state.parameters = Take(kParameters, file);
   state.first_moment = Take(kFirstMoment, file);
   state.second_moment = Take(kSecondMoment, file);
+  state.best_parameters = Take(kBestParameters, file);
   if (!file.tensors.empty()) {
     return absl::DataLossError(absl::StrCat(
         "tensor ", file.tensors.begin()->first, " is none of a state"));
   }
   NEUMF_RETURN_IF_ERROR(
       CheckSize(kParameters, state.parameters, num_parameters));
-  for (const auto& [name, moment] :
-       {std::pair(kFirstMoment, &state.first_moment),
-        std::pair(kSecondMoment, &state.second_moment)}) {
-    if (moment->empty()) continue;
-    NEUMF_RETURN_IF_ERROR(CheckSize(name, *moment, num_parameters));
+  for (const auto& [name, values] :
+       {std::pair<const char*, const std::vector<float>*>(kFirstMoment,
+                                                          &state.first_moment),
+        {kSecondMoment, &state.second_moment},
+        {kBestParameters, &state.best_parameters}}) {
+    if (values->empty()) continue;
+    NEUMF_RETURN_IF_ERROR(CheckSize(name, *values, num_parameters));
   }
   return state;
 }
@@ -191,6 +230,7 @@ absl::Status WriteState(FileSystem& files, absl::string_view path,
   add(kParameters, state.parameters);
   add(kFirstMoment, state.first_moment);
   add(kSecondMoment, state.second_moment);
+  add(kBestParameters, state.best_parameters);
   const std::string text = StateJson(state).dump(
       -1, ' ', /*ensure_ascii=*/false, json::error_handler_t::replace);
   return WriteTensors(files, path, {{kFormatKey, kFormat}, {kStateKey, text}},

@@ -19,12 +19,21 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/file_system.h"
+#include "nlohmann/json.hpp"
 
 namespace neumf {
 
 // What makes two runs the same, by name: every setting, the seed, the number of
 // threads, the data (counts, or a hash), as texts.
 using RunIdentity = std::map<std::string, std::string>;
+
+// Where the watching of the held-out metrics stands: see EpochCurve.
+struct CurveState {
+  nlohmann::json points = nlohmann::json::array();
+  double best_value = 0;  // finite
+  uint32_t best_epoch = 0;
+  uint32_t num_worse = 0;  // evaluations since the best
+};
 
 struct TrainingState {
   RunIdentity run;
@@ -39,11 +48,14 @@ struct TrainingState {
   std::vector<float> first_moment;
   std::vector<float> second_moment;
 
+  CurveState curve;
+  std::vector<float> best_parameters;  // of curve.best_epoch; empty: none
+
   uint64_t epochs_done() const { return epoch_losses.size(); }
 };
 
 // Replaces `path` at once or not at all. REQUIRES: losses are finite, moments
-// fit the parameters.
+// and the best parameters fit the parameters.
 absl::Status WriteState(FileSystem& files, absl::string_view path,
                         const TrainingState& state);
 

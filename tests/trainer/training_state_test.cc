@@ -150,6 +150,11 @@ TEST_F(TrainingStateTest, RefusesAModelOfAnotherSize) {
         file->tensors["second_moment"] = {{2}, {1, 1}};
       }),
       StatusIs(StatusCode::kFailedPrecondition, HasSubstr("2 second_moment")));
+  EXPECT_THAT(ReadAfter([](TensorFile* file) {
+                file->tensors["best_parameters"] = {{1}, {1}};
+              }),
+              StatusIs(StatusCode::kFailedPrecondition,
+                       HasSubstr("1 best_parameters")));
   EXPECT_THAT(
       ReadAfter([](TensorFile* file) { file->tensors.erase("parameters"); }),
       StatusIs(StatusCode::kFailedPrecondition, HasSubstr("0 parameters")));
@@ -192,6 +197,10 @@ TEST_F(TrainingStateTest, RefusesWhatItCannotUnderstand) {
   EXPECT_THAT(ReadWith("[0.1", "[1e999"), StatusIs(StatusCode::kDataLoss));
   EXPECT_THAT(ReadWith("\"3\"", "3"),
               StatusIs(StatusCode::kDataLoss, HasSubstr("run")));
+  EXPECT_THAT(ReadWith("best_epoch\":", "best_epoch\":4294967296,\"x\":"),
+              StatusIs(StatusCode::kDataLoss, HasSubstr("best_epoch")));
+  EXPECT_THAT(ReadWith("\"points\":[", "\"x\":1,\"points\":7,\"y\":["),
+              StatusIs(StatusCode::kDataLoss, HasSubstr("curve")));
   EXPECT_THAT(ReadWith("{", "["),
               StatusIs(StatusCode::kDataLoss, HasSubstr("neumf.state")));
 }
