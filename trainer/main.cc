@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <exception>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,7 +14,6 @@
 #include "absl/flags/reflection.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
@@ -24,6 +22,7 @@
 #include "base/status_macros.h"
 #include "trainer/compare_command.h"
 #include "trainer/evaluate_command.h"
+#include "trainer/flags_help.h"
 #include "trainer/import_command.h"
 #include "trainer/outputs.h"
 #include "trainer/recipes.h"
@@ -31,7 +30,8 @@
 #include "trainer/stop_signal.h"
 #include "trainer/train_command.h"
 
-// Of train and evaluate.
+// Of all commands with data. --help groups flags by the words that their help
+// begins with: see flags_help.h.
 ABSL_FLAG(std::string, data, "",
           "where the events are: a directory; for csv also a file");
 ABSL_FLAG(std::string, format, "ml-100k",
@@ -43,10 +43,11 @@ ABSL_FLAG(std::string, columns, "",
 ABSL_FLAG(uint64_t, max_bad_lines, 0, "lines of the data to put up with");
 ABSL_FLAG(
     std::string, split, "",
-    "train: what is left out of training, d2l (each user's last event) or "
-    "none; default d2l. evaluate: test or validation; default test");
+    "in train and import what is held out: d2l, latest, ratio, given, or none; "
+    "without it, what goes with the protocol. In evaluate test or validation; "
+    "without it, test");
 ABSL_FLAG(int, threads, 1,
-          "threads to work with; more do not help models this small");
+          "threads to work with; small batches gain nothing from a second");
 ABSL_FLAG(std::string, metrics_out, "", "JSON file to write the metrics to");
 
 // Of train.
@@ -57,9 +58,10 @@ ABSL_FLAG(std::string, recipe, "d2l-neumf",
           "train: a named set of all settings; see neumf-train recipes. The "
           "settings below replace those of its last stage");
 ABSL_FLAG(std::string, held_out, "test",
-          "train: what the split leaves out: test, or validation together "
-          "with test");
-ABSL_FLAG(uint64_t, seed, 1, "train, compare: of everything random");
+          "train, import: what is measured on: test; or validation, which "
+          "leaves the test events out of everything");
+ABSL_FLAG(uint64_t, seed, 1,
+          "of everything random in train and compare but the split");
 ABSL_FLAG(std::string, device, "auto", "train: auto or cpu");
 ABSL_FLAG(uint32_t, evaluate_every, 0,
           "train: epochs between evaluations of what is held out, epoch 0 "
@@ -157,21 +159,19 @@ ABSL_FLAG(std::optional<uint64_t>, id_base, std::nullopt,
 // Of evaluate.
 ABSL_FLAG(std::string, checkpoint, "", "evaluate: the file");
 ABSL_FLAG(std::string, protocol, "",
-          "d2l, ncf, triplet or full; train: what goes with the format, "
-          "evaluate: d2l");
+          "how to measure: d2l, ncf, triplet or full; without it, in train and "
+          "import what goes with the format, in evaluate d2l");
 ABSL_FLAG(std::string, split_kind, "",
           "evaluate: the --split that training had, where it is not the "
           "protocol's own: d2l, latest, ratio or given");
-ABSL_FLAG(uint64_t, split_seed, 0, "evaluate: of what the split draws");
+ABSL_FLAG(uint64_t, split_seed, 0, "of what the split draws");
 ABSL_FLAG(double, split_ratio, 0.1,
-          "evaluate: the share of each user's events that the split ratio "
-          "holds out");
+          "the share of each user's events that the split ratio holds out");
 ABSL_FLAG(std::optional<float>, min_rating, std::nullopt,
-          "evaluate: events rated lower are no positives; 4 for the protocol "
-          "triplet");
+          "events rated lower are no positives; 4 for the protocol triplet");
 ABSL_FLAG(bool, drop_rated, false,
-          "evaluate: the protocol triplet puts what a user rated low below all "
-          "other items");
+          "the protocol triplet puts what a user rated low below all other "
+          "items");
 ABSL_FLAG(bool, whole_lists, false,
           "evaluate: the protocol full looks deeper than 1000 places: map and "
           "mrr instead of map@1000 and mrr@1000");
@@ -202,23 +202,6 @@ absl::Status Print(absl::string_view text) {
   const size_t count = std::fwrite(text.data(), 1, text.size(), stdout);
   if (count == text.size() && std::fflush(stdout) == 0) return absl::OkStatus();
   return ErrnoStatus(errno, "write to stdout");
-}
-
-// The flags of this file as --help shows them.
-std::string FlagsHelp() {
-  std::string text;
-  std::map<absl::string_view, absl::CommandLineFlag*> flags;
-  for (const auto& [name, flag] : absl::GetAllFlags()) {
-    if (absl::EndsWith(flag->Filename(), "trainer/main.cc")) {
-      flags.emplace(name, flag);
-    }
-  }
-  for (const auto& [name, flag] : flags) {
-    const std::string value = flag->DefaultValue();
-    absl::StrAppendFormat(&text, "  --%-15s %s%s\n", name, flag->Help(),
-                          value.empty() ? "" : absl::StrCat(" [", value, "]"));
-  }
-  return text;
 }
 
 absl::Status CheckChoice(absl::string_view flag, absl::string_view value,
@@ -377,8 +360,8 @@ std::optional<std::string> AnswerAboutItself(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const absl::string_view argument = argv[i];
     if (argument == "--help" || argument == "-h") {
-      return absl::StrCat(kUsage, "\nFlags, with their defaults:\n",
-                          FlagsHelp());
+      return absl::StrCat(kUsage, "\nFlags, with their [defaults]:\n",
+                          FlagsHelp("trainer/main.cc"));
     }
     if (argument == "--version") {
       return absl::StrCat("neumf-train ", NEUMF_VERSION, "\n");
