@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "base/logging.h"
 #include "base/status_macros.h"
 #include "base/thread_pool.h"
 #include "trainer/ials.h"
@@ -49,27 +50,47 @@ StepOptions StepOptionsOf(const TrainSettings& settings, uint64_t num_items,
   return options;
 }
 
+// What a way of training keeps from epoch to epoch besides the parameters.
+using AddToState = absl::FunctionRef<void(TrainingState* state)>;
+
+std::vector<float> CopyOf(absl::Span<const float> values) {
+  return std::vector<float>(values.begin(), values.end());
+}
+
 // What both ways of training share: the clock, the epochs, who is told.
 class Run {
  public:
-  Run(uint32_t num_epochs, Parameters initial,
+  Run(uint32_t num_epochs, TrainingStart start,
       const TrainingEnvironment& environment, ProgressCallback progress,
       EpochCallback epoch_done)
       : num_epochs_(num_epochs),
         environment_(environment),
         progress_(progress),
         epoch_done_(epoch_done),
-        model_{std::move(initial), {}, 0, {}} {}
+        state_(start.state),
+        model_{std::move(start.parameters), {}, 0, {}} {
+    if (state_ == nullptr) return;
+    NEUMF_CHECK(state_->parameters.size() == parameters().values().size());
+    std::copy(state_->parameters.begin(), state_->parameters.end(),
+              parameters().values().begin());
+    model_.epoch_losses = state_->epoch_losses;
+    model_.num_examples = state_->num_examples;
+    model_.duration = state_->duration;
+  }
 
   Parameters& parameters() { return model_.parameters; }
+  // That training goes on from; may be null.
+  const TrainingState* state() const { return state_; }
 
   // Calls train_epoch(epoch) for each epoch until they are done or somebody
   // ends it. It returns the epoch's mean loss and tells its progress.
   absl::StatusOr<TrainedModel> Train(
-      absl::FunctionRef<absl::StatusOr<double>(uint32_t epoch)> train_epoch) {
-    NEUMF_ASSIGN_OR_RETURN(bool goes_on, epoch_done_(0, model_.parameters));
-    for (uint32_t epoch = 1; goes_on && epoch <= num_epochs_; ++epoch) {
-      if (IsSet(environment_.stop)) break;
+      absl::FunctionRef<absl::StatusOr<double>(uint32_t epoch)> train_epoch,
+      AddToState add_to_state) {
+    auto epoch = static_cast<uint32_t>(model_.epoch_losses.size());
+    NEUMF_ASSIGN_OR_RETURN(bool goes_on, EndEpoch(epoch, add_to_state));
+    while (goes_on && epoch < num_epochs_ && !IsSet(environment_.stop)) {
+      ++epoch;
       start_ = environment_.clock->MonotonicNow();
       NEUMF_ASSIGN_OR_RETURN(const double loss, train_epoch(epoch));
       model_.duration += environment_.clock->MonotonicNow() - start_;
@@ -79,7 +100,7 @@ class Run {
                          ": try a lower learning rate"));
       }
       model_.epoch_losses.push_back(loss);
-      NEUMF_ASSIGN_OR_RETURN(goes_on, epoch_done_(epoch, model_.parameters));
+      NEUMF_ASSIGN_OR_RETURN(goes_on, EndEpoch(epoch, add_to_state));
     }
     if (model_.epoch_losses.empty() && num_epochs_ > 0) {
       return absl::CancelledError("stopped before the first epoch");
@@ -101,10 +122,24 @@ class Run {
   }
 
  private:
+  absl::StatusOr<bool> EndEpoch(uint32_t epoch, AddToState add_to_state) {
+    const auto copy_state = [&] {
+      TrainingState state;
+      state.epoch_losses = model_.epoch_losses;
+      state.num_examples = model_.num_examples;
+      state.duration = model_.duration;
+      state.parameters = CopyOf(parameters().values());
+      add_to_state(&state);
+      return state;
+    };
+    return epoch_done_({epoch, parameters(), copy_state});
+  }
+
   const uint32_t num_epochs_;
   const TrainingEnvironment& environment_;
   const ProgressCallback progress_;
   const EpochCallback epoch_done_;
+  const TrainingState* const state_;
   TrainedModel model_;
   absl::Duration start_;  // of the epoch
 };
@@ -129,7 +164,15 @@ class GradientTraining {
               StepOptionsOf(settings, data.train->num_items(), log_q_),
               &threads_),
         gradient_(run->parameters().layout()),
-        optimizer_(run->parameters().layout(), OptimizerOptionsOf(settings)) {}
+        optimizer_(run->parameters().layout(), OptimizerOptionsOf(settings)) {
+    if (run->state() != nullptr) Restore(*run->state());
+  }
+
+  void AddToState(TrainingState* state) {
+    state->num_steps = optimizer_.num_steps();
+    state->first_moment = CopyOf(optimizer_.first_moment());
+    state->second_moment = CopyOf(optimizer_.second_moment());
+  }
 
   absl::StatusOr<double> TrainEpoch(uint32_t epoch) {
     NEUMF_ASSIGN_OR_RETURN(const Schedule schedule,
@@ -160,6 +203,16 @@ class GradientTraining {
   }
 
  private:
+  void Restore(const TrainingState& state) {
+    optimizer_.set_num_steps(state.num_steps);
+    const auto copy = [](const std::vector<float>& from, absl::Span<float> to) {
+      NEUMF_CHECK(from.size() == to.size());
+      std::copy(from.begin(), from.end(), to.begin());
+    };
+    copy(state.first_moment, optimizer_.first_moment());
+    copy(state.second_moment, optimizer_.second_moment());
+  }
+
   const TrainSettings& settings_;
   Run* const run_;
   ThreadPool threads_;
@@ -188,7 +241,8 @@ absl::StatusOr<TrainedModel> TrainByGradient(
   }
   GradientTraining training(settings, seed, data, sampler ? &*sampler : nullptr,
                             std::move(log_q), environment.num_threads, run);
-  return run->Train([&](uint32_t epoch) { return training.TrainEpoch(epoch); });
+  return run->Train([&](uint32_t epoch) { return training.TrainEpoch(epoch); },
+                    [&](TrainingState* state) { training.AddToState(state); });
 }
 
 absl::StatusOr<TrainedModel> TrainByIals(const TrainSettings& settings,
@@ -204,7 +258,7 @@ absl::StatusOr<TrainedModel> TrainByIals(const TrainSettings& settings,
   Parameters& parameters = run->parameters();
   const ParameterLayout& layout = parameters.layout();
   const uint64_t num_events = data.train->num_interactions();
-  return run->Train([&](uint32_t epoch) -> absl::StatusOr<double> {
+  const auto train_epoch = [&](uint32_t epoch) -> absl::StatusOr<double> {
     const absl::Span<float> users = parameters.block(layout.user_gmf);
     const absl::Span<float> items = parameters.block(layout.item_gmf);
     NEUMF_RETURN_IF_ERROR(ials.Epoch(users, items));
@@ -212,7 +266,8 @@ absl::StatusOr<TrainedModel> TrainByIals(const TrainSettings& settings,
         ials.Loss(users, items) / static_cast<double>(num_events);
     run->Tell(epoch, num_events, num_events, loss);
     return loss;
-  });
+  };
+  return run->Train(train_epoch, [](TrainingState* /*state*/) {});
 }
 
 // log of the share of the train events, so that the scores start as popularity.
@@ -264,15 +319,14 @@ Parameters InitialParameters(const ModelSpec& spec,
 
 absl::StatusOr<TrainedModel> TrainModel(const TrainSettings& settings,
                                         uint64_t seed, const TrainingData& data,
-                                        Parameters initial,
+                                        TrainingStart start,
                                         const TrainingEnvironment& environment,
                                         ProgressCallback progress,
                                         EpochCallback epoch_done) {
   if (data.train->num_interactions() == 0) {
     return absl::InvalidArgumentError("there is nothing to train on");
   }
-  Run run(settings.epochs, std::move(initial), environment, progress,
-          epoch_done);
+  Run run(settings.epochs, std::move(start), environment, progress, epoch_done);
   return settings.loss == "ials"
              ? TrainByIals(settings, data, environment, &run)
              : TrainByGradient(settings, seed, data, environment, &run);

@@ -18,6 +18,7 @@
 #include "trainer/model/parameters.h"
 #include "trainer/settings.h"
 #include "trainer/training_progress.h"
+#include "trainer/training_state.h"
 
 namespace neumf {
 
@@ -37,9 +38,18 @@ struct TrainedModel {
   absl::Duration duration;           // of training alone
 };
 
-// After epoch `epoch`; 0 is before the first. False ends training.
-using EpochCallback = absl::FunctionRef<absl::StatusOr<bool>(
-    uint32_t epoch, const Parameters& parameters)>;
+// Where training stands between two epochs.
+struct EpochEnd {
+  uint32_t epoch = 0;  // that is done; 0: before the first
+  const Parameters& parameters;
+  // What training needs to go on from here: all of TrainingState but the run
+  // and the curve. A copy.
+  absl::FunctionRef<TrainingState()> state;
+};
+// Called before the first epoch that is trained and after each. False ends
+// training.
+using EpochCallback =
+    absl::FunctionRef<absl::StatusOr<bool>(const EpochEnd& end)>;
 
 struct TrainingEnvironment {
   const Clock* clock = nullptr;
@@ -52,14 +62,22 @@ struct TrainingEnvironment {
 absl::StatusOr<ModelSpec> SpecOf(const TrainSettings& settings,
                                  const TrainingData& data);
 
-// Trains from `initial`. The same settings, seed, data and number of threads
-// give the same parameters. INVALID_ARGUMENT when there is no train event, or
-// when the loss stops being finite. CANCELLED when `stop` was true before the
-// first epoch was done.
-// REQUIRES: ValidateSettings(settings) is OK.
+// What training begins with.
+struct TrainingStart {
+  Parameters parameters;
+  // Where a run of the same settings, seed, data and number of threads was cut
+  // off, to go on from instead; null: none.
+  const TrainingState* state = nullptr;
+};
+
+// The same settings, seed, data and number of threads give the same parameters,
+// and so does a run that goes on after any of its epochs. INVALID_ARGUMENT when
+// there is no train event, or when the loss stops being finite. CANCELLED when
+// `stop` was true before the first epoch was done.
+// REQUIRES: ValidateSettings(settings) is OK; the state is of these parameters.
 absl::StatusOr<TrainedModel> TrainModel(const TrainSettings& settings,
                                         uint64_t seed, const TrainingData& data,
-                                        Parameters initial,
+                                        TrainingStart start,
                                         const TrainingEnvironment& environment,
                                         ProgressCallback progress,
                                         EpochCallback epoch_done);
