@@ -7,6 +7,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/types/span.h"
@@ -46,6 +47,17 @@ Setting Count(const char* name, uint32_t TrainSettings::*field, uint32_t least,
           [=](const TrainSettings& s) { return absl::StrCat(s.*field); }};
 }
 
+// The shortest of three texts that reads as the same number.
+std::string NumberText(double value) {
+  std::string text;
+  for (int digits : {6, 15, 17}) {
+    double read = 0;
+    text = absl::StrFormat("%.*g", digits, value);
+    if (absl::SimpleAtod(text, &read) && read == value) break;
+  }
+  return text;
+}
+
 Setting Number(const char* name, double TrainSettings::*field, double least,
                double most) {
   const auto read = [=](absl::string_view text, TrainSettings* settings) {
@@ -61,7 +73,7 @@ Setting Number(const char* name, double TrainSettings::*field, double least,
     return absl::OkStatus();
   };
   return {name, read,
-          [=](const TrainSettings& s) { return absl::StrCat(s.*field); }};
+          [=](const TrainSettings& s) { return NumberText(s.*field); }};
 }
 
 Setting Switch(const char* name, bool TrainSettings::*field) {
