@@ -71,6 +71,9 @@ ABSL_FLAG(uint32_t, patience, 0,
           "the best epoch is published; wants --held_out validation");
 ABSL_FLAG(std::string, select_by, "",
           "train: the metric that --patience goes by; the protocol's first");
+ABSL_FLAG(std::string, state, "",
+          "train: directory that keeps the state of the run after every epoch; "
+          "the same command goes on from it after a kill");
 ABSL_FLAG(std::string, weights_out, "",
           "train: safetensors file to write the trained weights to, for "
           "--pretrained_gmf and --pretrained_mlp");
@@ -99,6 +102,9 @@ NEUMF_SETTING(user_features, "file of the users' features");
 NEUMF_SETTING(item_features, "file of the items' features");
 NEUMF_SETTING(history, "items seen last that are part of the user; 0: none");
 NEUMF_SETTING(history_decay, "the n-th last item weighs exp(-(n - 1) / this)");
+NEUMF_SETTING(low_ratings,
+              "of events below --min_rating: ignored, or positives: what a "
+              "user rated at all is learned from, what is measured stays");
 NEUMF_SETTING(loss,
               "bpr, hinge, bce, gbce, square, softmax, warp, ccl or ials");
 NEUMF_SETTING(margin, "of hinge, warp and ccl");
@@ -260,6 +266,7 @@ absl::Status RunTrain() {
   options.evaluate_every = absl::GetFlag(FLAGS_evaluate_every);
   options.patience = absl::GetFlag(FLAGS_patience);
   options.select_by = absl::GetFlag(FLAGS_select_by);
+  options.state = absl::GetFlag(FLAGS_state);
   options.weights_out = absl::GetFlag(FLAGS_weights_out);
   options.seed = absl::GetFlag(FLAGS_seed);
   options.threads = absl::GetFlag(FLAGS_threads);

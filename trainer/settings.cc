@@ -253,6 +253,9 @@ std::vector<Setting> ModelSettings() {
 std::vector<Setting> ExampleSettings() {
   using S = TrainSettings;
   return {
+      OneOf<LowRatings>("low_ratings", &S::low_ratings,
+                        {{"ignored", LowRatings::kIgnored},
+                         {"positives", LowRatings::kPositives}}),
       LossName(),
       Number("margin", &S::margin, -1e6, 1e6),
       Number("temperature", &S::temperature, 1e-4, 1e4),

@@ -33,6 +33,8 @@ enum class ModelKind {
   kFm
 };
 enum class BiasStart { kZero, kPopularity };
+// Events that were rated too low to be positives.
+enum class LowRatings { kIgnored, kPositives };
 enum class Reduction { kMean, kSum };
 
 // The loss that is no GroupLoss: see ials.h.
@@ -55,6 +57,7 @@ struct TrainSettings {
   double history_decay = 5;
 
   // What it learns from.
+  LowRatings low_ratings = LowRatings::kIgnored;
   std::string loss = "bpr";  // a GroupLoss's name, or ials
   double margin = 1;
   double temperature = 1;

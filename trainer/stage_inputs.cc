@@ -35,16 +35,29 @@ absl::StatusOr<std::unique_ptr<const StageInputs>> StageInputs::Create(
   NEUMF_ASSIGN_OR_RETURN(const ModelSpec spec,
                          SpecOf(settings, TrainingDataOf(task, *features)));
   return absl::WrapUnique<const StageInputs>(
-      new StageInputs(task, std::move(features), spec));
+      new StageInputs(settings, task, std::move(features), spec));
 }
 
-StageInputs::StageInputs(const TrainTask& task,
+StageInputs::StageInputs(const TrainSettings& settings, const TrainTask& task,
                          std::unique_ptr<TaskFeatures> features,
                          const ModelSpec& spec)
     : features_(std::move(features)),
-      data_(TrainingDataOf(task, *features_)),
+      exposures_(settings.low_ratings == LowRatings::kPositives
+                     ? std::make_unique<const Exposures>(Exposures{
+                           task.Seen(), ItemSequences(task.log.num_users(),
+                                                      task.TrainAndLowRated())})
+                     : nullptr),
+      data_(DataOf(task)),
       spec_(spec),
       item_bags_(task.log.num_items(), data_.item_features),
-      user_bags_(spec, data_.user_features, &task.sequences) {}
+      user_bags_(spec, data_.user_features, data_.sequences) {}
+
+TrainingData StageInputs::DataOf(const TrainTask& task) const {
+  TrainingData data = TrainingDataOf(task, *features_);
+  if (exposures_ == nullptr) return data;
+  data.train = &exposures_->train;
+  data.sequences = &exposures_->sequences;
+  return data;
+}
 
 }  // namespace neumf

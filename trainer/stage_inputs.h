@@ -35,10 +35,18 @@ class StageInputs {
   const UserBags& user_bags() const { return user_bags_; }
 
  private:
-  StageInputs(const TrainTask& task, std::unique_ptr<TaskFeatures> features,
-              const ModelSpec& spec);
+  StageInputs(const TrainSettings& settings, const TrainTask& task,
+              std::unique_ptr<TaskFeatures> features, const ModelSpec& spec);
+  TrainingData DataOf(const TrainTask& task) const;
+
+  // What is learned from instead of the task's train events.
+  struct Exposures {
+    Interactions train;
+    ItemSequences sequences;
+  };
 
   const std::unique_ptr<const TaskFeatures> features_;
+  const std::unique_ptr<const Exposures> exposures_;  // null: the task's
   const TrainingData data_;
   const ModelSpec spec_;
   const ItemBags item_bags_;

@@ -1,5 +1,7 @@
 #include "trainer/train_task.h"
 
+#include <algorithm>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -32,10 +34,18 @@ absl::StatusOr<SplitOptions> SplitOf(const TaskOptions& options,
 
 }  // namespace
 
+std::vector<Event> TrainTask::TrainAndLowRated() const {
+  std::vector<Event> events = split.train;
+  events.insert(events.end(), split.low_rated.begin(), split.low_rated.end());
+  std::stable_sort(events.begin(), events.end(),
+                   [](const Event& a, const Event& b) {
+                     return std::tie(a.user, a.time) < std::tie(b.user, b.time);
+                   });
+  return events;
+}
+
 Interactions TrainTask::Seen() const {
-  std::vector<Event> seen = split.train;
-  seen.insert(seen.end(), split.low_rated.begin(), split.low_rated.end());
-  return Interactions(log.num_users(), log.num_items(), seen);
+  return Interactions(log.num_users(), log.num_items(), TrainAndLowRated());
 }
 
 absl::StatusOr<TrainTask> PrepareTask(const TaskOptions& options,

@@ -39,7 +39,9 @@ struct TrainTask {
   ItemSequences sequences;
 
   bool is_measured() const { return split_options.kind != SplitKind::kNone; }
-  // What answers leave out: the train events and those that were rated low.
+  // The train events and those that were rated low, by user row, then by time.
+  std::vector<Event> TrainAndLowRated() const;
+  // The same, which is what answers leave out.
   Interactions Seen() const;
 };
 
