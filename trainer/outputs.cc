@@ -38,9 +38,14 @@ absl::Status CheckReplaceable(FileSystem& files, absl::string_view path) {
 
 absl::Status CheckCheckpointDirectory(FileSystem& files,
                                       absl::string_view directory) {
+  return CheckOutputDirectory(files, "--out", directory);
+}
+
+absl::Status CheckOutputDirectory(FileSystem& files, absl::string_view flag,
+                                  absl::string_view directory) {
   absl::Status status = files.CreateDirectories(directory);
   if (status.ok()) status = TryToWrite(files, directory);
-  return Annotate(status, "cannot write to --out");
+  return Annotate(status, absl::StrCat("cannot write to ", flag));
 }
 
 absl::Status CheckOutputFile(FileSystem& files, absl::string_view flag,

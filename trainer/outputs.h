@@ -16,6 +16,10 @@ namespace neumf {
 absl::Status CheckCheckpointDirectory(FileSystem& files,
                                       absl::string_view directory);
 
+// The same for another flag.
+absl::Status CheckOutputDirectory(FileSystem& files, absl::string_view flag,
+                                  absl::string_view directory);
+
 // OK when `path` is empty, or when it can become a regular file: one that is
 // there will be replaced, anything else that is there is refused, and its
 // directory must exist. `flag` names the path in the error.

@@ -41,6 +41,14 @@ nlohmann::json CurveJson(const EpochCurve& curve) {
   return json;
 }
 
+// `status` with the stage before its message, where there are several.
+absl::Status InStage(const RecipeStage& stage,
+                     const std::vector<RecipeStage>& stages,
+                     const absl::Status& status) {
+  if (stages.size() == 1) return status;
+  return Annotate(status, absl::StrCat("stage ", stage.name));
+}
+
 void SayHowItEnded(const EpochCurve& curve, size_t epochs_done,
                    uint32_t epochs_wanted) {
   if (curve.has_best()) {
@@ -54,6 +62,26 @@ void SayHowItEnded(const EpochCurve& curve, size_t epochs_done,
   }
 }
 
+// Names the stage of an error where there is more than one.
+absl::Status InStage(const RecipeStage& stage, const Recipe& recipe,
+                     const absl::Status& status) {
+  return recipe.stages.size() == 1
+             ? status
+             : Annotate(status, absl::StrCat("stage ", stage.name));
+}
+
+void Keep(const EpochEnd& end, const EpochCurve& curve,
+          const std::string& stage, StateDirectory& states) {
+  TrainingState state = end.state();
+  curve.Save(&state);
+  const absl::Status written = states.Write(stage, std::move(state));
+  if (written.ok()) return;
+  absl::FPrintF(stderr,
+                "\nwarning: --state keeps nothing of epoch %d: %s; training "
+                "goes on\n",
+                end.epoch, written.message());
+}
+
 }  // namespace
 
 absl::StatusOr<StageRunner> StageRunner::Create(
@@ -61,11 +89,9 @@ absl::StatusOr<StageRunner> StageRunner::Create(
     const CommandEnvironment& environment) {
   StageRunner runner(options, environment);
   runner.is_measured_ = task.is_measured();
-  const std::vector<RecipeStage>& stages = options.recipe.stages;
-  for (const RecipeStage& stage : stages) {
-    NEUMF_RETURN_IF_ERROR(
-        Annotate(runner.Add(stage, task),
-                 stages.size() == 1 ? "" : absl::StrCat("stage ", stage.name)));
+  const Recipe& recipe = options.recipe;
+  for (const RecipeStage& stage : recipe.stages) {
+    NEUMF_RETURN_IF_ERROR(InStage(stage, stages, runner.Add(stage, task)));
   }
   return runner;
 }
@@ -121,7 +147,8 @@ CurveOptions StageRunner::CurveOptionsOf(const Stage& stage) const {
   return curve;
 }
 
-absl::StatusOr<TrainedStages> StageRunner::Run(Measure measure) {
+absl::StatusOr<TrainedStages> StageRunner::Run(Measure measure,
+                                               StateDirectory* states) {
   const Stage& last = stages_.back();
   TrainedStages trained{last.inputs.get(),        Parameters(ModelSpec()),
                         nlohmann::json::object(), nlohmann::json::array(),
@@ -131,9 +158,8 @@ absl::StatusOr<TrainedStages> StageRunner::Run(Measure measure) {
       return measure(*stage.inputs, parameters);
     };
     EpochCurve curve(CurveOptionsOf(stage), measure_stage);
-    NEUMF_RETURN_IF_ERROR(Annotate(
-        Train(stage, curve, &trained),
-        &stage == &last ? "" : absl::StrCat("stage ", stage.recipe->name)));
+    NEUMF_RETURN_IF_ERROR(InStage(*stage.recipe, options_->recipe.stages,
+                                  Train(stage, curve, states, &trained)));
     trained.curve = CurveJson(curve);
   }
   trained.parameters = std::move(weights_.at(WeightsName(*last.recipe)));
@@ -141,24 +167,22 @@ absl::StatusOr<TrainedStages> StageRunner::Run(Measure measure) {
 }
 
 absl::Status StageRunner::Train(const Stage& stage, EpochCurve& curve,
+                                StateDirectory* states,
                                 TrainedStages* trained) {
   const TrainSettings& settings = stage.recipe->settings;
-  NEUMF_ASSIGN_OR_RETURN(Parameters start, StartOf(stage));
-  ProgressPrinter printer(stderr, isatty(fileno(stderr)) != 0);
-  TrainingEnvironment training;
-  training.clock = environment_->clock;
-  training.num_threads = static_cast<size_t>(options_->threads);
-  training.stop = environment_->stop;
-  NEUMF_ASSIGN_OR_RETURN(
-      TrainedModel model,
-      TrainModel(
-          settings, options_->seed, stage.inputs->data(), {std::move(start)},
-          training,
-          [&](const TrainingProgress& progress) { printer.Show(progress); },
-          [&](const EpochEnd& end) {
-            return curve.Add(end.epoch, end.parameters);
-          }));
-  SayHowItEnded(curve, model.epoch_losses.size(), settings.epochs);
+  std::optional<TrainingState> state;
+  if (states != nullptr) {
+    const ParameterLayout layout(stage.inputs->spec());
+    NEUMF_ASSIGN_OR_RETURN(state,
+                           states->Read(stage.recipe->name, layout.size));
+  }
+  NEUMF_ASSIGN_OR_RETURN(TrainedModel model,
+                         TrainFrom(stage, state, curve, states));
+  const size_t epochs_done = model.epoch_losses.size();
+  SayHowItEnded(curve, epochs_done, settings.epochs);
+  if (epochs_done < settings.epochs && curve.goes_on()) {
+    trained->is_complete = false;
+  }
   trained->stages.push_back(StageJson(*stage.recipe, model.epoch_losses));
   trained->duration += model.duration;
   trained->num_examples += model.num_examples;
@@ -166,6 +190,42 @@ absl::Status StageRunner::Train(const Stage& stage, EpochCurve& curve,
   weights_.insert_or_assign(WeightsName(*stage.recipe),
                             std::move(model.parameters));
   return absl::OkStatus();
+}
+
+absl::StatusOr<TrainedModel> StageRunner::TrainFrom(
+    const Stage& stage, const std::optional<TrainingState>& state,
+    EpochCurve& curve, StateDirectory* states) {
+  const TrainSettings& settings = stage.recipe->settings;
+  NEUMF_ASSIGN_OR_RETURN(Parameters parameters, StartOf(stage));
+  TrainingStart start{std::move(parameters)};
+  uint64_t epochs_kept = 0;  // in the state
+  if (state.has_value()) {
+    start.state = &*state;
+    epochs_kept = state->epochs_done();
+    curve.Restore(*state, stage.inputs->spec());
+    absl::FPrintF(stderr, "going on with %s after epoch %d of %d\n",
+                  stage.recipe->name, epochs_kept, settings.epochs);
+  }
+  ProgressPrinter printer(stderr, isatty(fileno(stderr)) != 0);
+  TrainingEnvironment training;
+  training.clock = environment_->clock;
+  training.num_threads = static_cast<size_t>(options_->threads);
+  training.stop = environment_->stop;
+  return TrainModel(
+      settings, options_->seed, stage.inputs->data(), std::move(start),
+      training,
+      [&](const TrainingProgress& progress) { printer.Show(progress); },
+      [&](const EpochEnd& end) -> absl::StatusOr<bool> {
+        if (state.has_value() && end.epoch == epochs_kept) {
+          return curve.goes_on();
+        }
+        NEUMF_ASSIGN_OR_RETURN(const bool goes_on,
+                               curve.Add(end.epoch, end.parameters));
+        if (states != nullptr && end.epoch > 0) {
+          Keep(end, curve, stage.recipe->name, *states);
+        }
+        return goes_on;
+      });
 }
 
 }  // namespace neumf

@@ -4,11 +4,13 @@
 //
 //   NEUMF_ASSIGN_OR_RETURN(StageRunner runner,
 //                          StageRunner::Create(options, task, environment));
-//   NEUMF_ASSIGN_OR_RETURN(const TrainedStages trained, runner.Run(measure));
+//   NEUMF_ASSIGN_OR_RETURN(const TrainedStages trained,
+//                          runner.Run(measure, nullptr));
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,8 +22,10 @@
 #include "nlohmann/json.hpp"
 #include "trainer/epoch_curve.h"
 #include "trainer/model/parameters.h"
+#include "trainer/model_training.h"
 #include "trainer/recipes.h"
 #include "trainer/stage_inputs.h"
+#include "trainer/state_directory.h"
 #include "trainer/train_command.h"
 #include "trainer/train_task.h"
 
@@ -39,6 +43,8 @@ struct TrainedStages {
   nlohmann::json stages;
   absl::Duration duration;  // of training alone
   uint64_t num_examples = 0;
+  // Whether every stage came to its own end, and was not stopped by a signal.
+  bool is_complete = true;
 };
 
 // Belongs to one thread.
@@ -55,8 +61,10 @@ class StageRunner {
       const TrainOptions& options, const TrainTask& task,
       const CommandEnvironment& environment);
 
-  // Call it once. Says its progress on stderr.
-  absl::StatusOr<TrainedStages> Run(Measure measure);
+  // Call it once. Says its progress on stderr. `states` keeps what is trained
+  // and says where to go on; may be null. A state that cannot be written is a
+  // warning: the run is worth more than its insurance.
+  absl::StatusOr<TrainedStages> Run(Measure measure, StateDirectory* states);
 
  private:
   struct Stage {
@@ -72,7 +80,10 @@ class StageRunner {
   absl::Status ReadWeightsOnce(const std::string& name);
   absl::StatusOr<Parameters> StartOf(const Stage& stage) const;
   absl::Status Train(const Stage& stage, EpochCurve& curve,
-                     TrainedStages* trained);
+                     StateDirectory* states, TrainedStages* trained);
+  absl::StatusOr<TrainedModel> TrainFrom(
+      const Stage& stage, const std::optional<TrainingState>& state,
+      EpochCurve& curve, StateDirectory* states);
   CurveOptions CurveOptionsOf(const Stage& stage) const;
 
   const TrainOptions* options_;

@@ -1,6 +1,7 @@
 #include "trainer/train_command.h"
 
 #include <cstdio>
+#include <optional>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -11,7 +12,9 @@
 #include "trainer/epoch_curve.h"
 #include "trainer/held_out_evaluation.h"
 #include "trainer/outputs.h"
+#include "trainer/run_identity.h"
 #include "trainer/stage_runner.h"
+#include "trainer/state_directory.h"
 #include "trainer/torch_threads.h"
 
 namespace neumf {
@@ -91,25 +94,55 @@ void WarnOfLeaks(const TrainOptions& options, const TrainTask& task) {
   }
 }
 
+absl::StatusOr<std::optional<StateDirectory>> OpenStates(
+    const TrainOptions& options, const TrainTask& task, FileSystem& files) {
+  if (options.state.empty()) return std::optional<StateDirectory>();
+  NEUMF_ASSIGN_OR_RETURN(RunIdentity run, RunIdentityOf(options, task, files));
+  NEUMF_ASSIGN_OR_RETURN(
+      StateDirectory states,
+      StateDirectory::Open(files, options.state, std::move(run)));
+  return std::optional<StateDirectory>(std::move(states));
+}
+
+// Of a run that is done: the next one begins anew.
+void RemoveStates(const Recipe& recipe, StateDirectory& states) {
+  for (const RecipeStage& stage : recipe.stages) {
+    const absl::Status removed = states.Remove(stage.name);
+    if (removed.ok()) continue;
+    absl::FPrintF(stderr,
+                  "warning: the state of a run that is done stays: %s\n",
+                  removed.message());
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> Train(const TrainOptions& options,
                                   const CommandEnvironment& environment) {
-  NEUMF_RETURN_IF_ERROR(CheckOptions(options, *environment.files));
+  FileSystem& files = *environment.files;
+  NEUMF_RETURN_IF_ERROR(CheckOptions(options, files));
   SetTorchThreads(options.threads);
   NEUMF_ASSIGN_OR_RETURN(const TrainTask task,
-                         PrepareTask(options.task, *environment.files));
+                         PrepareTask(options.task, files));
   NEUMF_RETURN_IF_ERROR(CheckMeasuring(options, task));
   WarnOfLeaks(options, task);
   NEUMF_ASSIGN_OR_RETURN(StageRunner runner,
                          StageRunner::Create(options, task, environment));
+  NEUMF_ASSIGN_OR_RETURN(std::optional<StateDirectory> states,
+                         OpenStates(options, task, files));
   CheckpointPublication publication(options, task, environment);
   NEUMF_ASSIGN_OR_RETURN(
       TrainedStages trained,
-      runner.Run([&](const StageInputs& inputs, const Parameters& parameters) {
-        return publication.MeasureEpoch(inputs, parameters);
-      }));
-  return publication.Publish(std::move(trained));
+      runner.Run(
+          [&](const StageInputs& inputs, const Parameters& parameters) {
+            return publication.MeasureEpoch(inputs, parameters);
+          },
+          states ? &*states : nullptr));
+  const bool is_complete = trained.is_complete;
+  NEUMF_ASSIGN_OR_RETURN(std::string path,
+                         publication.Publish(std::move(trained)));
+  if (states && is_complete) RemoveStates(options.recipe, *states);
+  return path;
 }
 
 }  // namespace neumf

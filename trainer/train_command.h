@@ -27,7 +27,10 @@ struct TrainOptions {
   // epoch's model is published; 0: the last epoch's is. Wants
   // --held_out validation.
   uint32_t patience = 0;
-  std::string select_by;    // metric that is better when larger; "": the first
+  std::string select_by;  // metric that is better when larger; "": the first
+  // Directory to keep the states of a run in that is not done, and to go on
+  // from; made when missing; empty: none.
+  std::string state;
   std::string out;          // directory of checkpoints; made when missing
   std::string metrics_out;  // JSON file; empty: none
   std::string weights_out;  // of the trained form; empty: none
