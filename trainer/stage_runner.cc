@@ -62,14 +62,6 @@ void SayHowItEnded(const EpochCurve& curve, size_t epochs_done,
   }
 }
 
-// Names the stage of an error where there is more than one.
-absl::Status InStage(const RecipeStage& stage, const Recipe& recipe,
-                     const absl::Status& status) {
-  return recipe.stages.size() == 1
-             ? status
-             : Annotate(status, absl::StrCat("stage ", stage.name));
-}
-
 void Keep(const EpochEnd& end, const EpochCurve& curve,
           const std::string& stage, StateDirectory& states) {
   TrainingState state = end.state();
@@ -89,8 +81,8 @@ absl::StatusOr<StageRunner> StageRunner::Create(
     const CommandEnvironment& environment) {
   StageRunner runner(options, environment);
   runner.is_measured_ = task.is_measured();
-  const Recipe& recipe = options.recipe;
-  for (const RecipeStage& stage : recipe.stages) {
+  const std::vector<RecipeStage>& stages = options.recipe.stages;
+  for (const RecipeStage& stage : stages) {
     NEUMF_RETURN_IF_ERROR(InStage(stage, stages, runner.Add(stage, task)));
   }
   return runner;
