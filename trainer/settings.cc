@@ -47,10 +47,10 @@ Setting Count(const char* name, uint32_t TrainSettings::*field, uint32_t least,
           [=](const TrainSettings& s) { return absl::StrCat(s.*field); }};
 }
 
-// The shortest of three texts that reads as the same number.
+// The shortest of these texts that reads as the same number.
 std::string NumberText(double value) {
   std::string text;
-  for (int digits : {6, 15, 17}) {
+  for (int digits : {6, 15, 16, 17}) {
     double read = 0;
     text = absl::StrFormat("%.*g", digits, value);
     if (absl::SimpleAtod(text, &read) && read == value) break;

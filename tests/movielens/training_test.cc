@@ -24,10 +24,11 @@ TEST(MovieLensTrainingTest, D2lRecipeReachesItsNumbers) {
   environment.files = files.get();
   environment.clock = clock.get();
   TrainOptions options;
-  options.data.path = MovieLens100kDirectory();
-  options.data.format = "ml-100k";
+  options.task.data.path = MovieLens100kDirectory();
+  options.task.data.format = "ml-100k";
   options.recipe = *FindRecipe("d2l-neumf");
   options.out = directory.path();
+  options.evaluate_every = 10;
 
   NEUMF_ASSERT_OK_AND_ASSIGN(const std::string path,
                              Train(options, environment));
@@ -38,6 +39,9 @@ TEST(MovieLensTrainingTest, D2lRecipeReachesItsNumbers) {
   EXPECT_EQ(metrics["evaluated_users"], 943);
   EXPECT_GE(metrics["hit@50"], 0.33);
   EXPECT_GE(metrics["auc"], 0.875);
+  // A model that has learned nothing ranks at random.
+  EXPECT_EQ(metrics["curve"][0]["epoch"], 0);
+  EXPECT_NEAR(metrics["curve"][0]["auc"].get<double>(), 0.5, 0.05);
 }
 
 }  // namespace
