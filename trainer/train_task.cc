@@ -32,6 +32,15 @@ absl::StatusOr<SplitOptions> SplitOf(const TaskOptions& options,
   return SplitFor(protocol, options.split, split);
 }
 
+absl::StatusOr<std::optional<FeatureTable>> ReadIfNamed(
+    absl::string_view flag, const std::string& path,
+    absl::Span<const std::string> ids, Entity entity, FileSystem& files) {
+  if (path.empty()) return std::optional<FeatureTable>();
+  absl::StatusOr<FeatureTable> table = ReadFeatures(files, path, ids, entity);
+  if (!table.ok()) return Annotate(table.status(), flag);
+  return std::optional<FeatureTable>(*std::move(table));
+}
+
 }  // namespace
 
 std::vector<Event> TrainTask::TrainAndLowRated() const {
@@ -71,16 +80,12 @@ absl::StatusOr<TaskFeatures> ReadTaskFeatures(const TrainSettings& settings,
                                               const EventLog& log,
                                               FileSystem& files) {
   TaskFeatures features;
-  if (!settings.user_features.empty()) {
-    NEUMF_ASSIGN_OR_RETURN(features.users,
-                           ReadFeatures(files, settings.user_features,
-                                        log.user_ids, Entity::kUser));
-  }
-  if (!settings.item_features.empty()) {
-    NEUMF_ASSIGN_OR_RETURN(features.items,
-                           ReadFeatures(files, settings.item_features,
-                                        log.item_ids, Entity::kItem));
-  }
+  NEUMF_ASSIGN_OR_RETURN(features.users,
+                         ReadIfNamed("--user_features", settings.user_features,
+                                     log.user_ids, Entity::kUser, files));
+  NEUMF_ASSIGN_OR_RETURN(features.items,
+                         ReadIfNamed("--item_features", settings.item_features,
+                                     log.item_ids, Entity::kItem, files));
   return features;
 }
 

@@ -3,24 +3,22 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
-#include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "base/file_system.h"
 #include "checkpoint/checkpoint_directory.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_directory.h"
+#include "tests/trainer/running_program.h"
 #include "tests/trainer/tiny_world.h"
+#include "trainer/settings.h"
 
 namespace neumf {
 namespace {
@@ -28,92 +26,6 @@ namespace {
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::StartsWith;
-
-std::string ProgramPath() {
-  const char* const bin = std::getenv("NEUMF_BIN_DIR");
-  return JoinPath(bin != nullptr ? bin : "build/release/bin", "neumf-train");
-}
-
-struct Result {
-  int status = 0;  // exit status; 128 + signal when a signal ended it
-  std::string out;
-  std::string err;
-};
-
-// A started neumf-train. stdout goes to a file, stderr through a pipe, so that
-// a test can wait for a line of it.
-class Program {
- public:
-  // `out_mode` as fopen() takes it.
-  Program(std::vector<std::string> arguments, const std::string& out_path,
-          const char* out_mode = "w")
-      : out_path_(out_path) {
-    int pipe_ends[2];
-    if (pipe(pipe_ends) != 0) std::abort();
-    pid_ = fork();
-    if (pid_ == 0) {
-      dup2(pipe_ends[1], STDERR_FILENO);
-      if (std::freopen(out_path.c_str(), out_mode, stdout) == nullptr) {
-        _exit(126);
-      }
-      close(pipe_ends[0]);
-      close(pipe_ends[1]);
-      Exec(std::move(arguments));
-    }
-    close(pipe_ends[1]);
-    err_stream_ = fdopen(pipe_ends[0], "r");
-  }
-  ~Program() { std::fclose(err_stream_); }
-  Program(const Program&) = delete;
-  Program& operator=(const Program&) = delete;
-
-  void WaitForLine(absl::string_view part) {
-    while (ReadLine()) {
-      if (absl::StrContains(last_line_, part)) return;
-    }
-    ADD_FAILURE() << "neumf-train never said '" << part << "': " << err_;
-  }
-
-  void Signal(int signal) const { kill(pid_, signal); }
-
-  Result Finish() {
-    while (ReadLine()) {
-    }
-    int status = 0;
-    waitpid(pid_, &status, 0);
-    Result result;
-    result.status =
-        WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    result.err = err_;
-    result.out = *ReadWholeFile(*MakePosixFileSystem(), out_path_, 1 << 20);
-    return result;
-  }
-
- private:
-  [[noreturn]] static void Exec(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), ProgramPath());
-    std::vector<char*> argv;
-    argv.reserve(arguments.size() + 1);
-    for (std::string& argument : arguments) argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    execv(argv[0], argv.data());
-    _exit(127);
-  }
-
-  bool ReadLine() {
-    char line[4096];
-    if (std::fgets(line, sizeof(line), err_stream_) == nullptr) return false;
-    last_line_ = line;
-    err_ += line;
-    return true;
-  }
-
-  const std::string out_path_;
-  pid_t pid_ = 0;
-  std::FILE* err_stream_ = nullptr;
-  std::string err_;
-  std::string last_line_;
-};
 
 class ProgramTest : public testing::Test {
  protected:
@@ -130,7 +42,7 @@ class ProgramTest : public testing::Test {
   Result RunUnheard(const std::vector<std::string>& arguments) {
     const std::string path = directory_.Path("read_only");
     NEUMF_EXPECT_OK(WriteFileAtomically(*files_, path, ""));
-    return Program(arguments, path, "r").Finish();
+    return Program(arguments, path, {}, "r").Finish();
   }
 
   std::vector<std::string> EvaluateArguments() const {
@@ -248,7 +160,18 @@ TEST_F(ProgramTest, TellsAboutItself) {
   EXPECT_THAT(Run({"recipes"}).out, HasSubstr("d2l-neumf"));
   const Result help = Run({"train", "--help"});
   EXPECT_EQ(help.status, 0);
-  EXPECT_THAT(help.out, HasSubstr("--weight_decay"));
+  for (const char* part :
+       {"Of all commands with data:\n", "Of train:\n", "Settings of train",
+        "Of evaluate:\n", "Of compare:\n",
+        "  --learning_rate     step size [0.001]\n"}) {
+    EXPECT_THAT(help.out, HasSubstr(part));
+  }
+  for (const std::string& name : SettingNames()) {
+    EXPECT_THAT(help.out, HasSubstr("\n  --" + name + " "));
+  }
+  for (absl::string_view line : absl::StrSplit(help.out, '\n')) {
+    EXPECT_LE(line.size(), 80U) << line;
+  }
 }
 
 TEST_F(ProgramTest, RefusesWhatItDoesNotKnowInOneLine) {
@@ -269,6 +192,8 @@ TEST_F(ProgramTest, RefusesWhatItDoesNotKnowInOneLine) {
   ExpectUsageError(Run(TrainArguments({"--model", "mf"})), "has no tower");
   ExpectUsageError(Run(TrainArguments({"--alpha", "0.3"})),
                    "--alpha weighs pretrained parts");
+  ExpectUsageError(Run(TrainArguments({"--margin", "2"})),
+                   "--margin would change nothing: it is for --loss hinge");
   ExpectUsageError(Run(TrainArguments({"--patience", "2"})),
                    "give --held_out validation");
   ExpectUsageError(Run(TrainArguments({"--device", "cuda"})),

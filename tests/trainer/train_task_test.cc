@@ -199,7 +199,8 @@ TEST_F(TrainTaskTest, RefusesFeaturesThatDoNotFit) {
   };
   settings.user_features = directory_.Path("u.user");
   EXPECT_THAT(read(), StatusIs(absl::StatusCode::kNotFound,
-                               HasSubstr(settings.user_features)));
+                               HasSubstr("--user_features: open " +
+                                         settings.user_features)));
   settings.user_features = directory_.Path("jobs.csv");
   Write("jobs.csv", "user_id,job\n1,cook\n");
   EXPECT_THAT(read(), StatusIs(absl::StatusCode::kInvalidArgument,
