@@ -72,6 +72,19 @@ absl::Status CheckMeasuring(const TrainOptions& options,
   return CheckMetricName(task.protocol, options.select_by);
 }
 
+// Without a lowest rating of positives nothing counts as rated low.
+absl::Status CheckLowRatings(const TrainOptions& options,
+                             const TrainTask& task) {
+  if (task.split_options.min_rating) return absl::OkStatus();
+  for (const RecipeStage& stage : options.recipe.stages) {
+    if (stage.settings.low_ratings == LowRatings::kIgnored) continue;
+    return absl::InvalidArgumentError(
+        "--low_ratings positives: no event counts as rated low; give "
+        "--min_rating, or --protocol triplet, which has one");
+  }
+  return absl::OkStatus();
+}
+
 // The sampler pool never draws what is held out, so held-out items alone are
 // never pushed down: little with one negative, a lesson with many.
 bool Leaks(const TrainSettings& settings, Protocol protocol) {
@@ -125,6 +138,7 @@ absl::StatusOr<std::string> Train(const TrainOptions& options,
   NEUMF_ASSIGN_OR_RETURN(const TrainTask task,
                          PrepareTask(options.task, files));
   NEUMF_RETURN_IF_ERROR(CheckMeasuring(options, task));
+  NEUMF_RETURN_IF_ERROR(CheckLowRatings(options, task));
   WarnOfLeaks(options, task);
   NEUMF_ASSIGN_OR_RETURN(StageRunner runner,
                          StageRunner::Create(options, task, environment));

@@ -334,6 +334,13 @@ TEST_F(TrainRecipesTest, RefusesWhatCannotBeMeasured) {
   ExpectRefused("--split none leaves none");
 }
 
+TEST_F(TrainRecipesTest, LowRatingsNeedALowestRating) {
+  UseSettings("model=gmf low_ratings=positives epochs=1");
+  ExpectRefused("--low_ratings positives: no event counts as rated low");
+  options_.task.min_rating = 3;
+  NEUMF_EXPECT_OK(Train(options_, environment_));
+}
+
 TEST_F(TrainRecipesTest, RefusesAnOrderThatTheDataDoesNotHave) {
   const std::string csv = "user,item,rating,time\n" + TinyDataText(log_);
   Write("events.csv", absl::StrReplaceAll(csv, {{"\t", ","}}));
