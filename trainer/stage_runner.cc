@@ -50,15 +50,14 @@ absl::Status InStage(const RecipeStage& stage,
 }
 
 void SayHowItEnded(const EpochCurve& curve, size_t epochs_done,
-                   uint32_t epochs_wanted) {
+                   uint32_t epochs_wanted, bool is_last) {
   if (curve.has_best()) {
     absl::FPrintF(stderr, "the best epoch is %d of %d\n", curve.best_epoch(),
                   epochs_done);
   } else if (epochs_done < epochs_wanted) {
-    absl::FPrintF(stderr,
-                  "\nstopped by a signal after epoch %d of %d: publishing "
-                  "what is trained\n",
-                  epochs_done, epochs_wanted);
+    absl::FPrintF(stderr, "\nstopped by a signal after epoch %d of %d%s\n",
+                  epochs_done, epochs_wanted,
+                  is_last ? ": publishing what is trained" : "");
   }
 }
 
@@ -171,7 +170,7 @@ absl::Status StageRunner::Train(const Stage& stage, EpochCurve& curve,
   NEUMF_ASSIGN_OR_RETURN(TrainedModel model,
                          TrainFrom(stage, state, curve, states));
   const size_t epochs_done = model.epoch_losses.size();
-  SayHowItEnded(curve, epochs_done, settings.epochs);
+  SayHowItEnded(curve, epochs_done, settings.epochs, &stage == &stages_.back());
   if (epochs_done < settings.epochs && curve.goes_on()) {
     trained->is_complete = false;
   }

@@ -12,10 +12,11 @@ namespace {
 
 constexpr char kSuffix[] = ".state.safetensors";
 
-// Of WriteFileAtomically(), for a state.
+// A state of WriteFileAtomically(), or what CheckOutputDirectory() tries.
 bool IsLeftOver(absl::string_view name) {
-  return absl::StartsWith(name, ".") && absl::StrContains(name, kSuffix) &&
-         absl::EndsWith(name, ".tmp");
+  return (absl::StartsWith(name, ".") && absl::StrContains(name, kSuffix) &&
+          absl::EndsWith(name, ".tmp")) ||
+         absl::StartsWith(name, ".writable-");
 }
 
 }  // namespace
