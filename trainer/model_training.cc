@@ -13,6 +13,7 @@
 #include "base/thread_pool.h"
 #include "trainer/ials.h"
 #include "trainer/random.h"
+#include "trainer/settings_parts.h"
 #include "trainer/step/batch_stream.h"
 #include "trainer/step/fused_step.h"
 #include "trainer/step/gradient.h"

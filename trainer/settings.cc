@@ -12,6 +12,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/types/span.h"
 #include "base/status_macros.h"
+#include "trainer/settings_parts.h"
 #include "trainer/step/schedule.h"
 
 namespace neumf {
@@ -161,23 +162,6 @@ Setting Hidden() {
                        ? std::string("none")
                        : absl::StrJoin(settings.hidden, "-");
           }};
-}
-
-struct TowerWidths {
-  uint32_t user = 0;
-  uint32_t item = 0;
-};
-
-absl::StatusOr<TowerWidths> ParseTowerFactors(absl::string_view text) {
-  const std::vector<absl::string_view> parts = absl::StrSplit(text, '/');
-  TowerWidths widths;
-  if (parts.size() > 2 || !absl::SimpleAtoi(parts.front(), &widths.user) ||
-      !absl::SimpleAtoi(parts.back(), &widths.item) || widths.user == 0 ||
-      widths.item == 0) {
-    return Misfit("tower_factors", "a width, or two as users/items like 32/64",
-                  text);
-  }
-  return widths;
 }
 
 Setting TowerFactors() {
@@ -341,43 +325,7 @@ const Setting* Find(absl::string_view name) {
   return nullptr;
 }
 
-std::string BiasesOf(const TrainSettings& settings) {
-  if (!settings.biases.empty()) return settings.biases;
-  switch (settings.model) {
-    case ModelKind::kMf:
-    case ModelKind::kFm:
-      return "all";
-    case ModelKind::kBilinearTriplet:
-      return "none";
-    default:
-      return "output";
-  }
-}
-
-bool IsCosine(const TrainSettings& settings) {
-  return settings.similarity.empty()
-             ? settings.model == ModelKind::kBilinearTriplet
-             : settings.similarity == "cosine";
-}
-
-// With ones the weights are part of the items' embeddings: the same functions,
-// but a penalty on embeddings is one on the product.
-bool HasLearnedHead(const TrainSettings& settings) {
-  if (!settings.gmf_head.empty()) return settings.gmf_head == "learned";
-  return settings.model == ModelKind::kGmf ||
-         settings.model == ModelKind::kNeuMf;
-}
-
 }  // namespace
-
-bool AllowsTower(ModelKind kind) {
-  return kind == ModelKind::kMlp || kind == ModelKind::kNeuMf ||
-         kind == ModelKind::kDeepTriplet;
-}
-
-bool HasProduct(ModelKind kind) {
-  return kind != ModelKind::kMlp && kind != ModelKind::kDeepTriplet;
-}
 
 std::vector<std::string> SettingNames() {
   std::vector<std::string> names;
@@ -399,89 +347,6 @@ absl::Status SetSetting(absl::string_view name, absl::string_view text,
 std::string SettingText(absl::string_view name, const TrainSettings& settings) {
   const Setting* const setting = Find(name);
   return setting == nullptr ? std::string() : setting->print(settings);
-}
-
-bool IsPointwise(const TrainSettings& settings) {
-  return settings.loss == "bce" || settings.loss == "gbce" ||
-         settings.loss == "square";
-}
-
-absl::StatusOr<ModelSpec> SpecOf(const TrainSettings& settings,
-                                 uint64_t num_users, uint64_t num_items) {
-  ModelSpec spec;
-  spec.num_users = num_users;
-  spec.num_items = num_items;
-  if (HasProduct(settings.model)) {
-    spec.factors = settings.factors;
-    spec.cosine = IsCosine(settings);
-    spec.learned_head = HasLearnedHead(settings);
-  }
-  if (!settings.hidden.empty()) {
-    const std::string text = settings.tower_factors.empty()
-                                 ? absl::StrCat(settings.factors)
-                                 : settings.tower_factors;
-    NEUMF_ASSIGN_OR_RETURN(const TowerWidths widths, ParseTowerFactors(text));
-    spec.user_tower_factors = widths.user;
-    spec.item_tower_factors = widths.item;
-    spec.hidden = settings.hidden;
-    spec.activation = settings.activation;
-    spec.linear_width = settings.linear_width;
-  }
-  const std::string biases = BiasesOf(settings);
-  spec.global_bias = biases != "none";
-  spec.item_bias = biases == "item" || biases == "all";
-  // It moves no ranking, so only a pointwise loss learns it.
-  spec.user_bias = biases == "all" && IsPointwise(settings);
-  spec.feature_interactions = settings.model == ModelKind::kFm;
-  spec.history_length = settings.history;
-  spec.history_decay = settings.history_decay;
-  return spec;
-}
-
-LossOptions LossOptionsOf(const TrainSettings& settings, uint64_t num_items) {
-  LossOptions options;
-  options.kind = *ParseLossKind(settings.loss);
-  options.margin = settings.margin;
-  options.temperature = settings.temperature;
-  options.negative_weight = settings.negative_weight;
-  options.calibration = settings.calibration;
-  options.hard_negatives = settings.hard_negatives;
-  options.num_items = num_items;
-  return options;
-}
-
-OptimizerOptions OptimizerOptionsOf(const TrainSettings& settings) {
-  OptimizerOptions options;
-  options.kind = settings.optimizer;
-  options.updates = settings.updates;
-  options.learning_rate = settings.learning_rate;
-  options.momentum = settings.momentum;
-  options.beta1 = settings.beta1;
-  options.beta2 = settings.beta2;
-  options.epsilon = settings.epsilon;
-  options.weight_decay = settings.weight_decay;
-  return options;
-}
-
-BatchOptions BatchOptionsOf(const TrainSettings& settings, uint64_t seed) {
-  BatchOptions options;
-  options.form = settings.batches;
-  options.batch_size = settings.batch_size;
-  options.num_negatives = settings.negatives;
-  options.num_candidates = settings.candidates;
-  options.num_targets = settings.targets;
-  options.target_decay = settings.target_decay;
-  options.recency = settings.recency;
-  options.seed = seed;
-  return options;
-}
-
-SamplerOptions SamplerOptionsOf(const TrainSettings& settings, uint64_t seed) {
-  SamplerOptions options;
-  options.kind = settings.sampler;
-  options.popularity_power = settings.popularity_power;
-  options.seed = seed;
-  return options;
 }
 
 }  // namespace neumf

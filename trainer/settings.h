@@ -111,23 +111,4 @@ absl::Status SetSetting(absl::string_view name, absl::string_view text,
 // As SetSetting() reads it.
 std::string SettingText(absl::string_view name, const TrainSettings& settings);
 
-// Whether models of the kind may have a tower, and whether they have a product.
-bool AllowsTower(ModelKind kind);
-bool HasProduct(ModelKind kind);
-
-// Whether the loss is about probabilities or values, so that terms that move
-// all scores of a user matter.
-bool IsPointwise(const TrainSettings& settings);
-
-// The function that the settings ask for, before features are known.
-absl::StatusOr<ModelSpec> SpecOf(const TrainSettings& settings,
-                                 uint64_t num_users, uint64_t num_items);
-
-// REQUIRES: ValidateSettings() of settings_rules.h is OK, and for LossOptionsOf() a loss other than
-// ials.
-LossOptions LossOptionsOf(const TrainSettings& settings, uint64_t num_items);
-OptimizerOptions OptimizerOptionsOf(const TrainSettings& settings);
-BatchOptions BatchOptionsOf(const TrainSettings& settings, uint64_t seed);
-SamplerOptions SamplerOptionsOf(const TrainSettings& settings, uint64_t seed);
-
 }  // namespace neumf

@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/status_macros.h"
-#include "trainer/step/catalog_loss.h"
+#include "trainer/settings_parts.h"
 
 namespace neumf {
 namespace {

@@ -36,6 +36,7 @@
 #include "trainer/model_training.h"
 #include "trainer/random.h"
 #include "trainer/recipes.h"
+#include "trainer/settings_parts.h"
 #include "trainer/settings_rules.h"
 #include "trainer/step/batch_maker.h"
 #include "trainer/torch_threads.h"

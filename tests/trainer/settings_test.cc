@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "tests/support/status_matchers.h"
-#include "trainer/recipes.h"
+#include "trainer/settings_parts.h"
 
 namespace neumf {
 namespace {
