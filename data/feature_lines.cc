@@ -200,6 +200,17 @@ absl::Status ForEachLine(absl::string_view content, LineParser parse,
   return absl::OkStatus();
 }
 
+// Of MovieLens latest's movies.csv. A title is a value of its own, which says
+// nothing about other items.
+constexpr absl::string_view kTitleColumn = "title";
+constexpr absl::string_view kNoGenres = "(no genres listed)";
+
+// The names of the id's column: ours, and that of MovieLens latest.
+std::array<absl::string_view, 2> IdNames(Entity entity) {
+  if (entity == Entity::kUser) return {"user_id", "userId"};
+  return {"item_id", "movieId"};
+}
+
 // What the columns are called, the id's first.
 absl::StatusOr<Names> ReadCsvHeader(Entity entity, CsvScanner* scanner) {
   if (!scanner->Next()) return absl::InvalidArgumentError("the file is empty");
@@ -207,19 +218,21 @@ absl::StatusOr<Names> ReadCsvHeader(Entity entity, CsvScanner* scanner) {
     return absl::InvalidArgumentError(
         absl::StrCat("the header has ", scanner->problem()));
   }
-  const absl::string_view id_name =
-      entity == Entity::kUser ? "user_id" : "item_id";
   Names columns;
+  bool has_features = false;
   for (absl::string_view column : scanner->fields()) {
     if (column.empty() || !IsValidUtf8(column)) {
       return Wrong("column", column, "a name in UTF-8");
     }
+    if (!columns.empty() && column != kTitleColumn) has_features = true;
     columns.emplace_back(column);
   }
-  if (columns[0] != id_name) {
-    return Wrong("the first column", columns[0], id_name);
+  const auto [ours, movielens] = IdNames(entity);
+  if (columns[0] != ours && columns[0] != movielens) {
+    return Wrong("the first column", columns[0],
+                 absl::StrCat(ours, " or ", movielens));
   }
-  if (columns.size() < 2) {
+  if (!has_features) {
     return absl::InvalidArgumentError("the header has no column of a feature");
   }
   return columns;
@@ -236,6 +249,9 @@ absl::Status ParseRecord(const CsvScanner& scanner, const Names& columns,
                      columns.size()));
   }
   for (size_t c = 1; c < columns.size(); ++c) {
+    if (columns[c] == kTitleColumn || scanner.fields()[c] == kNoGenres) {
+      continue;
+    }
     for (absl::string_view value :
          absl::StrSplit(scanner.fields()[c], '|', absl::SkipEmpty())) {
       NEUMF_RETURN_IF_ERROR(AddWord(columns[c], value, names));

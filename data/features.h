@@ -56,8 +56,10 @@ enum class Entity { kUser, kItem };
 //  - u.item, MovieLens 100k: year and genres of items.
 //  - users.dat, movies.dat: the same of MovieLens 1M.
 //  - *.csv, *.tsv: a header `item_id,genre,studio` (`user_id,...` for users),
-//    each column but the first a categorical feature; a field has any number
-//    of values between '|'. Text as in readers.h.
+//    each column but the first and one called title a categorical feature; a
+//    field has any number of values between '|'. So is MovieLens latest's
+//    movies.csv: movieId and userId are ids too, "(no genres listed)" is no
+//    value. Text as in readers.h.
 // Ages and years come in buckets: "age=25-34", "year=1990-1994"; an item
 // without a year has "year=missing".
 //

@@ -204,10 +204,31 @@ TEST_F(ReadFeaturesTest, TsvAndUsersAreReadToo) {
       ElementsAre("city=Oslo"));
 }
 
+TEST_F(ReadFeaturesTest, ReadsTheMoviesOfMovieLensLatest) {
+  EXPECT_THAT(
+      Read("movies.csv",
+           "movieId,title,genres\r\n"
+           "1,Toy Story (1995),Adventure|Children\r\n"
+           "11,\"American President, The (1995)\",Drama\r\n"
+           "114335,La cravate (1957),(no genres listed)\r\n",
+           {"1", "11", "114335"}, Entity::kItem),
+      ElementsAre("genres=Adventure,genres=Children", "genres=Drama", ""));
+  EXPECT_THAT(Read("users.csv", "userId,age\n7,young\n", {"7"}, Entity::kUser),
+              ElementsAre("age=young"));
+}
+
+TEST_F(ReadFeaturesTest, ATitleIsNoFeature) {
+  EXPECT_THAT(ReadCsv("item_id,title\na,b\n", {"a"}),
+              ElementsAre(HasSubstr("no column of a feature")));
+  EXPECT_THAT(ReadCsv("item_id,title,x\na,\xFF,y\n", {"a"}),
+              ElementsAre("x=y"));
+}
+
 TEST_F(ReadFeaturesTest, BadCsvSaysWhatIsWrong) {
   EXPECT_THAT(ReadCsv("", {"a"}), ElementsAre(HasSubstr("the file is empty")));
   EXPECT_THAT(ReadCsv("id,genre\n", {"a"}),
-              ElementsAre(HasSubstr("first column \"id\" is not item_id")));
+              ElementsAre(HasSubstr("first column \"id\" is not item_id or "
+                                    "movieId")));
   EXPECT_THAT(ReadCsv("user_id,genre\n", {"a"}),
               ElementsAre(HasSubstr("\"user_id\" is not item_id")));
   EXPECT_THAT(ReadCsv("item_id\na\n", {"a"}),
