@@ -135,6 +135,22 @@ class HeldOutQueries {
   std::vector<uint32_t> users_;
 };
 
+// The protocol ncf asks for the place of one item.
+absl::Status CheckOneHeldOutItem(const EventLog& log, const Split& split) {
+  std::vector<bool> has_one(log.num_users());
+  for (const Event& event : split.held_out) {
+    if (has_one[event.user]) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "the protocol ncf ranks one held-out item of a user, and user ",
+          log.user_ids[event.user],
+          " has several: leave one test line of each user, or take the "
+          "protocol full"));
+    }
+    has_one[event.user] = true;
+  }
+  return absl::OkStatus();
+}
+
 // The id as a field of CSV.
 std::string CsvField(absl::string_view id) {
   if (id.find_first_of(",\t\"\r\n") == absl::string_view::npos) {
@@ -145,7 +161,8 @@ std::string CsvField(absl::string_view id) {
 
 }  // namespace
 
-absl::Status CheckHeldOut(const Split& split, const HeldOutOptions& options) {
+absl::Status CheckHeldOut(const EventLog& log, const Split& split,
+                          const HeldOutOptions& options) {
   if (split.held_out.empty()) {
     return absl::InvalidArgumentError(
         "nothing is held out: no user has an event to spare");
@@ -159,13 +176,14 @@ absl::Status CheckHeldOut(const Split& split, const HeldOutOptions& options) {
     return absl::InvalidArgumentError(
         "low-rated items are dropped by the protocol triplet only");
   }
-  return absl::OkStatus();
+  return options.protocol == Protocol::kNcf ? CheckOneHeldOutItem(log, split)
+                                            : absl::OkStatus();
 }
 
 absl::StatusOr<HeldOutEvaluation> EvaluateHeldOut(
     const ServingModel& model, const ItemTables& items, const EventLog& log,
     const Split& split, const HeldOutOptions& options) {
-  NEUMF_RETURN_IF_ERROR(CheckHeldOut(split, options));
+  NEUMF_RETURN_IF_ERROR(CheckHeldOut(log, split, options));
   NEUMF_ASSIGN_OR_RETURN(const RowMaps maps, MatchRows(model, log));
   NEUMF_ASSIGN_OR_RETURN(const std::unique_ptr<Scorer> scorer,
                          BuildScorer(model, items, options.num_threads));

@@ -47,9 +47,11 @@ struct HeldOutEvaluation {
   std::vector<uint32_t> users;  // rows of the data, by place in per_user
 };
 
-// INVALID_ARGUMENT when nothing is held out, or `split` has not what the options
-// ask for: what can be known before there is a model.
-absl::Status CheckHeldOut(const Split& split, const HeldOutOptions& options);
+// INVALID_ARGUMENT when nothing is held out, `split` has not what the options
+// ask for, or the protocol cannot rank what a user of `log` has in it: what can
+// be known before there is a model.
+absl::Status CheckHeldOut(const EventLog& log, const Split& split,
+                          const HeldOutOptions& options);
 
 // The catalog is the items of `log`; the candidates of a user are those without
 // a train event in `split`, whatever `model.seen` says, or for kNcf the held-out

@@ -159,6 +159,22 @@ TEST_F(HeldOutEvaluationTest, RefusesWhatTheSplitCannotGive) {
   ExpectRefused("the protocol triplet only");
 }
 
+TEST_F(HeldOutEvaluationTest, NcfHoldsOutOneItemOfAUser) {
+  Data(3, 4);
+  HoldOut(2, 0);
+  HoldOut(1, 0);
+  split_.negatives = {{2}, {2}};
+  options_.protocol = Protocol::kNcf;
+  NEUMF_EXPECT_OK(CheckHeldOut(log_, split_, options_));
+  HoldOut(2, 1);
+  split_.negatives.push_back({3});
+  EXPECT_THAT(CheckHeldOut(log_, split_, options_),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("user u2 has several")));
+  options_.protocol = Protocol::kFull;
+  NEUMF_EXPECT_OK(CheckHeldOut(log_, split_, options_));
+}
+
 TEST_F(HeldOutEvaluationTest, CountsWhatTheModelLacks) {
   Data(2, 3);
   Model({{"i0", 4}}, {"u0", "u1"});
