@@ -48,6 +48,9 @@ struct Use {
   absl::string_view name;
   bool (*is_read)(const Settings& s);
   absl::string_view where;
+  // Refused with its default's value too: that value means something that will
+  // not happen.
+  bool is_a_wish = false;
 };
 
 // Settings that are not here are always read.
@@ -87,8 +90,8 @@ constexpr Use kUses[] = {
      },
      "--batches pairs, with losses other than warp"},
     {"log_q",
-     [](const Settings& s) { return LossIs(s, {"softmax"}) && Draws(s); },
-     "--loss softmax with drawn negatives or --candidates"},
+     [](const Settings& s) { return LossIs(s, {"softmax"}) && IsPairs(s); },
+     "--loss softmax with --batches pairs"},
     {"reduction", [](const Settings& s) { return !IsIals(s); },
      "losses other than ials"},
     {"batches", [](const Settings& s) { return !IsIals(s); },
@@ -153,7 +156,7 @@ constexpr Use kUses[] = {
      [](const Settings& s) {
        return !s.pretrained_gmf.empty() && !s.pretrained_mlp.empty();
      },
-     "--pretrained_gmf and --pretrained_mlp together"},
+     "--pretrained_gmf and --pretrained_mlp together", /*is_a_wish=*/true},
 };
 
 // What cannot be meant, and what to do.
@@ -219,6 +222,10 @@ constexpr Contradiction kOfTheLoss[] = {
      "or uniform"},
     {[](const Settings& s) { return s.log_q && !LossIs(s, {"softmax"}); },
      "--log_q corrects --loss softmax, no other"},
+    {[](const Settings& s) { return s.log_q && !IsPairs(s); },
+     "--log_q knows how likely the sampler is to draw an item, but the "
+     "candidates of --batches events and users hold the batch's targets too: "
+     "take --batches pairs, or leave it out"},
     {[](const Settings& s) {
        const auto spec = SpecOf(s, 1, 1);
        return LossIs(s, {"ccl"}) && spec.ok() && !spec->cosine;
@@ -277,7 +284,9 @@ absl::Status CheckGivenSettings(absl::Span<const std::string> given,
   for (const std::string& name : given) {
     for (const Use& use : kUses) {
       if (use.name != name || use.is_read(settings)) continue;
-      if (SettingText(name, settings) == SettingText(name, defaults)) continue;
+      const bool is_default =
+          SettingText(name, settings) == SettingText(name, defaults);
+      if (is_default && !use.is_a_wish) continue;
       return absl::InvalidArgumentError(absl::StrCat(
           "--", name, " would change nothing: it is for ", use.where));
     }

@@ -15,7 +15,8 @@ absl::Status ValidateSettings(const TrainSettings& settings);
 
 // INVALID_ARGUMENT for a setting among `given`, the names that somebody asked
 // for, that changes nothing: the loss, the optimizer or what else it is for was
-// not chosen. A default value never does any harm.
+// not chosen. A default value does no harm, so it may stay, but for alpha's:
+// without two pretrained parts nothing is mixed, by halves neither.
 absl::Status CheckGivenSettings(absl::Span<const std::string> given,
                                 const TrainSettings& settings);
 

@@ -78,6 +78,9 @@ TEST(SettingsRulesTest, RefusesContradictions) {
   refused("loss=warp hard_negatives=1", "--hard_negatives: --loss warp goes");
   refused("loss=warp sampler=popularity", "from uniform draws");
   refused("loss=bce log_q=true", "--log_q corrects --loss softmax");
+  refused("loss=softmax log_q=true batches=users candidates=9",
+          "hold the batch's targets too: take --batches pairs");
+  refused("loss=softmax log_q=true batches=events", "take --batches pairs");
   refused("loss=ccl margin=.5", "take --similarity cosine");
   refused("loss=ccl similarity=cosine", "unless --margin is below 1");
   refused("loss=softmax batches=users hard_negatives=1", "negatives of a pair");
@@ -133,7 +136,9 @@ TEST(SettingsRulesTest, RefusesWhatWouldChangeNothing) {
                            "bias_start=popularity",
                            "model=bilinear-triplet bias_start=popularity",
                            "alpha=.3",
-                           "alpha=.3 pretrained_gmf=a"}) {
+                           "alpha=.3 pretrained_gmf=a",
+                           "alpha=.5",
+                           "alpha=.5 pretrained_mlp=a hidden=4"}) {
     EXPECT_THAT(Complaint(text), HasSubstr("would change nothing: it is for "))
         << text;
   }
@@ -154,16 +159,23 @@ TEST(SettingsRulesTest, RefusesWhatWouldChangeNothing) {
 TEST(SettingsRulesTest, LetsStandWhatIsRead) {
   for (const char* text :
        {"hidden=8 tower_factors=4 activation=tanh linear_width=3 dropout=.5",
-        "model=mlp hidden=4 factors=3", "history=3 history_decay=2",
-        "loss=hinge margin=2", "loss=warp margin=2",
-        "loss=softmax temperature=.5", "loss=square negative_weight=3",
-        "loss=gbce calibration=.5", "hard_negatives=1",
-        "loss=softmax batches=users candidates=9 sampler=uniform log_q=true",
+        "model=mlp hidden=4 factors=3",
+        "history=3 history_decay=2",
+        "loss=hinge margin=2",
+        "loss=warp margin=2",
+        "loss=softmax temperature=.5",
+        "loss=square negative_weight=3",
+        "loss=gbce calibration=.5",
+        "hard_negatives=1",
+        "loss=softmax batches=users candidates=9 sampler=uniform",
+        "loss=softmax negatives=8 sampler=popularity log_q=true",
         "sampler=popularity popularity_power=.5",
         "loss=softmax batches=events targets=2 target_decay=3 recency=5",
-        "optimizer=sgd momentum=.9", "optimizer=rmsprop momentum=.9 beta2=.99",
+        "optimizer=sgd momentum=.9",
+        "optimizer=rmsprop momentum=.9 beta2=.99",
         "optimizer=adamw beta1=.5 beta2=.5 epsilon=.1",
-        "biases=item bias_start=popularity", "l2_negative=.1",
+        "biases=item bias_start=popularity",
+        "l2_negative=.1",
         "pretrained_gmf=a pretrained_mlp=b alpha=.3",
         "model=mf biases=none loss=ials l2=.1 negative_weight=.3 epochs=3 "
         "initialization=normal embedding_scale=.1"}) {
