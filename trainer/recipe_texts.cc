@@ -89,7 +89,7 @@ recipe blog-neumf8
   protocol ncf
   reaches not measured
   stage neumf
-    model=neumf factors=8 tower_factors=8 hidden=64-32-16 linear_width=8
+    model=neumf factors=8 tower_factors=8 hidden=64-32-16-8 linear_width=8
     loss=bce sampler=reject negatives=4 batch_size=51 epochs=20
     optimizer=adam learning_rate=0.001 initialization=torch
 
