@@ -11,6 +11,8 @@
 #include "base/logging.h"
 #include "base/status_macros.h"
 #include "base/thread_pool.h"
+#include "trainer/distributed/agreement.h"
+#include "trainer/distributed/gradient_exchange.h"
 #include "trainer/ials.h"
 #include "trainer/random.h"
 #include "trainer/settings_parts.h"
@@ -90,7 +92,10 @@ class Run {
       AddToState add_to_state) {
     auto epoch = static_cast<uint32_t>(model_.epoch_losses.size());
     NEUMF_ASSIGN_OR_RETURN(bool goes_on, EndEpoch(epoch, add_to_state));
-    while (goes_on && epoch < num_epochs_ && !IsSet(environment_.stop)) {
+    // Several processes have agreed on stopping at the end of the epoch.
+    const auto* const stop =
+        environment_.collective == nullptr ? environment_.stop : nullptr;
+    while (goes_on && epoch < num_epochs_ && !IsSet(stop)) {
       ++epoch;
       start_ = environment_.clock->MonotonicNow();
       NEUMF_ASSIGN_OR_RETURN(const double loss, train_epoch(epoch));
@@ -123,7 +128,22 @@ class Run {
   }
 
  private:
+  // Whether training goes on; the same in all processes.
   absl::StatusOr<bool> EndEpoch(uint32_t epoch, AddToState add_to_state) {
+    Collective* const collective = environment_.collective;
+    if (collective == nullptr) return TellOfEpoch(epoch, add_to_state);
+    NEUMF_RETURN_IF_ERROR(
+        CheckSameParameters(parameters().values(), *collective).status());
+    absl::StatusOr<bool> goes_on = true;
+    if (collective->leads()) goes_on = TellOfEpoch(epoch, add_to_state);
+    NEUMF_RETURN_IF_ERROR(ShareStatus(goes_on.status(), *collective));
+    NEUMF_ASSIGN_OR_RETURN(
+        const bool ends,
+        AnySays(!*goes_on || IsSet(environment_.stop), *collective));
+    return !ends;
+  }
+
+  absl::StatusOr<bool> TellOfEpoch(uint32_t epoch, AddToState add_to_state) {
     const auto copy_state = [&] {
       TrainingState state;
       state.epoch_losses = model_.epoch_losses;
@@ -145,21 +165,31 @@ class Run {
   absl::Duration start_;  // of the epoch
 };
 
+// This process's part of the batches, which all processes share.
+BatchOptions PartOf(BatchOptions options, const Collective* collective) {
+  if (collective == nullptr) return options;
+  options.batch_size *= collective->size();
+  options.part = collective->rank();
+  options.num_parts = collective->size();
+  return options;
+}
+
 // Epochs of batches.
 class GradientTraining {
  public:
   GradientTraining(const TrainSettings& settings, uint64_t seed,
                    const TrainingData& data, const NegativeSampler* sampler,
-                   std::vector<float> log_q, size_t num_threads, Run* run)
+                   std::vector<float> log_q,
+                   const TrainingEnvironment& environment, Run* run)
       : settings_(settings),
         run_(run),
-        threads_(num_threads, "train"),
+        threads_(environment.num_threads, "train"),
         item_bags_(data.train->num_items(), data.item_features),
         user_bags_(run->parameters().spec(), data.user_features,
                    data.sequences),
         log_q_(std::move(log_q)),
-        maker_(BatchOptionsOf(settings, seed), data.sequences,
-               data.train->num_items(), &user_bags_, sampler),
+        maker_(PartOf(BatchOptionsOf(settings, seed), environment.collective),
+               data.sequences, data.train->num_items(), &user_bags_, sampler),
         stream_(&maker_),
         step_(&run->parameters(), &item_bags_,
               StepOptionsOf(settings, data.train->num_items(), log_q_),
@@ -167,6 +197,9 @@ class GradientTraining {
         gradient_(run->parameters().layout()),
         optimizer_(run->parameters().layout(), OptimizerOptionsOf(settings)) {
     if (run->state() != nullptr) Restore(*run->state());
+    if (environment.collective != nullptr) {
+      exchange_.emplace(environment.collective);
+    }
   }
 
   void AddToState(TrainingState* state) {
@@ -189,12 +222,14 @@ class GradientTraining {
                                  (static_cast<double>(batches_done) + 0.5) /
                                      static_cast<double>(num_batches);
       const double scale = schedule.Scale(epochs_done, settings_.epochs);
-      const double loss = step_.ComputeGradient(*batch, &gradient_);
+      const uint64_t num_groups = maker_.num_groups(batches_done);
+      NEUMF_ASSIGN_OR_RETURN(const double loss,
+                             ComputeGradient(*batch, num_groups));
       optimizer_.Step(gradient_, scale, run_->parameters().values(), threads_);
       loss_sum += settings_.reduction == Reduction::kSum
                       ? loss
-                      : loss * batch->num_groups;
-      groups_done += batch->num_groups;
+                      : loss * static_cast<double>(num_groups);
+      groups_done += num_groups;
       ++batches_done;
       run_->Tell(epoch, num_examples * batches_done / num_batches, num_examples,
                  loss_sum / static_cast<double>(groups_done));
@@ -204,6 +239,24 @@ class GradientTraining {
   }
 
  private:
+  // The loss of a batch of `num_groups` groups, of which `batch` is this
+  // process's part, with its gradient in gradient_.
+  absl::StatusOr<double> ComputeGradient(const Batch& batch,
+                                         uint64_t num_groups) {
+    if (!exchange_) return step_.ComputeGradient(batch, &gradient_);
+    double loss = 0;
+    if (batch.num_groups > 0) {
+      loss = step_.ComputeGradient(batch, &gradient_);
+    } else {
+      gradient_.Clear();
+    }
+    const double weight = settings_.reduction == Reduction::kSum
+                              ? 1
+                              : static_cast<double>(batch.num_groups) /
+                                    static_cast<double>(num_groups);
+    return exchange_->Exchange(weight, loss, &gradient_);
+  }
+
   void Restore(const TrainingState& state) {
     optimizer_.set_num_steps(state.num_steps);
     const auto copy = [](const std::vector<float>& from, absl::Span<float> to) {
@@ -225,6 +278,7 @@ class GradientTraining {
   FusedStep step_;
   Gradient gradient_;
   Optimizer optimizer_;
+  std::optional<GradientExchange> exchange_;
 };
 
 absl::StatusOr<TrainedModel> TrainByGradient(
@@ -241,7 +295,7 @@ absl::StatusOr<TrainedModel> TrainByGradient(
     log_q = LogQ(settings, *sampler);
   }
   GradientTraining training(settings, seed, data, sampler ? &*sampler : nullptr,
-                            std::move(log_q), environment.num_threads, run);
+                            std::move(log_q), environment, run);
   return run->Train([&](uint32_t epoch) { return training.TrainEpoch(epoch); },
                     [&](TrainingState* state) { training.AddToState(state); });
 }
@@ -326,6 +380,14 @@ absl::StatusOr<TrainedModel> TrainModel(const TrainSettings& settings,
                                         EpochCallback epoch_done) {
   if (data.train->num_interactions() == 0) {
     return absl::InvalidArgumentError("there is nothing to train on");
+  }
+  std::optional<TrainingState> shared;
+  if (environment.collective != nullptr) {
+    NEUMF_CHECK(settings.loss != "ials");
+    std::optional<TrainingState> mine;
+    if (start.state != nullptr) mine = *start.state;
+    NEUMF_ASSIGN_OR_RETURN(shared, ShareState(mine, *environment.collective));
+    start.state = shared ? &*shared : nullptr;
   }
   Run run(settings.epochs, std::move(start), environment, progress, epoch_done);
   return settings.loss == "ials"

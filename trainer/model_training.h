@@ -14,6 +14,7 @@
 #include "data/features.h"
 #include "data/interactions.h"
 #include "data/item_sequences.h"
+#include "trainer/distributed/collective.h"
 #include "trainer/model/bags.h"
 #include "trainer/model/parameters.h"
 #include "trainer/settings.h"
@@ -56,6 +57,12 @@ struct TrainingEnvironment {
   size_t num_threads = 1;
   // When it becomes true training stops at the end of the epoch. May be null.
   const std::atomic<bool>* stop = nullptr;
+  // The processes that this one trains together with; null: none. They share
+  // each batch, which is as many times the batch size as there are processes,
+  // and end with the same parameters. Process 0's epoch callback is the only one
+  // that is called, and its start's state the one that counts; `stop` counts in
+  // any.
+  Collective* collective = nullptr;
 };
 
 // The function that `settings` and the data's features give.
@@ -74,7 +81,8 @@ struct TrainingStart {
 // and so does a run that goes on after any of its epochs. INVALID_ARGUMENT when
 // there is no train event, or when the loss stops being finite. CANCELLED when
 // `stop` was true before the first epoch was done.
-// REQUIRES: ValidateSettings(settings) is OK; the state is of these parameters.
+// REQUIRES: ValidateSettings(settings) is OK; the state is of these parameters;
+// loss ials only without other processes.
 absl::StatusOr<TrainedModel> TrainModel(const TrainSettings& settings,
                                         uint64_t seed, const TrainingData& data,
                                         TrainingStart start,

@@ -89,6 +89,7 @@ absl::StatusOr<RunIdentity> RunIdentityOf(const TrainOptions& options,
   run["the data"] = DataText(task);
   run["--seed"] = absl::StrCat(options.seed);
   run["--threads"] = absl::StrCat(options.threads);
+  run["WORLD_SIZE"] = absl::StrCat(options.place ? options.place->size : 1);
   run["--protocol"] = std::string(ProtocolName(task.protocol));
   run["--drop_rated"] = options.drop_rated ? "true" : "false";
   run["--evaluate_every"] = absl::StrCat(options.evaluate_every);

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
+#include "trainer/distributed/agreement.h"
 #include "trainer/model_training.h"
 #include "trainer/pretrained.h"
 #include "trainer/progress_printer.h"
@@ -59,6 +60,16 @@ void SayHowItEnded(const EpochCurve& curve, size_t epochs_done,
                   epochs_done, epochs_wanted,
                   is_last ? ": publishing what is trained" : "");
   }
+}
+
+// That the processes of a distributed run have ended alike.
+absl::Status SayParameters(const Parameters& parameters,
+                           Collective& collective) {
+  NEUMF_ASSIGN_OR_RETURN(const Sha256Digest digest,
+                         CheckSameParameters(parameters.values(), collective));
+  absl::FPrintF(stderr, "process %d of %d: parameters %s\n", collective.rank(),
+                collective.size(), ToHex(digest));
+  return absl::OkStatus();
 }
 
 void Keep(const EpochEnd& end, const EpochCurve& curve,
@@ -128,6 +139,11 @@ absl::StatusOr<Parameters> StageRunner::StartOf(const Stage& stage) const {
   return start;
 }
 
+bool StageRunner::Speaks() const {
+  return environment_->collective == nullptr ||
+         environment_->collective->leads();
+}
+
 CurveOptions StageRunner::CurveOptionsOf(const Stage& stage) const {
   CurveOptions curve;
   if (!is_measured_ || &stage != &stages_.back()) return curve;
@@ -170,9 +186,16 @@ absl::Status StageRunner::Train(const Stage& stage, EpochCurve& curve,
   NEUMF_ASSIGN_OR_RETURN(TrainedModel model,
                          TrainFrom(stage, state, curve, states));
   const size_t epochs_done = model.epoch_losses.size();
-  SayHowItEnded(curve, epochs_done, settings.epochs, &stage == &stages_.back());
+  if (Speaks()) {
+    SayHowItEnded(curve, epochs_done, settings.epochs,
+                  &stage == &stages_.back());
+  }
   if (epochs_done < settings.epochs && curve.goes_on()) {
     trained->is_complete = false;
+  }
+  if (environment_->collective != nullptr) {
+    NEUMF_RETURN_IF_ERROR(
+        SayParameters(model.parameters, *environment_->collective));
   }
   trained->stages.push_back(StageJson(*stage.recipe, model.epoch_losses));
   trained->duration += model.duration;
@@ -197,15 +220,19 @@ absl::StatusOr<TrainedModel> StageRunner::TrainFrom(
     absl::FPrintF(stderr, "going on with %s after epoch %d of %d\n",
                   stage.recipe->name, epochs_kept, settings.epochs);
   }
+  const bool speaks = Speaks();
   ProgressPrinter printer(stderr, isatty(fileno(stderr)) != 0);
   TrainingEnvironment training;
   training.clock = environment_->clock;
   training.num_threads = static_cast<size_t>(options_->threads);
   training.stop = environment_->stop;
+  training.collective = environment_->collective;
   return TrainModel(
       settings, options_->seed, stage.inputs->data(), std::move(start),
       training,
-      [&](const TrainingProgress& progress) { printer.Show(progress); },
+      [&](const TrainingProgress& progress) {
+        if (speaks) printer.Show(progress);
+      },
       [&](const EpochEnd& end) -> absl::StatusOr<bool> {
         if (state.has_value() && end.epoch == epochs_kept) {
           return curve.goes_on();

@@ -84,6 +84,7 @@ class StageRunner {
   absl::StatusOr<TrainedModel> TrainFrom(
       const Stage& stage, const std::optional<TrainingState>& state,
       EpochCurve& curve, StateDirectory* states);
+  bool Speaks() const;  // of several processes one does
   CurveOptions CurveOptionsOf(const Stage& stage) const;
 
   const TrainOptions* options_;

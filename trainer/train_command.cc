@@ -1,6 +1,8 @@
 #include "trainer/train_command.h"
 
 #include <cstdio>
+#include <limits>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -9,6 +11,8 @@
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
 #include "trainer/checkpoint_publication.h"
+#include "trainer/distributed/agreement.h"
+#include "trainer/distributed/torch_collective.h"
 #include "trainer/epoch_curve.h"
 #include "trainer/held_out_evaluation.h"
 #include "trainer/outputs.h"
@@ -40,6 +44,53 @@ absl::Status CheckPatience(const TrainOptions& options) {
   return absl::OkStatus();
 }
 
+absl::Status CheckDistributed(const TrainOptions& options) {
+  if (!options.place) return absl::OkStatus();
+  for (const RecipeStage& stage : options.recipe.stages) {
+    if (stage.settings.loss == "ials") {
+      return absl::InvalidArgumentError(
+          "--loss ials solves whole tables and runs in one process: give it "
+          "--threads instead of WORLD_SIZE");
+    }
+    if (stage.settings.batch_size >
+        std::numeric_limits<uint32_t>::max() / options.place->size) {
+      return absl::InvalidArgumentError(
+          "--batch_size times WORLD_SIZE is too large");
+    }
+  }
+  return absl::OkStatus();
+}
+
+// What the record in a checkpoint holds of a run: an epoch's loss is one value,
+// an evaluation a point of some metrics.
+constexpr uint64_t kMaxRecordValues = 100'000;
+constexpr uint64_t kValuesAPoint = 10;
+
+absl::Status CheckEpochs(const TrainOptions& options) {
+  const uint32_t epochs = options.recipe.settings().epochs;
+  if (options.evaluate_every > epochs) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--evaluate_every ", options.evaluate_every, " is more than the ",
+        epochs, " epochs of --epochs: leave it out to measure after the last"));
+  }
+  uint64_t values = 0;
+  for (const RecipeStage& stage : options.recipe.stages) {
+    values += stage.settings.epochs;
+  }
+  const uint32_t every = options.evaluate_every > 0 ? options.evaluate_every
+                         : options.patience > 0     ? 1
+                                                    : 0;
+  if (every > 0) values += kValuesAPoint * (epochs / every);
+  if (values <= kMaxRecordValues) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "a checkpoint has no room for the losses and evaluations of so many "
+      "epochs: lower --epochs, or give a larger --evaluate_every");
+}
+
+bool Leads(const TrainOptions& options) {
+  return !options.place || options.place->rank == 0;
+}
+
 absl::Status CheckOptions(const TrainOptions& options, FileSystem& files) {
   if (options.out.empty()) {
     return absl::InvalidArgumentError(
@@ -49,7 +100,10 @@ absl::Status CheckOptions(const TrainOptions& options, FileSystem& files) {
     return absl::InvalidArgumentError("--threads must be 1 to 1024");
   }
   NEUMF_RETURN_IF_ERROR(CheckPatience(options));
+  NEUMF_RETURN_IF_ERROR(CheckDistributed(options));
   NEUMF_RETURN_IF_ERROR(ValidateRecipe(options.recipe));
+  NEUMF_RETURN_IF_ERROR(CheckEpochs(options));
+  if (!Leads(options)) return absl::OkStatus();  // leaves nothing behind
   NEUMF_RETURN_IF_ERROR(CheckCheckpointDirectory(files, options.out));
   NEUMF_RETURN_IF_ERROR(CheckMetricsFile(files, options.metrics_out));
   return CheckOutputFile(files, "--weights_out", options.weights_out);
@@ -67,7 +121,7 @@ absl::Status CheckMeasuring(const TrainOptions& options,
         flag, " is about held-out events, and --split none leaves none"));
   }
   NEUMF_RETURN_IF_ERROR(
-      CheckHeldOut(task.log, task.split, HeldOutOptionsOf(options, task)));
+      CheckHeldOut(task.split, HeldOutOptionsOf(options, task)));
   if (options.select_by.empty()) return absl::OkStatus();
   return CheckMetricName(task.protocol, options.select_by);
 }
@@ -109,7 +163,9 @@ void WarnOfLeaks(const TrainOptions& options, const TrainTask& task) {
 
 absl::StatusOr<std::optional<StateDirectory>> OpenStates(
     const TrainOptions& options, const TrainTask& task, FileSystem& files) {
-  if (options.state.empty()) return std::optional<StateDirectory>();
+  if (options.state.empty() || !Leads(options)) {
+    return std::optional<StateDirectory>();
+  }
   NEUMF_ASSIGN_OR_RETURN(RunIdentity run, RunIdentityOf(options, task, files));
   NEUMF_ASSIGN_OR_RETURN(
       StateDirectory states,
@@ -128,22 +184,13 @@ void RemoveStates(const Recipe& recipe, StateDirectory& states) {
   }
 }
 
-}  // namespace
-
-absl::StatusOr<std::string> Train(const TrainOptions& options,
-                                  const CommandEnvironment& environment) {
-  FileSystem& files = *environment.files;
-  NEUMF_RETURN_IF_ERROR(CheckOptions(options, files));
-  SetTorchThreads(options.threads);
-  NEUMF_ASSIGN_OR_RETURN(const TrainTask task,
-                         PrepareTask(options.task, files));
-  NEUMF_RETURN_IF_ERROR(CheckMeasuring(options, task));
-  NEUMF_RETURN_IF_ERROR(CheckLowRatings(options, task));
-  WarnOfLeaks(options, task);
+absl::StatusOr<std::string> TrainAndPublish(
+    const TrainOptions& options, const TrainTask& task,
+    const CommandEnvironment& environment) {
   NEUMF_ASSIGN_OR_RETURN(StageRunner runner,
                          StageRunner::Create(options, task, environment));
   NEUMF_ASSIGN_OR_RETURN(std::optional<StateDirectory> states,
-                         OpenStates(options, task, files));
+                         OpenStates(options, task, *environment.files));
   CheckpointPublication publication(options, task, environment);
   NEUMF_ASSIGN_OR_RETURN(
       TrainedStages trained,
@@ -152,11 +199,47 @@ absl::StatusOr<std::string> Train(const TrainOptions& options,
             return publication.MeasureEpoch(inputs, parameters);
           },
           states ? &*states : nullptr));
+  Collective* const collective = environment.collective;
+  if (collective != nullptr && !collective->leads()) {
+    NEUMF_RETURN_IF_ERROR(ShareStatus(absl::OkStatus(), *collective));
+    return "";
+  }
   const bool is_complete = trained.is_complete;
-  NEUMF_ASSIGN_OR_RETURN(std::string path,
-                         publication.Publish(std::move(trained)));
-  if (states && is_complete) RemoveStates(options.recipe, *states);
+  absl::StatusOr<std::string> path = publication.Publish(std::move(trained));
+  if (collective != nullptr) {
+    NEUMF_RETURN_IF_ERROR(ShareStatus(path.status(), *collective));
+  }
+  if (path.ok() && states && is_complete) {
+    RemoveStates(options.recipe, *states);
+  }
   return path;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> Train(const TrainOptions& options,
+                                  const CommandEnvironment& environment) {
+  FileSystem& files = *environment.files;
+  NEUMF_RETURN_IF_ERROR(CheckOptions(options, files));
+  SetTorchThreads(options.threads);
+  std::unique_ptr<Collective> collective;
+  if (options.place) {
+    NEUMF_ASSIGN_OR_RETURN(collective, JoinProcesses(*options.place));
+  }
+  NEUMF_ASSIGN_OR_RETURN(const TrainTask task,
+                         PrepareTask(options.task, files));
+  NEUMF_RETURN_IF_ERROR(CheckMeasuring(options, task));
+  NEUMF_RETURN_IF_ERROR(CheckLowRatings(options, task));
+  if (Leads(options)) WarnOfLeaks(options, task);
+  if (collective == nullptr) {
+    return TrainAndPublish(options, task, environment);
+  }
+  CommandEnvironment shared = environment;
+  shared.collective = collective.get();
+  NEUMF_ASSIGN_OR_RETURN(const RunIdentity run,
+                         RunIdentityOf(options, task, files));
+  NEUMF_RETURN_IF_ERROR(CheckSameRun(run, *collective));
+  return TrainAndPublish(options, task, shared);
 }
 
 }  // namespace neumf

@@ -5,11 +5,14 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "base/file_system.h"
+#include "trainer/distributed/collective.h"
+#include "trainer/distributed/process_place.h"
 #include "trainer/recipes.h"
 #include "trainer/train_task.h"
 
@@ -34,6 +37,7 @@ struct TrainOptions {
   std::string out;          // directory of checkpoints; made when missing
   std::string metrics_out;  // JSON file; empty: none
   std::string weights_out;  // of the trained form; empty: none
+  std::optional<ProcessPlace> place;  // in a distributed run
 };
 
 // Where a command acts. `files` and `clock` must outlive it.
@@ -41,9 +45,11 @@ struct CommandEnvironment {
   FileSystem* files = nullptr;
   const Clock* clock = nullptr;
   const std::atomic<bool>* stop = nullptr;  // see TrainingEnvironment
+  Collective* collective = nullptr;         // Train() joins it
 };
 
-// The path of the published checkpoint. Fails before it trains when an output
+// The path of the published checkpoint; empty in the processes of a distributed
+// run that do not lead. Fails before it trains when an output
 // cannot be written to. An error after the publishing says
 // "published PATH, but ...".
 absl::StatusOr<std::string> Train(const TrainOptions& options,

@@ -54,6 +54,11 @@ uint64_t BatchMaker::num_batches() const {
   return (examples_.size() + options_.batch_size - 1) / options_.batch_size;
 }
 
+uint64_t BatchMaker::num_groups(uint64_t number) const {
+  return std::min<uint64_t>(options_.batch_size,
+                            examples_.size() - number * options_.batch_size);
+}
+
 uint64_t BatchMaker::examples_an_epoch() const {
   const uint64_t num_events = sequences_->num_events();
   return options_.form == BatchForm::kPairs
@@ -81,15 +86,18 @@ uint64_t BatchMaker::StreamOf(uint64_t number) const {
 }
 
 void BatchMaker::Make(uint64_t number, Scratch* scratch, Batch* batch) const {
-  const size_t begin = number * options_.batch_size;
+  const uint64_t whole = num_groups(number);
+  const uint64_t first_group = whole * options_.part / options_.num_parts;
+  const uint64_t end_group = whole * (options_.part + 1) / options_.num_parts;
   const absl::Span<const Example> examples =
-      absl::MakeConstSpan(examples_).subspan(begin, options_.batch_size);
+      absl::MakeConstSpan(examples_).subspan(
+          number * options_.batch_size + first_group, end_group - first_group);
   const uint64_t stream = StreamOf(number);
   batch->num_groups = static_cast<uint32_t>(examples.size());
-  batch->dropout_seed = Random(options_.seed ^ stream).Next();
+  batch->dropout_seed = Random(options_.seed ^ stream).Next() + options_.part;
   FillUsers(examples, batch);
   if (options_.form == BatchForm::kPairs) {
-    FillPairs(examples, stream, batch);
+    FillPairs(examples, stream, first_group, batch);
     return;
   }
   if (options_.form == BatchForm::kEvents) {
@@ -116,7 +124,7 @@ void BatchMaker::FillUsers(absl::Span<const Example> examples,
 }
 
 void BatchMaker::FillPairs(absl::Span<const Example> examples, uint64_t stream,
-                           Batch* batch) const {
+                           uint64_t first_group, Batch* batch) const {
   batch->num_negatives = options_.num_negatives;
   batch->candidates.clear();
   const size_t group_size = batch->group_size();
@@ -127,7 +135,7 @@ void BatchMaker::FillPairs(absl::Span<const Example> examples, uint64_t stream,
         sequences_->row(example.user)[example.position];
   }
   sampler_->Draw(stream, batch->users, options_.num_negatives, group_size,
-                 batch->items.data());
+                 batch->items.data(), first_group);
 }
 
 // Targets and masks are item rows until FillCandidates() turns them into

@@ -46,6 +46,13 @@ struct BatchOptions {
   // scaled that the mean over the sequence is 1. 0: all weigh 1.
   double recency = 0;
   uint64_t seed = 1;
+  // Of `num_parts` processes that share each batch this one makes part `part`
+  // of it: as many groups as the others, or one more or less, in a row. Their
+  // events, and the negatives of pairs, are those that one process would make;
+  // shared candidates hold the targets of the part alone, and dropout differs.
+  // The batch size is that of the whole batch.
+  uint32_t part = 0;
+  uint32_t num_parts = 1;
 };
 
 class BatchMaker {
@@ -60,6 +67,8 @@ class BatchMaker {
   void StartEpoch(uint32_t epoch);
 
   uint64_t num_batches() const;
+  // In batch number `number`, of all its parts.
+  uint64_t num_groups(uint64_t number) const;
   // Of an epoch: what training counts as its examples. A group of pairs is 1 +
   // n examples, one over a catalog as many as it has targets.
   uint64_t examples_an_epoch() const;
@@ -82,7 +91,7 @@ class BatchMaker {
   uint64_t StreamOf(uint64_t number) const;
   void FillUsers(absl::Span<const Example> examples, Batch* batch) const;
   void FillPairs(absl::Span<const Example> examples, uint64_t stream,
-                 Batch* batch) const;
+                 uint64_t first_group, Batch* batch) const;
   void FillCandidates(uint64_t stream, Scratch* scratch, Batch* batch) const;
   void FillEvents(absl::Span<const Example> examples, Batch* batch) const;
   void FillWholeUsers(absl::Span<const Example> examples, Batch* batch) const;

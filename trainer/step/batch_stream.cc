@@ -4,8 +4,7 @@
 
 namespace neumf {
 
-BatchStream::BatchStream(BatchMaker* maker, uint32_t part, uint32_t num_parts)
-    : maker_(maker), part_(part), num_parts_(num_parts), slots_(kDepth) {
+BatchStream::BatchStream(BatchMaker* maker) : maker_(maker), slots_(kDepth) {
   producer_ = std::thread([this] { Produce(); });
 }
 
@@ -29,7 +28,7 @@ void BatchStream::StartEpoch(uint32_t epoch) {
   maker_->StartEpoch(epoch);
   {
     const MutexLock lock(&mutex_);
-    num_batches_ = maker_->num_batches() / num_parts_;
+    num_batches_ = maker_->num_batches();
   }
   changed_.SignalAll();
 }
@@ -61,8 +60,7 @@ void BatchStream::Produce() {
       if (is_ending_) return;
       number = num_made_;
     }
-    maker_->Make(number * num_parts_ + part_, &scratch,
-                 &slots_[number % kDepth]);
+    maker_->Make(number, &scratch, &slots_[number % kDepth]);
     {
       const MutexLock lock(&mutex_);
       ++num_made_;

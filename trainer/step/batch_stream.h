@@ -19,11 +19,7 @@ namespace neumf {
 // Belongs to one thread.
 class BatchStream {
  public:
-  // Of `num_parts` processes that share an epoch this one makes the batches
-  // part, part + num_parts, ...; the batches that are left over when they do
-  // not divide are nobody's.
-  explicit BatchStream(BatchMaker* maker, uint32_t part = 0,
-                       uint32_t num_parts = 1);
+  explicit BatchStream(BatchMaker* maker);
   ~BatchStream();
   BatchStream(const BatchStream&) = delete;
   BatchStream& operator=(const BatchStream&) = delete;
@@ -40,12 +36,10 @@ class BatchStream {
   void Produce();
 
   BatchMaker* const maker_;
-  const uint32_t part_;
-  const uint32_t num_parts_;
 
   Mutex mutex_;
   CondVar changed_;
-  uint64_t num_batches_ ABSL_GUARDED_BY(mutex_) = 0;  // this part's
+  uint64_t num_batches_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t num_made_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t num_taken_ ABSL_GUARDED_BY(mutex_) = 0;  // and done with
   bool holds_one_ ABSL_GUARDED_BY(mutex_) = false;

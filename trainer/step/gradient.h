@@ -48,6 +48,9 @@ class Gradient {
   // Marks every row of the table as touched, for who writes to all of block().
   void TouchAll(size_t table);
 
+  // Where the blocks begin that are no tables.
+  size_t dense_begin() const { return dense_begin_; }
+
   // Everything is 0 and untouched again.
   void Clear();
 

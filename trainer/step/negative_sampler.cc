@@ -248,7 +248,8 @@ void NegativeSampler::FillAliasTable(const Interactions& train) {
 }
 
 void NegativeSampler::Draw(uint64_t stream, absl::Span<const uint32_t> users,
-                           uint32_t n, size_t stride, uint32_t* items) const {
+                           uint32_t n, size_t stride, uint32_t* items,
+                           uint64_t first_group) const {
   const UniformPick uniform{num_items_};
   const PopularityPick popularity{alias_table_.data(), num_items_};
   const ExcludedBits bits{excluded_bits_.data(), words_per_user_};
@@ -259,18 +260,18 @@ void NegativeSampler::Draw(uint64_t stream, absl::Span<const uint32_t> users,
     for (size_t g = 0; g < users.size(); ++g) {
       uint32_t* const row = items + g * stride + 1;
       for (uint32_t j = 0; j < n; ++j)
-        row[j] = uniform(HashOf(base, g * n + j));
+        row[j] = uniform(HashOf(base, (first_group + g) * n + j));
     }
   } else if (excluded_bits_.empty()) {
     if (by_popularity) {
-      DrawWith(popularity, rows, stream, users, n, stride, items);
+      DrawWith(popularity, rows, stream, users, n, stride, items, first_group);
     } else {
-      DrawWith(uniform, rows, stream, users, n, stride, items);
+      DrawWith(uniform, rows, stream, users, n, stride, items, first_group);
     }
   } else if (by_popularity) {
-    DrawWith(popularity, bits, stream, users, n, stride, items);
+    DrawWith(popularity, bits, stream, users, n, stride, items, first_group);
   } else {
-    DrawWith(uniform, bits, stream, users, n, stride, items);
+    DrawWith(uniform, bits, stream, users, n, stride, items, first_group);
   }
 }
 
@@ -278,7 +279,8 @@ template <class Pick, class Excluded>
 void NegativeSampler::DrawWith(const Pick& pick, const Excluded& excluded,
                                uint64_t stream,
                                absl::Span<const uint32_t> users, uint32_t n,
-                               size_t stride, uint32_t* items) const {
+                               size_t stride, uint32_t* items,
+                               uint64_t first_group) const {
   const uint64_t base = StreamBase(options_.seed, stream, Use::kGroups);
   const uint32_t* const user_rows = users.data();
   const size_t num_groups = users.size();
@@ -286,7 +288,7 @@ void NegativeSampler::DrawWith(const Pick& pick, const Excluded& excluded,
     const auto of_user = excluded.Of(user_rows[g]);
     uint32_t* const row = items + g * stride + 1;
     for (uint32_t j = 0; j < n; ++j) {
-      const uint64_t hash = HashOf(base, g * n + j);
+      const uint64_t hash = HashOf(base, (first_group + g) * n + j);
       uint32_t item = pick(hash);
       if (of_user.Contains(item)) {
         item = Redraw(pick, of_user, user_rows[g], hash);

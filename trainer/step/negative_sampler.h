@@ -52,10 +52,12 @@ class NegativeSampler {
       absl::Span<const Event> held_out);
 
   // Fills items[g * stride + 1 .. g * stride + n] with negatives of users[g],
-  // for every group g: the places after the positive in Batch::items.
+  // for every group g: the places after the positive in Batch::items. What a
+  // group gets depends on its user and on its place in the stream, which is
+  // first_group + g.
   // REQUIRES: every user has an item left, as those with train events have.
   void Draw(uint64_t stream, absl::Span<const uint32_t> users, uint32_t n,
-            size_t stride, uint32_t* items) const;
+            size_t stride, uint32_t* items, uint64_t first_group = 0) const;
 
   // `n` distinct items, ascending, drawn without regard to a user: the shared
   // candidates of a batch. popularity draws them by popularity, one after
@@ -90,7 +92,7 @@ class NegativeSampler {
   template <class Pick, class Excluded>
   void DrawWith(const Pick& pick, const Excluded& excluded, uint64_t stream,
                 absl::Span<const uint32_t> users, uint32_t n, size_t stride,
-                uint32_t* items) const;
+                uint32_t* items, uint64_t first_group) const;
   template <class Pick, class OfUser>
   uint32_t Redraw(const Pick& pick, const OfUser& of_user, uint32_t user,
                   uint64_t hash) const;

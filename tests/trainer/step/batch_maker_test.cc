@@ -360,6 +360,38 @@ TEST_F(BatchMakerTest, AnyThreadMakesTheSameBatchInAnyOrder) {
 }
 
 // Nothing of the batch before is left in the memory.
+// 50 events in batches of 12: the last one has 2, fewer than there are parts.
+TEST_F(BatchMakerTest, PartsAreTheWholeBatch) {
+  constexpr uint32_t kParts = 3;
+  BatchOptions options;
+  options.batch_size = 12;
+  options.num_negatives = 3;
+  BatchMaker whole = world_.Maker(options);
+  const std::vector<Batch> batches = BatchWorld::Epoch(whole, 2);
+  std::vector<std::vector<Batch>> parts;
+  options.num_parts = kParts;
+  for (options.part = 0; options.part < kParts; ++options.part) {
+    BatchMaker maker = world_.Maker(options);
+    parts.push_back(BatchWorld::Epoch(maker, 2));
+    ASSERT_EQ(parts.back().size(), batches.size());
+  }
+  for (size_t b = 0; b < batches.size(); ++b) {
+    EXPECT_EQ(whole.num_groups(b), batches[b].num_groups);
+    std::vector<uint32_t> users;
+    std::vector<uint32_t> items;
+    for (const std::vector<Batch>& part : parts) {
+      users.insert(users.end(), part[b].users.begin(), part[b].users.end());
+      items.insert(items.end(), part[b].items.begin(), part[b].items.end());
+      EXPECT_LE(part[b].num_groups, batches[b].num_groups / kParts + 1);
+    }
+    EXPECT_EQ(users, batches[b].users) << b;
+    EXPECT_EQ(items, batches[b].items) << b;
+    EXPECT_EQ(parts[0][b].dropout_seed, batches[b].dropout_seed);
+    EXPECT_NE(parts[1][b].dropout_seed, parts[2][b].dropout_seed);
+  }
+  EXPECT_EQ(batches.back().num_groups, 2U);
+}
+
 TEST_F(BatchMakerTest, ABatchIsFilledAgain) {
   for (BatchForm form :
        {BatchForm::kPairs, BatchForm::kEvents, BatchForm::kUsers}) {

@@ -56,30 +56,6 @@ TEST_F(BatchStreamTest, AnyNumberOfBatchesWillDo) {
   }
 }
 
-TEST_F(BatchStreamTest, PartsShareAnEpoch) {
-  constexpr uint32_t kParts = 2;
-  BatchMaker whole = world_.Maker(Options());
-  for (uint32_t epoch : {1, 2}) {
-    const std::vector<Batch> batches = BatchWorld::Epoch(whole, epoch);
-    ASSERT_EQ(batches.size(), 17U);  // one too many for two parts
-    for (uint32_t part = 0; part < kParts; ++part) {
-      std::vector<Batch> expected;
-      for (size_t b = part; b < 16; b += kParts) expected.push_back(batches[b]);
-      BatchMaker maker = world_.Maker(Options());
-      BatchStream stream(&maker, part, kParts);
-      stream.StartEpoch(epoch);
-      ExpectEqual(Drain(stream), expected);
-    }
-  }
-}
-
-TEST_F(BatchStreamTest, MorePartsThanBatchesLeaveNothing) {
-  BatchMaker maker = world_.Maker(Options(25));
-  BatchStream stream(&maker, 1, 3);
-  stream.StartEpoch(1);
-  EXPECT_EQ(stream.Next(), nullptr);
-}
-
 TEST_F(BatchStreamTest, EndsWhereverItStands) {
   {
     BatchMaker maker = world_.Maker(Options());
