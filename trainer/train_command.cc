@@ -121,7 +121,7 @@ absl::Status CheckMeasuring(const TrainOptions& options,
         flag, " is about held-out events, and --split none leaves none"));
   }
   NEUMF_RETURN_IF_ERROR(
-      CheckHeldOut(task.split, HeldOutOptionsOf(options, task)));
+      CheckHeldOut(task.log, task.split, HeldOutOptionsOf(options, task)));
   if (options.select_by.empty()) return absl::OkStatus();
   return CheckMetricName(task.protocol, options.select_by);
 }
