@@ -104,6 +104,16 @@ absl::StatusOr<EventLog> ReadEvents(FileSystem& files,
   return log;
 }
 
+absl::StatusOr<Protocol> ProtocolFor(absl::string_view protocol,
+                                     absl::string_view format,
+                                     absl::string_view split_kind) {
+  if (!protocol.empty()) return ParseProtocol(protocol);
+  if (format == "ncf") return Protocol::kNcf;
+  if (format == "ml-100k-ua") return Protocol::kTriplet;
+  const bool is_full = format == "lightgcn" || split_kind == "ratio";
+  return is_full ? Protocol::kFull : Protocol::kD2l;
+}
+
 absl::StatusOr<HeldOut> ParseHeldOut(absl::string_view flag,
                                      absl::string_view text) {
   if (text == "test") return HeldOut::kTest;

@@ -26,6 +26,12 @@ struct DataSource {
 absl::StatusOr<EventLog> ReadEvents(FileSystem& files,
                                     const DataSource& source);
 
+// The protocol that `protocol` names or, where that is empty, the one that goes
+// with the data's format and the kind of split, which may be empty too.
+absl::StatusOr<Protocol> ProtocolFor(absl::string_view protocol,
+                                     absl::string_view format,
+                                     absl::string_view split_kind);
+
 // "test" or "validation"; INVALID_ARGUMENT names `flag` and the choices.
 absl::StatusOr<HeldOut> ParseHeldOut(absl::string_view flag,
                                      absl::string_view text);

@@ -2,7 +2,9 @@
 
 // `neumf-train evaluate`: the metrics of a published checkpoint, scored by the
 // code that serves it. What is held out, and what was trained on, comes from
-// the data and its split, never from what the checkpoint says was seen.
+// the data and its split, never from what the checkpoint says was seen. Where
+// that is not the split which the checkpoint was trained on, as its manifest has
+// it, a warning and the metrics say so: it may have learned what is held out.
 
 #include <cstdint>
 #include <optional>
@@ -20,8 +22,9 @@ namespace neumf {
 struct EvaluateOptions {
   std::string checkpoint;  // the file
   DataSource data;
-  std::string protocol = "d2l";  // "d2l", "ncf", "triplet" or "full"
-  std::string split = "test";    // or "validation"
+  // "d2l", "ncf", "triplet" or "full"; empty: what goes with the data's format.
+  std::string protocol;
+  std::string split = "test";  // or "validation"
   // The kind of split that training had; empty: the protocol's own. d2l holds
   // out what the split of that name does, the others what the data set itself
   // holds out.

@@ -172,8 +172,8 @@ ABSL_FLAG(std::optional<uint64_t>, id_base, std::nullopt,
 // Of evaluate.
 ABSL_FLAG(std::string, checkpoint, "", "evaluate: the file");
 ABSL_FLAG(std::string, protocol, "",
-          "how to measure: d2l, ncf, triplet or full; without it, in train and "
-          "import what goes with the format, in evaluate d2l");
+          "how to measure: d2l, ncf, triplet or full; without it, what goes "
+          "with the format");
 ABSL_FLAG(std::string, split_kind, "",
           "evaluate: the --split that training had, where it is not the "
           "protocol's own: d2l, latest, ratio or given");
@@ -322,8 +322,7 @@ absl::Status RunEvaluate() {
   EvaluateOptions options;
   options.checkpoint = absl::GetFlag(FLAGS_checkpoint);
   options.data = DataFromFlags();
-  const std::string protocol = absl::GetFlag(FLAGS_protocol);
-  options.protocol = protocol.empty() ? "d2l" : protocol;
+  options.protocol = absl::GetFlag(FLAGS_protocol);
   const std::string split = absl::GetFlag(FLAGS_split);
   options.split = split.empty() ? "test" : split;
   options.split_kind = absl::GetFlag(FLAGS_split_kind);

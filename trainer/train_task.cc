@@ -12,15 +12,6 @@
 namespace neumf {
 namespace {
 
-std::string ProtocolOf(const TaskOptions& options) {
-  if (!options.protocol.empty()) return options.protocol;
-  const std::string& format = options.data.format;
-  if (format == "ncf") return "ncf";
-  if (format == "ml-100k-ua") return "triplet";
-  if (format == "lightgcn" || options.split == "ratio") return "full";
-  return "d2l";
-}
-
 absl::StatusOr<SplitOptions> SplitOf(const TaskOptions& options,
                                      Protocol protocol) {
   SplitOptions split;
@@ -59,8 +50,9 @@ Interactions TrainTask::Seen() const {
 
 absl::StatusOr<TrainTask> PrepareTask(const TaskOptions& options,
                                       FileSystem& files) {
-  NEUMF_ASSIGN_OR_RETURN(const Protocol protocol,
-                         ParseProtocol(ProtocolOf(options)));
+  NEUMF_ASSIGN_OR_RETURN(
+      const Protocol protocol,
+      ProtocolFor(options.protocol, options.data.format, options.split));
   NEUMF_ASSIGN_OR_RETURN(const SplitOptions split_options,
                          SplitOf(options, protocol));
   NEUMF_ASSIGN_OR_RETURN(EventLog log, ReadEvents(files, options.data));

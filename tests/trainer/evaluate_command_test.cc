@@ -28,7 +28,8 @@ class EvaluateCommandTest : public testing::Test {
   }
 
   // Items "1" to `num_items`, the first best.
-  void Publish(int num_items, const std::vector<std::string>& users) {
+  void Publish(int num_items, const std::vector<std::string>& users,
+               const Manifest& manifest = Manifest()) {
     std::vector<std::pair<std::string, float>> items;
     for (int i = 1; i <= num_items; ++i) {
       items.emplace_back(absl::StrCat(i), -1.0F * static_cast<float>(i));
@@ -37,7 +38,7 @@ class EvaluateCommandTest : public testing::Test {
     NEUMF_ASSERT_OK_AND_ASSIGN(
         const PublishedCheckpoint published,
         PublishCheckpoint(*files_, directory_.Path("checkpoints"), fixed.model,
-                          fixed.items, Manifest()));
+                          fixed.items, manifest));
     options_.checkpoint = published.path;
   }
 
@@ -63,6 +64,13 @@ class EvaluateCommandTest : public testing::Test {
     options_.protocol = "full";
     Write("train.txt", "1 1 2\n2 6\n3 5\n");
     Write("test.txt", "1 3 5\n2 2\n");
+  }
+
+  // A model of the same items, whose manifest says so of its training.
+  void PublishTrainedOn(const nlohmann::json& training) {
+    Manifest manifest;
+    manifest.training = training;
+    Publish(6, {"1", "2", "3"}, manifest);
   }
 
   nlohmann::json Run() {
@@ -159,6 +167,45 @@ TEST_F(EvaluateCommandTest, TakesTheSplitThatTrainingHad) {
   EXPECT_EQ(Run(), json);
   options_.split_kind = "halves";
   ExpectRefused("halves");
+}
+
+TEST_F(EvaluateCommandTest, TheProtocolGoesWithTheFormat) {
+  UseNcf();
+  options_.protocol.clear();
+  EXPECT_EQ(Run()["protocol"], "ncf");
+  UseUa();
+  options_.protocol.clear();
+  EXPECT_EQ(Run()["protocol"], "triplet");
+  UseLightGcn();
+  options_.protocol.clear();
+  EXPECT_EQ(Run()["protocol"], "full");
+}
+
+TEST_F(EvaluateCommandTest, SaysWhenTrainingHadAnotherSplit) {
+  UseNcf();
+  const nlohmann::json unknown = Run();
+  EXPECT_FALSE(unknown.contains("trained_on_other_split"));
+
+  PublishTrainedOn({{"data", {{"split_hash", unknown["split_hash"]}}}});
+  testing::internal::CaptureStderr();
+  EXPECT_FALSE(Run().contains("trained_on_other_split"));
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              testing::Not(HasSubstr("warning")));
+
+  PublishTrainedOn({{"data", {{"split_hash", "0123456789abcdef"}}}});
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(Run()["trained_on_other_split"], true);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              HasSubstr("warning: the checkpoint was trained on split "
+                        "0123456789abcdef and is measured on "));
+
+  // Anybody may write a manifest.
+  for (const nlohmann::json& training :
+       {nlohmann::json{{"data", {{"split_hash", 7}}}},
+        nlohmann::json{{"data", "none"}}}) {
+    PublishTrainedOn(training);
+    EXPECT_FALSE(Run().contains("trained_on_other_split"));
+  }
 }
 
 TEST_F(EvaluateCommandTest, WritesEveryUsersMetrics) {
