@@ -7,6 +7,7 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 #endif
 #include <ATen/ATen.h>
+#include <c10/util/Logging.h>
 
 #include <chrono>
 #include <csignal>
@@ -171,6 +172,13 @@ absl::StatusOr<c10::intrusive_ptr<c10d::Store>> Meet(
   return store;
 }
 
+// Errors are told once, by whoever gets the status: LibTorch also logs some.
+void SilenceLog() {
+#ifdef C10_USE_GLOG
+  FLAGS_minloglevel = google::GLOG_FATAL;
+#endif
+}
+
 bool WantsNccl() {
   const char* const value = std::getenv("NEUMF_NCCL");
   return value != nullptr && absl::string_view(value) == "1";
@@ -223,6 +231,7 @@ absl::StatusOr<std::unique_ptr<Collective>> JoinByNccl(
 
 absl::StatusOr<std::unique_ptr<Collective>> JoinProcesses(
     const ProcessPlace& place) {
+  SilenceLog();
   // A process that is gone is an error of the next operation, not a signal.
   std::signal(SIGPIPE, SIG_IGN);
   NEUMF_ASSIGN_OR_RETURN(c10::intrusive_ptr<c10d::Store> store, Meet(place));
