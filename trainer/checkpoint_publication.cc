@@ -37,6 +37,7 @@ HeldOutOptions HeldOutOptionsOf(const TrainOptions& options,
   HeldOutOptions held_out;
   held_out.protocol = task.protocol;
   held_out.drop_rated = options.drop_rated;
+  held_out.whole_lists = options.whole_lists;
   held_out.num_threads = static_cast<size_t>(options.threads);
   return held_out;
 }

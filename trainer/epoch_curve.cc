@@ -11,9 +11,11 @@
 
 namespace neumf {
 
-absl::Status CheckMetricName(Protocol protocol, absl::string_view name) {
+absl::Status CheckMetricName(Protocol protocol, bool whole_lists,
+                             absl::string_view name) {
   EvaluationOptions options;
   options.protocol = protocol;
+  options.whole_lists = whole_lists;
   std::vector<absl::string_view> names;
   for (const MetricRule& rule : RulesOf(options).metrics) {
     if (name == rule.name) return absl::OkStatus();

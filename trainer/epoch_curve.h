@@ -27,7 +27,8 @@ struct CurveOptions {
 
 // OK when the protocol has a metric of that name; else INVALID_ARGUMENT names
 // those that it has.
-absl::Status CheckMetricName(Protocol protocol, absl::string_view name);
+absl::Status CheckMetricName(Protocol protocol, bool whole_lists,
+                             absl::string_view name);
 
 // Belongs to one thread.
 class EpochCurve {

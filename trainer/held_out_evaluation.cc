@@ -176,6 +176,10 @@ absl::Status CheckHeldOut(const EventLog& log, const Split& split,
     return absl::InvalidArgumentError(
         "low-rated items are dropped by the protocol triplet only");
   }
+  if (options.whole_lists && options.protocol != Protocol::kFull) {
+    return absl::InvalidArgumentError(
+        "the protocol full alone is one that whole lists change");
+  }
   return options.protocol == Protocol::kNcf ? CheckOneHeldOutItem(log, split)
                                             : absl::OkStatus();
 }

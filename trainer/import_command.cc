@@ -63,6 +63,7 @@ absl::StatusOr<nlohmann::json> Measure(const ImportOptions& options,
   HeldOutOptions held_out;
   held_out.protocol = task.protocol;
   held_out.drop_rated = options.drop_rated;
+  held_out.whole_lists = options.whole_lists;
   held_out.num_threads = static_cast<size_t>(options.threads);
   NEUMF_ASSIGN_OR_RETURN(const HeldOutEvaluation evaluation,
                          EvaluateHeldOut(exported.model, exported.items,

@@ -22,7 +22,8 @@ struct ImportOptions {
   // What the weights were trained on: it says which users and items there are,
   // what they have seen, and what to measure.
   TaskOptions task;
-  bool drop_rated = false;  // see HeldOutOptions
+  bool drop_rated = false;   // see HeldOutOptions
+  bool whole_lists = false;  // see HeldOutOptions
   int threads = 1;
   std::string out;          // directory of checkpoints; made when missing
   std::string metrics_out;  // JSON file; empty: none

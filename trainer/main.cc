@@ -10,20 +10,22 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
 #include "absl/flags/reflection.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "absl/types/span.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/file_system.h"
 #include "base/status_macros.h"
+#include "trainer/command_line.h"
 #include "trainer/compare_command.h"
 #include "trainer/distributed/process_place.h"
 #include "trainer/evaluate_command.h"
+#include "trainer/flag_uses.h"
 #include "trainer/flags_help.h"
 #include "trainer/import_command.h"
 #include "trainer/outputs.h"
@@ -186,8 +188,8 @@ ABSL_FLAG(bool, drop_rated, false,
           "the protocol triplet puts what a user rated low below all other "
           "items");
 ABSL_FLAG(bool, whole_lists, false,
-          "evaluate: the protocol full looks deeper than 1000 places: map and "
-          "mrr instead of map@1000 and mrr@1000");
+          "the protocol full looks deeper than 1000 places: map and mrr "
+          "instead of map@1000 and mrr@1000");
 ABSL_FLAG(std::string, per_user_out, "",
           "evaluate: CSV file to write every user's metrics to");
 
@@ -265,11 +267,16 @@ absl::StatusOr<Recipe> RecipeFromFlags() {
   return recipe;
 }
 
-absl::Status RunTrain() {
+// Names of flags.
+using Given = absl::Span<const std::string>;
+
+absl::Status RunTrain(Given given) {
   TrainOptions options;
   options.task = TaskFromFlags();
+  NEUMF_RETURN_IF_ERROR(CheckFlagsOfTask(options.task, given));
   NEUMF_ASSIGN_OR_RETURN(options.recipe, RecipeFromFlags());
   options.drop_rated = absl::GetFlag(FLAGS_drop_rated);
+  options.whole_lists = absl::GetFlag(FLAGS_whole_lists);
   options.evaluate_every = absl::GetFlag(FLAGS_evaluate_every);
   options.patience = absl::GetFlag(FLAGS_patience);
   options.select_by = absl::GetFlag(FLAGS_select_by);
@@ -297,13 +304,15 @@ absl::Status RunTrain() {
                   absl::StrCat("published ", path, ", but cannot say so"));
 }
 
-absl::Status RunImport() {
+absl::Status RunImport(Given given) {
   ImportOptions options;
   options.weights = absl::GetFlag(FLAGS_weights);
   options.layout = absl::GetFlag(FLAGS_layout);
   options.id_base = absl::GetFlag(FLAGS_id_base);
   options.task = TaskFromFlags();
+  NEUMF_RETURN_IF_ERROR(CheckFlagsOfTask(options.task, given));
   options.drop_rated = absl::GetFlag(FLAGS_drop_rated);
+  options.whole_lists = absl::GetFlag(FLAGS_whole_lists);
   options.threads = absl::GetFlag(FLAGS_threads);
   options.out = absl::GetFlag(FLAGS_out);
   options.metrics_out = absl::GetFlag(FLAGS_metrics_out);
@@ -318,7 +327,7 @@ absl::Status RunImport() {
                   absl::StrCat("published ", path, ", but cannot say so"));
 }
 
-absl::Status RunEvaluate() {
+absl::Status RunEvaluate(Given given) {
   EvaluateOptions options;
   options.checkpoint = absl::GetFlag(FLAGS_checkpoint);
   options.data = DataFromFlags();
@@ -326,6 +335,10 @@ absl::Status RunEvaluate() {
   const std::string split = absl::GetFlag(FLAGS_split);
   options.split = split.empty() ? "test" : split;
   options.split_kind = absl::GetFlag(FLAGS_split_kind);
+  TaskOptions task = TaskFromFlags();
+  task.split = options.split_kind;
+  task.held_out = options.split;
+  NEUMF_RETURN_IF_ERROR(CheckFlagsOfTask(task, given));
   options.split_seed = absl::GetFlag(FLAGS_split_seed);
   options.split_ratio = absl::GetFlag(FLAGS_split_ratio);
   options.min_rating = absl::GetFlag(FLAGS_min_rating);
@@ -341,7 +354,7 @@ absl::Status RunEvaluate() {
   return Print(MetricsText(metrics));
 }
 
-absl::Status RunCompare() {
+absl::Status RunCompare(Given /*given*/) {
   CompareOptions options;
   options.a = absl::GetFlag(FLAGS_a);
   options.b = absl::GetFlag(FLAGS_b);
@@ -352,24 +365,38 @@ absl::Status RunCompare() {
   return Print(MetricsText(comparison));
 }
 
-absl::Status RunCommand(const std::vector<char*>& arguments) {
-  if (arguments.size() > 2) {
+absl::Status RunRecipes(Given /*given*/) { return Print(DescribeRecipes()); }
+
+struct Command {
+  absl::string_view name;
+  absl::Status (*run)(Given given);
+};
+constexpr Command kCommands[] = {{"train", RunTrain},
+                                 {"import", RunImport},
+                                 {"evaluate", RunEvaluate},
+                                 {"compare", RunCompare},
+                                 {"recipes", RunRecipes}};
+
+// `arguments` begin with the program.
+absl::Status RunCommand(absl::Span<char* const> arguments) {
+  NEUMF_ASSIGN_OR_RETURN(const CommandLine line,
+                         ParseCommandLine(arguments.subspan(1)));
+  if (line.words.size() > 1) {
     return absl::InvalidArgumentError(
-        absl::StrCat("unexpected argument '", arguments[2], "'; see --help"));
+        absl::StrCat("unexpected argument '", line.words[1], "'; see --help"));
   }
-  if (arguments.size() < 2) {
+  if (line.words.empty()) {
     return absl::InvalidArgumentError(
         "one command is needed: train, import, evaluate, compare or recipes; "
         "see --help");
   }
-  const absl::string_view command = arguments[1];
-  if (command == "train") return RunTrain();
-  if (command == "import") return RunImport();
-  if (command == "evaluate") return RunEvaluate();
-  if (command == "compare") return RunCompare();
-  if (command == "recipes") return Print(DescribeRecipes());
+  for (const Command& command : kCommands) {
+    if (command.name != line.words[0]) continue;
+    NEUMF_RETURN_IF_ERROR(CheckFlagsOfCommand(command.name, line.given));
+    return command.run(line.given);
+  }
   return absl::InvalidArgumentError(absl::StrCat(
-      "no command '", command,
+      "no command '", line.words[0],
       "'; there are train, import, evaluate, compare and recipes; see --help"));
 }
 
@@ -393,7 +420,7 @@ int Main(int argc, char** argv) {
   const std::optional<std::string> answer = AnswerAboutItself(argc, argv);
   const absl::Status status =
       answer.has_value() ? Print(*answer)
-                         : RunCommand(absl::ParseCommandLine(argc, argv));
+                         : RunCommand(absl::MakeConstSpan(argv, argc));
   if (status.ok()) return 0;
   absl::FPrintF(stderr, "neumf-train: %s\n", status.message());
   return 1;

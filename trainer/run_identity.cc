@@ -92,6 +92,7 @@ absl::StatusOr<RunIdentity> RunIdentityOf(const TrainOptions& options,
   run["WORLD_SIZE"] = absl::StrCat(options.place ? options.place->size : 1);
   run["--protocol"] = std::string(ProtocolName(task.protocol));
   run["--drop_rated"] = options.drop_rated ? "true" : "false";
+  run["--whole_lists"] = options.whole_lists ? "true" : "false";
   run["--evaluate_every"] = absl::StrCat(options.evaluate_every);
   run["--patience"] = absl::StrCat(options.patience);
   run["--select_by"] = options.select_by;

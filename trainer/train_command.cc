@@ -115,6 +115,7 @@ absl::Status CheckMeasuring(const TrainOptions& options,
   if (!task.is_measured()) {
     const char* const flag = options.evaluate_every > 0 ? "--evaluate_every"
                              : options.drop_rated       ? "--drop_rated"
+                             : options.whole_lists      ? "--whole_lists"
                                                         : nullptr;
     if (flag == nullptr) return absl::OkStatus();
     return absl::InvalidArgumentError(absl::StrCat(
@@ -123,7 +124,8 @@ absl::Status CheckMeasuring(const TrainOptions& options,
   NEUMF_RETURN_IF_ERROR(
       CheckHeldOut(task.log, task.split, HeldOutOptionsOf(options, task)));
   if (options.select_by.empty()) return absl::OkStatus();
-  return CheckMetricName(task.protocol, options.select_by);
+  return CheckMetricName(task.protocol, options.whole_lists,
+                         options.select_by);
 }
 
 // Without a lowest rating of positives nothing counts as rated low.

@@ -25,6 +25,7 @@ struct TrainOptions {
   uint64_t seed = 1;
   int threads = 1;
   bool drop_rated = false;      // see HeldOutOptions
+  bool whole_lists = false;     // see HeldOutOptions
   uint32_t evaluate_every = 0;  // epochs; 0: after the last one alone
   // Evaluations without a better one before training stops, and the best
   // epoch's model is published; 0: the last epoch's is. Wants

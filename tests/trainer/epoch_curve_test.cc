@@ -144,9 +144,12 @@ TEST_F(EpochCurveTest, PassesOnWhatCannotBeMeasured) {
 }
 
 TEST(CheckMetricNameTest, NamesTheMetricsOfTheProtocol) {
-  NEUMF_EXPECT_OK(CheckMetricName(Protocol::kD2l, "auc"));
-  NEUMF_EXPECT_OK(CheckMetricName(Protocol::kNcf, "ndcg@10"));
-  EXPECT_THAT(CheckMetricName(Protocol::kD2l, "ndcg@10"),
+  NEUMF_EXPECT_OK(CheckMetricName(Protocol::kD2l, false, "auc"));
+  NEUMF_EXPECT_OK(CheckMetricName(Protocol::kNcf, false, "ndcg@10"));
+  NEUMF_EXPECT_OK(CheckMetricName(Protocol::kFull, false, "map@1000"));
+  NEUMF_EXPECT_OK(CheckMetricName(Protocol::kFull, true, "map"));
+  EXPECT_FALSE(CheckMetricName(Protocol::kFull, true, "map@1000").ok());
+  EXPECT_THAT(CheckMetricName(Protocol::kD2l, false, "ndcg@10"),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        HasSubstr("the protocol d2l has no metric 'ndcg@10'; it "
                                  "has hit@50, auc")));

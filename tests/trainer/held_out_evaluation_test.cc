@@ -157,6 +157,9 @@ TEST_F(HeldOutEvaluationTest, RefusesWhatTheSplitCannotGive) {
   options_.protocol = Protocol::kFull;
   options_.drop_rated = true;
   ExpectRefused("the protocol triplet only");
+  options_.protocol = Protocol::kTriplet;
+  options_.whole_lists = true;
+  ExpectRefused("the protocol full alone");
 }
 
 TEST_F(HeldOutEvaluationTest, NcfHoldsOutOneItemOfAUser) {

@@ -179,7 +179,8 @@ TEST_F(ProgramTest, RefusesWhatItDoesNotKnowInOneLine) {
   ExpectUsageError(Run({"fly"}), "no command 'fly'");
   ExpectUsageError(Run(TrainArguments({"extra"})),
                    "unexpected argument 'extra'");
-  ExpectUsageError(Run(TrainArguments({"--epoch", "3"})), "epoch");
+  ExpectUsageError(Run(TrainArguments({"--epoch", "3"})),
+                   "there is no flag --epoch; see --help");
   ExpectUsageError(Run(TrainArguments({"--epochs", "many"})), "many");
   ExpectUsageError(Run(TrainArguments({"--epochs", "0"})),
                    "--epochs takes a whole number from 1");
@@ -202,6 +203,25 @@ TEST_F(ProgramTest, RefusesWhatItDoesNotKnowInOneLine) {
   ExpectUsageError(Run(TrainArguments({"--recipe", "ncf"})), "d2l-neumf");
   ExpectUsageError(Run(TrainArguments({"--hidden", "10,10"})), "32-16-8");
   ExpectUsageError(Run(TrainArguments({"--threads", "0"})), "--threads");
+}
+
+TEST_F(ProgramTest, RefusesFlagsThatWouldChangeNothing) {
+  ExpectUsageError(Run(TrainArguments({"--checkpoint", "x"})),
+                   "--checkpoint is for evaluate: train does not read it");
+  ExpectUsageError(Run(TrainArguments({"--split_ratio", ".5"})),
+                   "--split_ratio would change nothing: it is for the split");
+  ExpectUsageError(Run(TrainArguments({"--columns", "user=u,item=i"})),
+                   "--columns would change nothing: it is for --format csv");
+  ExpectUsageError(
+      Run(TrainArguments({"--held_out", "validation", "--split", "none"})),
+      "--held_out would change nothing");
+  ExpectUsageError(Run(TrainArguments({"--whole_lists"})),
+                   "what is held out by the protocol full");
+  ExpectUsageError(Run(TrainArguments({"--alpha", "0.5"})),
+                   "--alpha would change nothing");
+  std::vector<std::string> arguments = EvaluateArguments();
+  arguments.insert(arguments.end(), {"--out", "x"});
+  ExpectUsageError(Run(arguments), "evaluate does not read it");
 }
 
 TEST_F(ProgramTest, NamesADirectoryThatItCannotWriteTo) {

@@ -201,6 +201,24 @@ TEST_F(TrainCommandTest, ValidationLeavesTheTestEventsOutOfTrainingToo) {
   EXPECT_EQ(evaluated["auc"], checkpoint.info.manifest.metrics["auc"]);
 }
 
+TEST_F(TrainCommandTest, MeasuresWholeLists) {
+  options_.task.split = "ratio";  // which the protocol full goes with
+  NEUMF_ASSERT_OK_AND_ASSIGN(const LoadedCheckpoint first, TrainAndLoad());
+  const nlohmann::json& short_lists = first.info.manifest.metrics;
+  options_.whole_lists = true;
+  options_.select_by = "mrr";
+  options_.patience = 1;
+  options_.task.held_out = "validation";
+  options_.evaluate_every = 1;
+  NEUMF_ASSERT_OK_AND_ASSIGN(const LoadedCheckpoint second, TrainAndLoad());
+  const nlohmann::json& whole_lists = second.info.manifest.metrics;
+  EXPECT_TRUE(short_lists.contains("map@1000"));
+  EXPECT_FALSE(short_lists.contains("map"));
+  EXPECT_TRUE(whole_lists.contains("map"));
+  EXPECT_FALSE(whole_lists.contains("map@1000"));
+  EXPECT_TRUE(whole_lists["curve"][0].contains("mrr"));
+}
+
 TEST_F(TrainCommandTest, EvaluationNeedsEveryUserAndItemOfTheData) {
   NEUMF_ASSERT_OK_AND_ASSIGN(const std::string path,
                              Train(options_, environment_));
