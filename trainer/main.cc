@@ -16,8 +16,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
-#include "absl/types/span.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "base/clock.h"
 #include "base/file_system.h"
 #include "base/status_macros.h"
@@ -418,9 +418,9 @@ std::optional<std::string> AnswerAboutItself(int argc, char** argv) {
 
 int Main(int argc, char** argv) {
   const std::optional<std::string> answer = AnswerAboutItself(argc, argv);
-  const absl::Status status =
-      answer.has_value() ? Print(*answer)
-                         : RunCommand(absl::MakeConstSpan(argv, argc));
+  const absl::Status status = answer.has_value()
+                                  ? Print(*answer)
+                                  : RunCommand(absl::MakeConstSpan(argv, argc));
   if (status.ok()) return 0;
   absl::FPrintF(stderr, "neumf-train: %s\n", status.message());
   return 1;
