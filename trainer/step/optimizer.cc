@@ -63,10 +63,6 @@ absl::Status RequireNotNegative(const char* option, double value) {
 
 }  // namespace
 
-absl::StatusOr<OptimizerKind> ParseOptimizerKind(absl::string_view text) {
-  return ParseName<OptimizerKind>("optimizer", text, kOptimizerKinds);
-}
-
 const char* OptimizerKindName(OptimizerKind kind) {
   return NameOf<OptimizerKind>(kind, kOptimizerKinds);
 }

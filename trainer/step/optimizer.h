@@ -15,8 +15,6 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "base/thread_pool.h"
 #include "trainer/model/parameters.h"
@@ -41,8 +39,6 @@ struct OptimizerOptions {
   double weight_decay = 0;
 };
 
-// INVALID_ARGUMENT names the optimizer that does not exist, and those that do.
-absl::StatusOr<OptimizerKind> ParseOptimizerKind(absl::string_view text);
 const char* OptimizerKindName(OptimizerKind kind);
 
 // INVALID_ARGUMENT says which option is out of range.

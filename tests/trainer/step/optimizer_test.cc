@@ -302,20 +302,6 @@ INSTANTIATE_TEST_SUITE_P(
              std::get<1>(parameter.param).name;
     });
 
-TEST(OptimizerOptionsTest, OptimizersHaveNames) {
-  for (const OptimizerKind kind :
-       {OptimizerKind::kSgd, OptimizerKind::kAdagrad, OptimizerKind::kRmsprop,
-        OptimizerKind::kAdam, OptimizerKind::kAdamW}) {
-    NEUMF_ASSERT_OK_AND_ASSIGN(const OptimizerKind parsed,
-                               ParseOptimizerKind(OptimizerKindName(kind)));
-    EXPECT_EQ(parsed, kind);
-  }
-  EXPECT_THAT(
-      ParseOptimizerKind("lion").status(),
-      StatusIs(absl::StatusCode::kInvalidArgument,
-               HasSubstr("there are sgd, adagrad, rmsprop, adam, adamw")));
-}
-
 void ExpectRefused(const OptimizerOptions& options, const char* message) {
   EXPECT_THAT(ValidateOptimizerOptions(options),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(message)));
