@@ -11,13 +11,10 @@
 #include "trainer/outputs.h"
 #include "trainer/settings.h"
 #include "trainer/weights_file.h"
+#include "trainer/weights_origin.h"
 
 namespace neumf {
 namespace {
-
-std::string HashText(const Split& split) {
-  return absl::StrFormat("%016x", split.hash);
-}
 
 nlohmann::json DataJson(const TrainOptions& options, const TrainTask& task) {
   return {{"format", options.task.data.format},
@@ -27,7 +24,8 @@ nlohmann::json DataJson(const TrainOptions& options, const TrainTask& task) {
           {"train_events", task.split.train.size()},
           {"held_out_events", task.split.held_out.size()},
           {"low_rated_events", task.split.low_rated.size()},
-          {"split_hash", HashText(task.split)}};
+          {"row_ids", RowIdsDigest(task.log)},
+          {"split_hash", SplitHashText(task.split)}};
 }
 
 }  // namespace
@@ -94,7 +92,7 @@ absl::StatusOr<nlohmann::json> CheckpointPublication::MetricsOf(
   metrics["parameters"] = trained.parameters.values().size();
   metrics["train_events"] = task_.split.train.size();
   metrics["held_out_events"] = task_.split.held_out.size();
-  metrics["split_hash"] = HashText(task_.split);
+  metrics["split_hash"] = SplitHashText(task_.split);
   return metrics;
 }
 

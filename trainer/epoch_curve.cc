@@ -28,7 +28,8 @@ absl::Status CheckMetricName(Protocol protocol, bool whole_lists,
 
 absl::StatusOr<bool> EpochCurve::Add(uint32_t epoch,
                                      const Parameters& parameters) {
-  if (options_.every == 0 || epoch % options_.every != 0) return true;
+  if (options_.every == 0) return true;
+  if (epoch % options_.every != 0 && epoch != options_.last) return true;
   NEUMF_ASSIGN_OR_RETURN(const Evaluation evaluation, measure_(parameters));
   const Metric* const selecting = options_.select_by.empty()
                                       ? &evaluation.metrics.front()
@@ -39,7 +40,7 @@ absl::StatusOr<bool> EpochCurve::Add(uint32_t epoch,
     point[metric.name] = metric.mean;
   }
   state_.points.push_back(std::move(point));
-  if (options_.patience == 0) return true;
+  if (options_.patience == 0 || epoch == 0) return true;
   if (best_.has_value() && selecting->mean <= state_.best_value) {
     ++state_.num_worse;
     return goes_on();

@@ -21,6 +21,7 @@ namespace neumf {
 
 struct CurveOptions {
   uint32_t every = 0;     // epochs between evaluations; 0: none
+  uint32_t last = 0;      // the epoch that is evaluated whatever `every` says
   uint32_t patience = 0;  // evaluations without a better one; 0: never stops
   std::string select_by;  // metric that is better when larger; "": the first
 };
@@ -40,9 +41,14 @@ class EpochCurve {
   EpochCurve(const CurveOptions& options, Measure measure)
       : options_(options), measure_(measure) {}
 
-  // After an epoch; 0 is before the first. False when training should stop.
+  // After an epoch; 0 is before the first: evaluated, but never the best, as
+  // nobody wants to publish what is not trained. False when training should
+  // stop.
   // REQUIRES: CheckMetricName() is OK for the name that selects, or it is empty.
   absl::StatusOr<bool> Add(uint32_t epoch, const Parameters& parameters);
+
+  // Whether it is to find the best epoch.
+  bool chooses() const { return options_.every > 0 && options_.patience > 0; }
 
   // Whether training should go on after what was added so far.
   bool goes_on() const {

@@ -82,13 +82,19 @@ size_t PlaceOf(absl::string_view name) {
                              names->begin());
 }
 
+bool IsIn(absl::string_view folder, absl::string_view path) {
+  const size_t slash = path.rfind('/');
+  return slash != absl::string_view::npos &&
+         absl::EndsWith(path.substr(0, slash), folder);
+}
+
 }  // namespace
 
-std::string FlagsHelp(absl::string_view filename) {
+std::string FlagsHelp(absl::string_view folder) {
   std::map<std::pair<size_t, absl::string_view>, absl::CommandLineFlag*>
       groups[std::size(kGroups)];
   for (const auto& [name, flag] : absl::GetAllFlags()) {
-    if (!absl::EndsWith(flag->Filename(), filename)) continue;
+    if (!IsIn(folder, flag->Filename())) continue;
     groups[GroupOf(flag->Help())].emplace(std::pair(PlaceOf(name), name), flag);
   }
   std::string text;

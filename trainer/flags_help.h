@@ -8,9 +8,9 @@
 
 namespace neumf {
 
-// Those that a file whose path ends in `filename` defines, in groups by the
+// Those that files of the folder `folder` ("trainer") define, in groups by the
 // command that a flag's help begins with: "train: of ...". Lines have at most
 // 80 columns.
-std::string FlagsHelp(absl::string_view filename);
+std::string FlagsHelp(absl::string_view folder);
 
 }  // namespace neumf

@@ -17,6 +17,7 @@
 #include "trainer/outputs.h"
 #include "trainer/tensor_file.h"
 #include "trainer/torch_threads.h"
+#include "trainer/weights_origin.h"
 
 namespace neumf {
 namespace {
@@ -51,7 +52,7 @@ nlohmann::json TrainingJson(const ImportOptions& options, uint64_t id_base,
             {"items", task.log.num_items()},
             {"train_events", task.split.train.size()},
             {"held_out_events", task.split.held_out.size()},
-            {"split_hash", absl::StrFormat("%016x", task.split.hash)}}},
+            {"split_hash", SplitHashText(task.split)}}},
           {"split", options.task.split},
           {"held_out", options.task.held_out}};
 }
@@ -80,15 +81,17 @@ absl::StatusOr<std::string> Import(const ImportOptions& options,
                          FindImportLayout(options.layout));
   NEUMF_RETURN_IF_ERROR(CheckOptions(options, files));
   SetTorchThreads(options.threads);
-  NEUMF_ASSIGN_OR_RETURN(const TensorFile tensors,
-                         ReadTensors(files, options.weights));
+  const absl::StatusOr<TensorFile> tensors =
+      ReadTensors(files, options.weights);
+  if (!tensors.ok()) return Annotate(tensors.status(), "--weights");
   NEUMF_ASSIGN_OR_RETURN(const TrainTask task,
                          PrepareTask(options.task, files));
   const uint64_t id_base = options.id_base.value_or(layout.id_base);
   absl::StatusOr<Parameters> parameters = ImportWeights(
-      tensors, layout, id_base, task.log.user_ids, task.log.item_ids);
+      *tensors, layout, id_base, task.log.user_ids, task.log.item_ids);
   if (!parameters.ok()) {
-    return Annotate(parameters.status(), options.weights);
+    return Annotate(parameters.status(),
+                    absl::StrCat("--weights: ", options.weights));
   }
 
   const Interactions seen = task.Seen();

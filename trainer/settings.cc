@@ -271,7 +271,7 @@ std::vector<Setting> ExampleSettings() {
 std::vector<Setting> OptimizerSettings() {
   using S = TrainSettings;
   return {
-      Count("epochs", &S::epochs, 1, 1'000'000),
+      Count("epochs", &S::epochs, 1, 100'000),
       OneOf<OptimizerKind>("optimizer", &S::optimizer,
                            {{"sgd", OptimizerKind::kSgd},
                             {"adagrad", OptimizerKind::kAdagrad},

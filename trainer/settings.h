@@ -5,7 +5,7 @@
 //
 // One table (settings.cc) says for each how it is read and printed, another one
 // (settings_rules.cc) what it is for, so that a new setting is a field here, a
-// line there and a flag in main.cc.
+// line there and a flag in setting_flags.cc.
 
 #include <cstdint>
 #include <string>

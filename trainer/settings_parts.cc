@@ -101,6 +101,11 @@ absl::StatusOr<ModelSpec> SpecOf(const TrainSettings& settings,
   return spec;
 }
 
+bool Draws(const TrainSettings& settings) {
+  return settings.loss != kIals &&
+         (settings.batches == BatchForm::kPairs || settings.candidates > 0);
+}
+
 LossOptions LossOptionsOf(const TrainSettings& settings, uint64_t num_items) {
   LossOptions options;
   options.kind = *ParseLossKind(settings.loss);

@@ -31,6 +31,9 @@ struct TowerWidths {
 // "32", or "32/64" for user/item.
 absl::StatusOr<TowerWidths> ParseTowerFactors(absl::string_view text);
 
+// Whether negatives or shared candidates are drawn.
+bool Draws(const TrainSettings& settings);
+
 // The function that the settings ask for, before features are known.
 absl::StatusOr<ModelSpec> SpecOf(const TrainSettings& settings,
                                  uint64_t num_users, uint64_t num_items);

@@ -29,11 +29,6 @@ bool HasFeatures(const Settings& s) {
   return !s.user_features.empty() || !s.item_features.empty();
 }
 
-// Whether negatives or candidates are drawn.
-bool Draws(const Settings& s) {
-  return !IsIals(s) && (IsPairs(s) || s.candidates > 0);
-}
-
 bool IsAdam(const Settings& s) {
   return s.optimizer == OptimizerKind::kAdam ||
          s.optimizer == OptimizerKind::kAdamW;

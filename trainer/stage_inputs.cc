@@ -1,11 +1,17 @@
 #include "trainer/stage_inputs.h"
 
+#include <cstdint>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "absl/memory/memory.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 #include "base/status_macros.h"
+#include "trainer/settings_parts.h"
+#include "trainer/step/negative_sampler.h"
 
 namespace neumf {
 namespace {
@@ -24,6 +30,19 @@ absl::Status CheckOrder(const TrainSettings& settings, const TrainTask& task) {
       "when events were: name the column of times, or leave it out"));
 }
 
+absl::Status CheckNegatives(const TrainSettings& settings,
+                            const TrainingData& data,
+                            absl::Span<const std::string> user_ids) {
+  if (!Draws(settings)) return absl::OkStatus();
+  const std::optional<uint32_t> user = NegativeSampler::UserWithoutNegatives(
+      settings.sampler, *data.train, data.held_out);
+  if (!user.has_value()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "user '", user_ids[*user], "' has all ", data.train->num_items(),
+      " items, so there is no negative to draw: take the user's events out of "
+      "the data, or take --sampler uniform"));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<const StageInputs>> StageInputs::Create(
@@ -34,8 +53,11 @@ absl::StatusOr<std::unique_ptr<const StageInputs>> StageInputs::Create(
                          ReadTaskFeatures(settings, task.log, files));
   NEUMF_ASSIGN_OR_RETURN(const ModelSpec spec,
                          SpecOf(settings, TrainingDataOf(task, *features)));
-  return absl::WrapUnique<const StageInputs>(
+  auto inputs = absl::WrapUnique<const StageInputs>(
       new StageInputs(settings, task, std::move(features), spec));
+  NEUMF_RETURN_IF_ERROR(
+      CheckNegatives(settings, inputs->data(), task.log.user_ids));
+  return inputs;
 }
 
 StageInputs::StageInputs(const TrainSettings& settings, const TrainTask& task,

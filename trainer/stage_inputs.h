@@ -21,8 +21,8 @@ namespace neumf {
 class StageInputs {
  public:
   // INVALID_ARGUMENT for features that cannot be read or lack rows, for settings
-  // that need an order of events which the data does not say, and for a model
-  // that is too large.
+  // that need an order of events which the data does not say, for a user who
+  // has all items where negatives are drawn, and for a model that is too large.
   static absl::StatusOr<std::unique_ptr<const StageInputs>> Create(
       const TrainSettings& settings, const TrainTask& task, FileSystem& files);
 

@@ -13,8 +13,10 @@
 #include "trainer/model_training.h"
 #include "trainer/pretrained.h"
 #include "trainer/progress_printer.h"
+#include "trainer/random.h"
 #include "trainer/settings.h"
 #include "trainer/weights_file.h"
+#include "trainer/weights_origin.h"
 
 namespace neumf {
 namespace {
@@ -72,6 +74,21 @@ absl::Status SayParameters(const Parameters& parameters,
   return absl::OkStatus();
 }
 
+// A loss that has grown this much was never going to come back.
+constexpr double kDivergence = 10;
+
+absl::Status CheckLosses(const std::vector<double>& losses) {
+  if (losses.empty()) return absl::OkStatus();
+  const double first = losses.front();
+  const double last = losses.back();
+  // What is small may well grow so much.
+  if (last < 1 || last <= kDivergence * first) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrFormat("the loss grew from %.4g in the first epoch to %.4g: try "
+                      "a lower learning rate",
+                      first, last));
+}
+
 void Keep(const EpochEnd& end, const EpochCurve& curve,
           const std::string& stage, StateDirectory& states) {
   TrainingState state = end.state();
@@ -85,6 +102,11 @@ void Keep(const EpochEnd& end, const EpochCurve& curve,
 }
 
 }  // namespace
+
+uint64_t StageSeed(uint64_t seed, size_t num_later) {
+  if (num_later == 0) return seed;
+  return Random(seed ^ uint64_t{num_later} << 32).Next();
+}
 
 absl::StatusOr<StageRunner> StageRunner::Create(
     const TrainOptions& options, const TrainTask& task,
@@ -105,28 +127,41 @@ absl::Status StageRunner::Add(const RecipeStage& recipe,
   NEUMF_ASSIGN_OR_RETURN(
       stage.inputs,
       StageInputs::Create(recipe.settings, task, *environment_->files));
-  NEUMF_RETURN_IF_ERROR(ReadWeightsOnce(recipe.settings.pretrained_gmf));
-  NEUMF_RETURN_IF_ERROR(ReadWeightsOnce(recipe.settings.pretrained_mlp));
-  NEUMF_RETURN_IF_ERROR(StartOf(stage).status());
-  weights_.insert_or_assign(WeightsName(recipe),
-                            Parameters(stage.inputs->spec()));
+  const TrainSettings& settings = recipe.settings;
+  NEUMF_RETURN_IF_ERROR(
+      ReadWeightsOnce("--pretrained_gmf", settings.pretrained_gmf, task));
+  NEUMF_RETURN_IF_ERROR(
+      ReadWeightsOnce("--pretrained_mlp", settings.pretrained_mlp, task));
   stages_.push_back(std::move(stage));
+  NEUMF_RETURN_IF_ERROR(StartOf(stages_.back()).status());
+  weights_.insert_or_assign(WeightsName(recipe),
+                            Parameters(stages_.back().inputs->spec()));
   return absl::OkStatus();
 }
 
-absl::Status StageRunner::ReadWeightsOnce(const std::string& name) {
+absl::Status StageRunner::ReadWeightsOnce(absl::string_view flag,
+                                          const std::string& name,
+                                          const TrainTask& task) {
   if (name.empty() || weights_.count(name) > 0) return absl::OkStatus();
-  NEUMF_ASSIGN_OR_RETURN(WeightsFile file,
-                         ReadWeights(*environment_->files, name));
-  weights_.emplace(name, std::move(file.parameters));
+  absl::StatusOr<WeightsFile> file = ReadWeights(*environment_->files, name);
+  if (!file.ok()) return Annotate(file.status(), flag);
+  NEUMF_RETURN_IF_ERROR(
+      Annotate(CheckOrigin(file->about, task), absl::StrCat(flag, ": ", name)));
+  weights_.emplace(name, std::move(file->parameters));
   return absl::OkStatus();
+}
+
+uint64_t StageRunner::SeedOf(const Stage& stage) const {
+  const std::vector<RecipeStage>& stages = options_->recipe.stages;
+  return StageSeed(options_->seed,
+                   static_cast<size_t>(&stages.back() - stage.recipe));
 }
 
 absl::StatusOr<Parameters> StageRunner::StartOf(const Stage& stage) const {
   const TrainSettings& settings = stage.recipe->settings;
   const StageInputs& inputs = *stage.inputs;
   Parameters start =
-      InitialParameters(inputs.spec(), settings, options_->seed, inputs.data());
+      InitialParameters(inputs.spec(), settings, SeedOf(stage), inputs.data());
   const auto find = [&](const std::string& name) {
     return name.empty() ? nullptr : &weights_.at(name);
   };
@@ -148,6 +183,7 @@ CurveOptions StageRunner::CurveOptionsOf(const Stage& stage) const {
   CurveOptions curve;
   if (!is_measured_ || &stage != &stages_.back()) return curve;
   curve.every = options_->evaluate_every;
+  curve.last = stage.recipe->settings.epochs;
   curve.patience = options_->patience;
   curve.select_by = options_->select_by;
   if (curve.every == 0 && curve.patience > 0) curve.every = 1;
@@ -160,6 +196,11 @@ absl::StatusOr<TrainedStages> StageRunner::Run(Measure measure,
   TrainedStages trained{last.inputs.get(),        Parameters(ModelSpec()),
                         nlohmann::json::object(), nlohmann::json::array(),
                         absl::ZeroDuration(),     0};
+  // Before hours of training, not after some of them.
+  for (const Stage& stage : stages_) {
+    NEUMF_RETURN_IF_ERROR(InStage(*stage.recipe, options_->recipe.stages,
+                                  StateOf(stage, states).status()));
+  }
   for (const Stage& stage : stages_) {
     const auto measure_stage = [&](const Parameters& parameters) {
       return measure(*stage.inputs, parameters);
@@ -173,23 +214,29 @@ absl::StatusOr<TrainedStages> StageRunner::Run(Measure measure,
   return trained;
 }
 
+absl::StatusOr<std::optional<TrainingState>> StageRunner::StateOf(
+    const Stage& stage, StateDirectory* states) const {
+  if (states == nullptr) return std::optional<TrainingState>();
+  const ParameterLayout layout(stage.inputs->spec());
+  return states->Read(stage.recipe->name, layout.size);
+}
+
 absl::Status StageRunner::Train(const Stage& stage, EpochCurve& curve,
                                 StateDirectory* states,
                                 TrainedStages* trained) {
   const TrainSettings& settings = stage.recipe->settings;
-  std::optional<TrainingState> state;
-  if (states != nullptr) {
-    const ParameterLayout layout(stage.inputs->spec());
-    NEUMF_ASSIGN_OR_RETURN(state,
-                           states->Read(stage.recipe->name, layout.size));
-  }
+  NEUMF_ASSIGN_OR_RETURN(const std::optional<TrainingState> state,
+                         StateOf(stage, states));
   NEUMF_ASSIGN_OR_RETURN(TrainedModel model,
                          TrainFrom(stage, state, curve, states));
+  // With patience the held-out events have chosen the epoch.
+  if (!curve.chooses()) {
+    NEUMF_RETURN_IF_ERROR(CheckLosses(model.epoch_losses));
+  }
   const size_t epochs_done = model.epoch_losses.size();
-  if (Speaks()) {
+  if (Speaks())
     SayHowItEnded(curve, epochs_done, settings.epochs,
                   &stage == &stages_.back());
-  }
   if (epochs_done < settings.epochs && curve.goes_on()) {
     trained->is_complete = false;
   }
@@ -228,8 +275,7 @@ absl::StatusOr<TrainedModel> StageRunner::TrainFrom(
   training.stop = environment_->stop;
   training.collective = environment_->collective;
   return TrainModel(
-      settings, options_->seed, stage.inputs->data(), std::move(start),
-      training,
+      settings, SeedOf(stage), stage.inputs->data(), std::move(start), training,
       [&](const TrainingProgress& progress) {
         if (speaks) printer.Show(progress);
       },

@@ -7,6 +7,7 @@
 //   NEUMF_ASSIGN_OR_RETURN(const TrainedStages trained,
 //                          runner.Run(measure, nullptr));
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -17,6 +18,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "eval/evaluation.h"
 #include "nlohmann/json.hpp"
@@ -47,6 +49,11 @@ struct TrainedStages {
   bool is_complete = true;
 };
 
+// The seed of a stage that has `num_later` stages behind it. The last one's is
+// the run's, as that of a recipe with one stage is; those before it have seeds
+// of their own, so that no two of a run begin alike.
+uint64_t StageSeed(uint64_t seed, size_t num_later);
+
 // Belongs to one thread.
 class StageRunner {
  public:
@@ -56,14 +63,17 @@ class StageRunner {
 
   // Reads what the stages name, features and pretrained weights, and tries each
   // start, so that nothing is trained before the last stage is known to fit.
-  // All three must outlive it.
+  // INVALID_ARGUMENT for weights of other users and items, and for weights that
+  // were trained on what this run holds out. All three must outlive it.
   static absl::StatusOr<StageRunner> Create(
       const TrainOptions& options, const TrainTask& task,
       const CommandEnvironment& environment);
 
   // Call it once. Says its progress on stderr. `states` keeps what is trained
   // and says where to go on; may be null. A state that cannot be written is a
-  // warning: the run is worth more than its insurance.
+  // warning: the run is worth more than its insurance. One that cannot be gone
+  // on with ends the run before anything is trained. INVALID_ARGUMENT when a
+  // stage's loss has grown out of all proportion.
   absl::StatusOr<TrainedStages> Run(Measure measure, StateDirectory* states);
 
  private:
@@ -77,8 +87,12 @@ class StageRunner {
       : options_(&options), environment_(&environment) {}
 
   absl::Status Add(const RecipeStage& recipe, const TrainTask& task);
-  absl::Status ReadWeightsOnce(const std::string& name);
+  absl::Status ReadWeightsOnce(absl::string_view flag, const std::string& name,
+                               const TrainTask& task);
   absl::StatusOr<Parameters> StartOf(const Stage& stage) const;
+  uint64_t SeedOf(const Stage& stage) const;
+  absl::StatusOr<std::optional<TrainingState>> StateOf(
+      const Stage& stage, StateDirectory* states) const;
   absl::Status Train(const Stage& stage, EpochCurve& curve,
                      StateDirectory* states, TrainedStages* trained);
   absl::StatusOr<TrainedModel> TrainFrom(

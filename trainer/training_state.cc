@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/logging.h"
@@ -28,7 +29,7 @@ constexpr char kFirstMoment[] = "first_moment";
 constexpr char kSecondMoment[] = "second_moment";
 constexpr char kBestParameters[] = "best_parameters";
 
-constexpr size_t kMaxShownDifferences = 5;
+constexpr size_t kMaxShownDifferences = 3;
 
 json CurveJson(const CurveState& curve) {
   return {{"points", curve.points},
@@ -144,22 +145,27 @@ absl::Status CheckSameRun(const RunIdentity& saved, const RunIdentity& run) {
   std::set<std::string> names;
   for (const auto& [name, text] : saved) names.insert(name);
   for (const auto& [name, text] : run) names.insert(name);
-  std::vector<std::string> differences;
-  size_t num_differences = 0;
+  // Those that tell most come first: what both have, and of that the flags.
+  std::multimap<std::pair<bool, bool>, std::string> differences;
   for (const std::string& name : names) {
     const std::string was = TextOf(saved, name);
     const std::string is = TextOf(run, name);
     if (was == is) continue;
-    if (++num_differences > kMaxShownDifferences) continue;
-    differences.push_back(absl::StrCat(name, " was ", was, " and is ", is));
+    const bool one_lacks_it = saved.count(name) == 0 || run.count(name) == 0;
+    const bool is_no_flag = !absl::StrContains(name, "--");
+    differences.emplace(std::pair(one_lacks_it, is_no_flag),
+                        absl::StrCat(name, " was ", was, " and is ", is));
   }
-  if (num_differences == 0) return absl::OkStatus();
-  if (num_differences > kMaxShownDifferences) {
-    differences.push_back(
-        absl::StrCat(num_differences - kMaxShownDifferences, " more"));
+  if (differences.empty()) return absl::OkStatus();
+  std::vector<std::string> shown;
+  for (const auto& [place, difference] : differences) {
+    if (shown.size() < kMaxShownDifferences) shown.push_back(difference);
+  }
+  if (differences.size() > shown.size()) {
+    shown.push_back(absl::StrCat(differences.size() - shown.size(), " more"));
   }
   return absl::FailedPreconditionError(absl::StrCat(
-      "it is the state of another run: ", absl::StrJoin(differences, ", "),
+      "it is the state of another run: ", absl::StrJoin(shown, ", "),
       "; give what was given then, or start anew without it"));
 }
 

@@ -86,6 +86,23 @@ TEST_F(EpochCurveTest, MeasuresEverySoManyEpochsFromTheFirst) {
   EXPECT_FALSE(curve.has_best());
 }
 
+TEST_F(EpochCurveTest, MeasuresTheLastEpochWhateverItsNumber) {
+  CurveOptions options = Options(4, 2);
+  options.last = 9;
+  EpochCurve curve(options, measure_);
+  EXPECT_EQ(Add(curve), 10U);
+  EXPECT_THAT(measured_, ElementsAre(0, 4, 8, 9));
+  EXPECT_EQ(curve.best_epoch(), 4U);
+}
+
+TEST_F(EpochCurveTest, OneEvaluationIsEnoughToChoose) {
+  CurveOptions options = Options(100, 1);
+  options.last = 9;
+  EpochCurve curve(options, measure_);
+  EXPECT_EQ(Add(curve), 10U);
+  EXPECT_EQ(BestOf(curve), 9U);
+}
+
 TEST_F(EpochCurveTest, MeasuresNothingUnlessAsked) {
   EpochCurve curve(Options(0, 0), measure_);
   EXPECT_EQ(Add(curve), 10U);
@@ -123,15 +140,17 @@ TEST_F(EpochCurveTest, GoesByTheMetricThatIsAskedFor) {
   EXPECT_EQ(curve.best_epoch(), 1U);
 }
 
-// What is trained may be worse than what it began with.
-TEST_F(EpochCurveTest, TheStartMayBeTheBest) {
+// What is trained may be worse than what it began with, but that is no model.
+TEST_F(EpochCurveTest, TheStartIsNeverTheBest) {
   auc_[0] = 1;
   CurveOptions options = Options(1, 2);
   options.select_by = "auc";
   EpochCurve curve(options, measure_);
-  EXPECT_EQ(Add(curve), 3U);
-  ASSERT_TRUE(curve.has_best());
-  EXPECT_EQ(curve.best_epoch(), 0U);
+  EXPECT_TRUE(*curve.Add(0, OfEpoch(0)));
+  EXPECT_FALSE(curve.has_best());
+  EXPECT_EQ(curve.points().size(), 1U);
+  EXPECT_TRUE(*curve.Add(1, OfEpoch(1)));
+  EXPECT_EQ(BestOf(curve), 1U);
 }
 
 TEST_F(EpochCurveTest, PassesOnWhatCannotBeMeasured) {

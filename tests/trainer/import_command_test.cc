@@ -160,8 +160,8 @@ TEST_F(ImportCommandTest, PublishesNothingOfADamagedFile) {
                              ReadWholeFile(*files_, options_.weights, 1 << 20));
   NEUMF_ASSERT_OK(WriteFileAtomically(*files_, options_.weights,
                                       bytes.substr(0, bytes.size() - 1)));
-  EXPECT_THAT(Run(),
-              StatusIs(StatusCode::kDataLoss, HasSubstr(options_.weights)));
+  EXPECT_THAT(Run(), StatusIs(StatusCode::kDataLoss,
+                              HasSubstr("--weights: " + options_.weights)));
   EXPECT_THAT(Published(), IsEmpty());
 }
 
@@ -179,7 +179,9 @@ TEST_F(ImportCommandTest, SaysWhichFlagIsMissingOrWrong) {
   expect_refused([](ImportOptions* o) { o->threads = 0; }, "--threads");
   expect_refused([](ImportOptions* o) { o->task.data.path.clear(); }, "--data");
   options_.weights = directory_.Path("nowhere");
-  EXPECT_THAT(Run(), StatusIs(StatusCode::kNotFound, HasSubstr("nowhere")));
+  EXPECT_THAT(Run(),
+              StatusIs(StatusCode::kNotFound,
+                       AllOf(HasSubstr("--weights: "), HasSubstr("nowhere"))));
   EXPECT_THAT(Published(), IsEmpty());
 }
 

@@ -258,9 +258,9 @@ TEST_F(ProgramTest, SaysWhichFormatTakesAFile) {
 }
 
 TEST_F(ProgramTest, PublishesTheEpochThatASignalEnds) {
-  Program program(TrainArguments({"--epochs", "1000000"}),
+  Program program(TrainArguments({"--epochs", "100000"}),
                   directory_.Path("stdout"));
-  program.WaitForLine("epoch 2/1000000");
+  program.WaitForLine("epoch 2/100000");
   program.Signal(SIGINT);
   const Result result = program.Finish();
   EXPECT_EQ(result.status, 0) << result.err;
@@ -270,9 +270,9 @@ TEST_F(ProgramTest, PublishesTheEpochThatASignalEnds) {
 }
 
 TEST_F(ProgramTest, SecondSignalLeavesAtOnceWithoutACheckpoint) {
-  Program program(TrainArguments({"--epochs", "1000000"}),
+  Program program(TrainArguments({"--epochs", "100000"}),
                   directory_.Path("stdout"));
-  program.WaitForLine("epoch 1/1000000");
+  program.WaitForLine("epoch 1/100000");
   // Stopped, it gets both signals at the same moment.
   program.Signal(SIGSTOP);
   program.Signal(SIGINT);

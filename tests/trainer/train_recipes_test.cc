@@ -15,11 +15,14 @@
 #include "tests/support/temp_directory.h"
 #include "tests/trainer/tiny_world.h"
 #include "trainer/evaluate_command.h"
+#include "trainer/stage_runner.h"
 #include "trainer/train_command.h"
+#include "trainer/weights_file.h"
 
 namespace neumf {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -191,9 +194,10 @@ TEST_F(TrainRecipesTest, CurveBeginsBeforeTheFirstEpoch) {
   UseSettings("model=gmf factors=4 epochs=5");
   options_.evaluate_every = 2;
   const nlohmann::json metrics = TrainedMetrics();
-  ASSERT_EQ(metrics["curve"].size(), 3U);
+  ASSERT_EQ(metrics["curve"].size(), 4U);
   EXPECT_EQ(metrics["curve"][0]["epoch"], 0);
   EXPECT_EQ(metrics["curve"][2]["epoch"], 4);
+  EXPECT_EQ(metrics["curve"][3]["epoch"], 5);
   EXPECT_FALSE(metrics.contains("best_epoch"));
   options_.evaluate_every = 5;
   const nlohmann::json to_the_end = TrainedMetrics();
@@ -223,6 +227,34 @@ TEST_F(TrainRecipesTest, PatiencePublishesTheBestEpoch) {
   EXPECT_EQ(EvaluateFile(checkpoint.info.path)["auc"], best);
 }
 
+// The least of the values is the start's: with luck the start is the best.
+TEST_F(TrainRecipesTest, PatienceNeverPublishesTheStart) {
+  UseSettings("model=gmf factors=4 epochs=3 learning_rate=1e-9");
+  options_.task.held_out = "validation";
+  options_.patience = 1;
+  options_.evaluate_every = 3;
+  EXPECT_EQ(TrainedMetrics()["best_epoch"], 3);
+  options_.evaluate_every = 4;
+  ExpectRefused("--evaluate_every 4 is more than the 3 epochs");
+}
+
+TEST_F(TrainRecipesTest, RefusesMoreEpochsThanACheckpointCanTellOf) {
+  const std::string stage = "model=gmf factors=4 epochs=60000\n";
+  UseStages("stage first\n" + stage + "stage last\n" + stage);
+  ExpectRefused("no room for the losses and evaluations of so many epochs");
+  UseSettings(stage);
+  options_.evaluate_every = 1;
+  ExpectRefused("give a larger --evaluate_every");
+}
+
+TEST_F(TrainRecipesTest, RefusesALossThatGrows) {
+  UseSettings(
+      "model=mf factors=4 loss=square epochs=8 batch_size=64 optimizer=sgd "
+      "learning_rate=1");
+  ExpectRefused("the loss grew from ");
+  EXPECT_FALSE(files_->Stat(directory_.Path("checkpoints/1.safetensors")).ok());
+}
+
 constexpr char kGmf[] = "model=gmf factors=4 epochs=4 learning_rate=.05\n";
 constexpr char kMlp[] =
     "model=mlp factors=4 hidden=6 epochs=4 learning_rate=.05\n";
@@ -231,7 +263,9 @@ constexpr char kStill[] = "epochs=1 optimizer=sgd learning_rate=1e-12 ";
 
 TEST_F(TrainRecipesTest, AStageGoesOnFromAnotherOne) {
   UseSettings(kGmf);
+  options_.seed = StageSeed(1, 1);
   const nlohmann::json alone = TrainedMetrics();
+  options_.seed = 1;
   UseStages(absl::StrCat("stage gmf\n", kGmf, "stage again\n", kStill,
                          "model=gmf factors=4 pretrained_gmf=@gmf\n"));
   const LoadedCheckpoint checkpoint = TrainAndLoad();
@@ -250,6 +284,7 @@ TEST_F(TrainRecipesTest, AStageGoesOnFromAnotherOne) {
 
 TEST_F(TrainRecipesTest, AlphaWeighsTwoStages) {
   const auto auc_of = [&](const std::string& alpha) {
+    options_.seed = 1;
     UseStages(absl::StrCat("stage gmf\n", kGmf, "stage mlp\n", kMlp,
                            "stage both\n", kStill,
                            "model=neumf factors=4 hidden=6 pretrained_gmf=@gmf "
@@ -257,13 +292,15 @@ TEST_F(TrainRecipesTest, AlphaWeighsTwoStages) {
                            alpha, "\n"));
     return TrainedMetrics()["auc"].get<double>();
   };
-  UseSettings(kGmf);
-  EXPECT_NEAR(auc_of("1"), TrainedMetrics()["auc"].get<double>(), 1e-3);
   const double gmf = auc_of("1");
   const double mlp = auc_of("0");
   EXPECT_NE(gmf, mlp);
   EXPECT_NE(auc_of("0.5"), gmf);
+  UseSettings(kGmf);
+  options_.seed = StageSeed(1, 2);
+  EXPECT_NEAR(gmf, TrainedMetrics()["auc"].get<double>(), 1e-3);
   UseSettings(kMlp);
+  options_.seed = StageSeed(1, 1);
   EXPECT_EQ(TrainedMetrics()["auc"], mlp);
 }
 
@@ -271,14 +308,66 @@ TEST_F(TrainRecipesTest, WrittenWeightsAreAStart) {
   const std::string file = directory_.Path("gmf.safetensors");
   UseSettings(kGmf);
   options_.weights_out = file;
+  options_.seed = StageSeed(1, 1);
   TrainedMetrics();
   options_.weights_out.clear();
+  options_.seed = 1;
   const std::string rest =
       absl::StrCat("model=neumf factors=4 hidden=6 epochs=2 pretrained_gmf=");
   UseSettings(absl::StrCat(rest, file));
   const nlohmann::json from_file = TrainedMetrics();
   UseStages(absl::StrCat("stage gmf\n", kGmf, "stage neumf\n", rest, "@gmf\n"));
   EXPECT_EQ(TrainedMetrics()["auc"], from_file["auc"]);
+}
+
+TEST_F(TrainRecipesTest, StagesHaveSeedsOfTheirOwn) {
+  EXPECT_EQ(StageSeed(7, 0), 7U);  // of a single stage
+  EXPECT_NE(StageSeed(7, 1), 7U);
+  EXPECT_NE(StageSeed(7, 2), StageSeed(7, 1));
+  EXPECT_NE(StageSeed(7, 1), StageSeed(8, 1));
+}
+
+TEST_F(TrainRecipesTest, RefusesWeightsThatHaveSeenWhatIsMeasured) {
+  const std::string file = directory_.Path("gmf.safetensors");
+  UseSettings(kGmf);
+  options_.weights_out = file;
+  options_.task.split = "none";
+  NEUMF_ASSERT_OK(Train(options_, environment_));
+  options_.weights_out.clear();
+  UseSettings(absl::StrCat(kGmf, " pretrained_gmf=", file));
+  NEUMF_EXPECT_OK(Train(options_, environment_));  // which measures nothing
+  options_.task.split.clear();
+  ExpectRefused(absl::StrCat("--pretrained_gmf: ", file,
+                             ": its weights were trained on events that this "
+                             "run holds out or measures"));
+  // Validation events are not the test's.
+  UseSettings(kGmf);
+  options_.weights_out = file;
+  NEUMF_ASSERT_OK(Train(options_, environment_));
+  options_.weights_out.clear();
+  UseSettings(absl::StrCat(kGmf, " pretrained_gmf=", file));
+  NEUMF_EXPECT_OK(Train(options_, environment_));
+  options_.task.held_out = "validation";
+  ExpectRefused("this run holds out");
+}
+
+TEST_F(TrainRecipesTest, RefusesWeightsOfOtherRows) {
+  const std::string file = directory_.Path("gmf.safetensors");
+  UseSettings(kGmf);
+  options_.weights_out = file;
+  NEUMF_ASSERT_OK(Train(options_, environment_));
+  options_.weights_out.clear();
+  UseSettings(absl::StrCat(kGmf, " pretrained_gmf=", file));
+  EventLog other = log_;
+  other.item_ids.back() = "12345";  // as many, and all but one the same
+  Write("u.data", TinyDataText(other));
+  options_.task.split = "none";  // which measures nothing
+  ExpectRefused("its rows are of other users or items");
+  NEUMF_ASSERT_OK_AND_ASSIGN(const WeightsFile weights,
+                             ReadWeights(*files_, file));
+  NEUMF_ASSERT_OK(WriteWeights(*files_, file, weights.parameters,
+                               nlohmann::json::object()));
+  ExpectRefused("does not say which users, items and split");
 }
 
 TEST_F(TrainRecipesTest, RefusesWeightsThatDoNotFit) {
@@ -292,14 +381,22 @@ TEST_F(TrainRecipesTest, RefusesWeightsThatDoNotFit) {
   UseSettings(absl::StrCat("model=mlp hidden=6 pretrained_mlp=", file));
   ExpectRefused("block head.tower is missing there");
   UseSettings("model=gmf pretrained_gmf=DIR/none.safetensors");
+  EXPECT_THAT(Train(options_, environment_),
+              StatusIs(absl::StatusCode::kNotFound,
+                       AllOf(HasSubstr("--pretrained_gmf: "),
+                             HasSubstr("none.safetensors"))));
+  NEUMF_ASSERT_OK_AND_ASSIGN(const std::string bytes,
+                             ReadWholeFile(*files_, file, 1 << 20));
+  Write("half.safetensors", bytes.substr(0, bytes.size() / 2));
+  UseSettings("model=mlp hidden=6 pretrained_mlp=DIR/half.safetensors");
   EXPECT_THAT(
-      Train(options_, environment_),
-      StatusIs(absl::StatusCode::kNotFound, HasSubstr("none.safetensors")));
+      Train(options_, environment_).status().message(),
+      AllOf(HasSubstr("--pretrained_mlp: "), HasSubstr("half.safetensors")));
 }
 
-// A first stage of a million epochs would be noticed.
+// A first stage of so many epochs would be noticed.
 TEST_F(TrainRecipesTest, LooksAtTheLastStageBeforeTheFirstIsTrained) {
-  const std::string first = "stage first\nmodel=gmf factors=4 epochs=1000000\n";
+  const std::string first = "stage first\nmodel=gmf factors=4 epochs=90000\n";
   UseStages(first + "stage last\nmodel=gmf item_features=DIR/none.csv\n");
   EXPECT_THAT(Train(options_, environment_),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("stage last: ")));
@@ -311,10 +408,21 @@ TEST_F(TrainRecipesTest, LooksAtTheLastStageBeforeTheFirstIsTrained) {
   UseStages(first + "stage last\nmodel=gmf pretrained_gmf=DIR/u.data\n");
   EXPECT_THAT(Train(options_, environment_).status().message(),
               HasSubstr("u.data"));
+  std::string everything = TinyDataText(log_);
+  for (uint64_t i = 0; i < kNumItems; ++i) {
+    absl::StrAppend(&everything, "777\t", log_.item_ids[i], "\t5\t", i + 1,
+                    "\n");
+  }
+  Write("u.data", everything);
+  options_.task.split = "none";
+  UseStages(
+      absl::StrReplaceAll(first + "stage last\nmodel=gmf\n",
+                          {{"epochs", "loss=softmax batches=users epochs"}}));
+  ExpectRefused("stage last: user '777' has all 80 items");
 }
 
 TEST_F(TrainRecipesTest, RefusesWhatCannotBeMeasured) {
-  UseSettings("model=gmf epochs=1000000");
+  UseSettings("model=gmf epochs=9000");
   options_.drop_rated = true;
   ExpectRefused("dropped by the protocol triplet only");
   options_.task.split = "none";

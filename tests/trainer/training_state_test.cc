@@ -130,13 +130,23 @@ TEST_F(TrainingStateTest, RefusesAnotherRunAndSaysWhatDiffers) {
                      Not(HasSubstr("data")))));
 }
 
+TEST_F(TrainingStateTest, NamesFlagsOfBothRunsFirst) {
+  TrainingState state = MakeState();
+  state.run = {{"WORLD_SIZE", "1"}, {"--seed", "1"}, {"--old", "1"}};
+  NEUMF_ASSERT_OK(WriteState(*files_, path_, state));
+  const RunIdentity run = {{"WORLD_SIZE", "2"}, {"--seed", "2"}, {"--a", "2"}};
+  EXPECT_THAT(ReadState(*files_, path_, run, 4).status().message(),
+              HasSubstr("another run: --seed was 1 and is 2, WORLD_SIZE was 1 "
+                        "and is 2, --a was not set and is 2, 1 more; give"));
+}
+
 TEST_F(TrainingStateTest, DoesNotListHundredsOfDifferences) {
   NEUMF_ASSERT_OK(WriteState(*files_, path_, MakeState()));
   RunIdentity run = MakeState().run;
   for (int i = 0; i < 100; ++i) run[std::to_string(i)] = "x";
   const absl::Status status = ReadState(*files_, path_, run, 4).status();
   EXPECT_THAT(status,
-              StatusIs(StatusCode::kFailedPrecondition, HasSubstr("95 more")));
+              StatusIs(StatusCode::kFailedPrecondition, HasSubstr("97 more")));
   EXPECT_LT(status.message().size(), 500U);
 }
 

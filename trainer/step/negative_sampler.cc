@@ -3,13 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 #include <utility>
 
 #include "absl/numeric/bits.h"
 #include "absl/numeric/int128.h"
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
-#include "base/status_macros.h"
 #include "trainer/step/names.h"
 
 namespace neumf {
@@ -99,10 +100,6 @@ std::vector<Event> EventsOf(const Interactions& interactions) {
 
 }  // namespace
 
-absl::StatusOr<SamplerKind> ParseSamplerKind(absl::string_view text) {
-  return ParseName<SamplerKind>("sampler", text, kSamplerKinds);
-}
-
 const char* SamplerKindName(SamplerKind kind) {
   return NameOf<SamplerKind>(kind, kSamplerKinds);
 }
@@ -171,7 +168,12 @@ absl::StatusOr<NegativeSampler> NegativeSampler::Create(
   sampler.options_ = options;
   sampler.num_items_ = train.num_items();
   if (options.kind != SamplerKind::kUniform) {
-    NEUMF_RETURN_IF_ERROR(sampler.Exclude(train, held_out));
+    sampler.Exclude(train, held_out);
+    if (const auto user = sampler.UserWithAllExcluded(train)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("user row ", *user, " has all ", train.num_items(),
+                       " items: there is no negative to draw"));
+    }
     sampler.FillBits();
   }
   if (options.kind == SamplerKind::kPopularity) {
@@ -184,8 +186,19 @@ absl::StatusOr<NegativeSampler> NegativeSampler::Create(
   return sampler;
 }
 
-absl::Status NegativeSampler::Exclude(const Interactions& train,
-                                      absl::Span<const Event> held_out) {
+std::optional<uint32_t> NegativeSampler::UserWithoutNegatives(
+    SamplerKind kind, const Interactions& train,
+    absl::Span<const Event> held_out) {
+  if (kind == SamplerKind::kUniform) return std::nullopt;
+  NegativeSampler sampler;
+  sampler.options_.kind = kind;
+  sampler.num_items_ = train.num_items();
+  sampler.Exclude(train, held_out);
+  return sampler.UserWithAllExcluded(train);
+}
+
+void NegativeSampler::Exclude(const Interactions& train,
+                              absl::Span<const Event> held_out) {
   excluded_ = &train;
   if (options_.kind == SamplerKind::kPool) {
     std::vector<Event> events = EventsOf(train);
@@ -194,14 +207,16 @@ absl::Status NegativeSampler::Exclude(const Interactions& train,
                                                    num_items_, events);
     excluded_ = merged_.get();
   }
-  for (uint64_t user = 0; user < train.num_users(); ++user) {
+}
+
+std::optional<uint32_t> NegativeSampler::UserWithAllExcluded(
+    const Interactions& train) const {
+  for (uint32_t user = 0; user < train.num_users(); ++user) {
     if (!train.row(user).empty() && excluded_->row(user).size() == num_items_) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("user row ", user, " has all ", num_items_,
-                       " items: there is no negative to draw"));
+      return user;
     }
   }
-  return absl::OkStatus();
+  return std::nullopt;
 }
 
 void NegativeSampler::FillBits() {

@@ -19,11 +19,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "data/event_log.h"
 #include "data/interactions.h"
@@ -38,8 +37,6 @@ struct SamplerOptions {
   uint64_t seed = 1;
 };
 
-// INVALID_ARGUMENT names the sampler that does not exist, and those that do.
-absl::StatusOr<SamplerKind> ParseSamplerKind(absl::string_view text);
 const char* SamplerKindName(SamplerKind kind);
 
 class NegativeSampler {
@@ -49,6 +46,12 @@ class NegativeSampler {
   // the power is not from 0 to 10. `train` must outlive the sampler.
   static absl::StatusOr<NegativeSampler> Create(
       const SamplerOptions& options, const Interactions& train,
+      absl::Span<const Event> held_out);
+
+  // The first user with a train event who has no item left to draw; none when
+  // Create() finds no fault with the users.
+  static std::optional<uint32_t> UserWithoutNegatives(
+      SamplerKind kind, const Interactions& train,
       absl::Span<const Event> held_out);
 
   // Fills items[g * stride + 1 .. g * stride + n] with negatives of users[g],
@@ -78,8 +81,8 @@ class NegativeSampler {
   };
 
   NegativeSampler() = default;
-  absl::Status Exclude(const Interactions& train,
-                       absl::Span<const Event> held_out);
+  void Exclude(const Interactions& train, absl::Span<const Event> held_out);
+  std::optional<uint32_t> UserWithAllExcluded(const Interactions& train) const;
   void FillBits();
   void FillAliasTable(const Interactions& train);
 

@@ -389,16 +389,16 @@ TEST_F(NegativeSamplerTest, SharedItemsGoByPopularity) {
               4 * std::sqrt(neither / kStreams));
 }
 
-TEST_F(NegativeSamplerTest, SamplersHaveNames) {
-  for (const SamplerKind kind : kKinds) {
-    NEUMF_ASSERT_OK_AND_ASSIGN(const SamplerKind parsed,
-                               ParseSamplerKind(SamplerKindName(kind)));
-    EXPECT_EQ(parsed, kind);
-  }
-  EXPECT_THAT(ParseSamplerKind("").status(),
-              StatusIs(absl::StatusCode::kInvalidArgument,
-                       HasSubstr("there are pool, reject, uniform, "
-                                 "popularity")));
+TEST_F(NegativeSamplerTest, FindsTheFirstUserWithoutAnItemLeft) {
+  const Interactions train(3, 2, {EventOf(1, 0), EventOf(2, 0), EventOf(2, 1)});
+  const std::vector<Event> held_out = {EventOf(1, 1), EventOf(0, 1)};
+  const auto found = [&](SamplerKind kind) {
+    return NegativeSampler::UserWithoutNegatives(kind, train, held_out);
+  };
+  EXPECT_EQ(found(SamplerKind::kPool), 1U);
+  EXPECT_EQ(found(SamplerKind::kReject), 2U);
+  EXPECT_EQ(found(SamplerKind::kPopularity), 2U);
+  EXPECT_EQ(found(SamplerKind::kUniform), std::nullopt);
 }
 
 }  // namespace
