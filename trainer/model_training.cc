@@ -28,15 +28,14 @@ bool IsSet(const std::atomic<bool>* flag) {
   return flag != nullptr && flag->load(std::memory_order_relaxed);
 }
 
-// log(n Q(item)) by item row; empty when nothing is to be corrected.
+// log(n Q(item)) by item row, of pairs; empty when nothing is to be corrected.
 std::vector<float> LogQ(const TrainSettings& settings,
                         const NegativeSampler& sampler) {
   std::vector<float> log_q;
   if (!settings.log_q) return log_q;
-  const double n = settings.batches == BatchForm::kPairs ? settings.negatives
-                                                         : settings.candidates;
+  const double log_n = std::log(settings.negatives);
   for (float log_probability : sampler.log_probability()) {
-    log_q.push_back(log_probability + static_cast<float>(std::log(n)));
+    log_q.push_back(log_probability + static_cast<float>(log_n));
   }
   return log_q;
 }

@@ -186,16 +186,6 @@ void FusedStep::GatherCandidates(const Batch& batch) {
     ComputeItemHalves(*parameters_, candidates_.tower(begin), end - begin,
                       item_half_.data() + begin * FirstWidth());
   });
-  candidate_terms_.assign(candidates_.term(0), candidates_.term(0) + count);
-  if (options_.log_q.empty() || options_.loss.kind != LossKind::kSoftmax) {
-    return;
-  }
-  // Off the score over the temperature, so temperature times as much off the
-  // score.
-  const auto temperature = static_cast<float>(options_.loss.temperature);
-  for (size_t c = 0; c < count; ++c) {
-    candidate_terms_[c] -= temperature * options_.log_q[batch.candidates[c]];
-  }
 }
 
 void FusedStep::RunShard(const Batch& batch, size_t first_group,
@@ -307,7 +297,7 @@ void FusedStep::ScoreCandidates(const Batch& batch, const Chunk& chunk,
     const size_t group = chunk.first_group + g;
     float* const scores = &shard->scores[g * count];
     const float group_term = GroupTerm(group);
-    AddScaled(1.0F, candidate_terms_.data(), count, scores);
+    AddScaled(1.0F, candidates_.term(0), count, scores);
     for (size_t c = 0; group_term != 0 && c < count; ++c) {
       scores[c] += group_term;
     }

@@ -101,11 +101,10 @@ class FusedStep {
   ThreadPool* const threads_;
   const size_t dense_begin_;
 
-  SideVectors users_;                   // a row a group
-  SideVectors items_;                   // a row a pair
-  SideVectors candidates_;              // a row a shared candidate
-  std::vector<float> candidate_terms_;  // less log_q [C]
-  std::vector<float> item_half_;        // [C, H1]
+  SideVectors users_;             // a row a group
+  SideVectors items_;             // a row a pair
+  SideVectors candidates_;        // a row a shared candidate
+  std::vector<float> item_half_;  // [C, H1]
   TowerHead head_;
   std::vector<std::unique_ptr<Shard>> shards_;  // one a thread
   size_t num_shards_ = 0;                       // of them, in this batch

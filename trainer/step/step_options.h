@@ -22,8 +22,8 @@ struct StepOptions {
   double l2_negative = 0;
   // The share of the tower's inputs and hidden values that training drops.
   double dropout = 0;
-  // log(n Q(item)) by item row [I], which softmax takes off the scores; empty:
-  // nothing is taken off.
+  // log(n Q(item)) by item row [I], which softmax takes off the scores of pairs;
+  // empty: nothing is taken off.
   absl::Span<const float> log_q;
 };
 
