@@ -132,7 +132,7 @@ constexpr char kUsage[] =
     "  neumf-train import --weights FILE --layout d2l|ncf|blog --data PATH\n"
     "      --format FORMAT --out DIR [flags]\n"
     "  neumf-train evaluate --checkpoint FILE --data PATH --format FORMAT\n"
-    "      --protocol d2l|ncf|triplet|full [flags]\n"
+    "      [--protocol d2l|ncf|triplet|full] [flags]\n"
     "  neumf-train compare --a FILE.csv --b FILE.csv\n"
     "  neumf-train recipes\n"
     "  neumf-train --help | --version\n";

@@ -43,7 +43,7 @@ NEUMF_SETTING(calibration, "of gbce, 0 to 1");
 NEUMF_SETTING(hard_negatives,
               "of a pair's negatives the so many with the largest scores "
               "count; 0: all");
-NEUMF_SETTING(log_q, "take log(n Q) off the scores of softmax");
+NEUMF_SETTING(log_q, "take log(n Q) off the scores of softmax over pairs");
 NEUMF_SETTING(reduction, "of a batch's losses: mean or sum");
 NEUMF_SETTING(batches,
               "pairs (an event with negatives of its own), events or users "

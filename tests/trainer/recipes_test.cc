@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/status_matchers.h"
+#include "trainer/settings_parts.h"
 
 namespace neumf {
 namespace {
@@ -22,6 +23,14 @@ TEST(RecipesTest, EveryRecipeIsReadAndFound) {
     EXPECT_THAT(found.reaches, Not(IsEmpty())) << recipe.name;
     EXPECT_THAT(DescribeRecipes(), HasSubstr(recipe.name));
   }
+}
+
+// On the MovieLens 1M of the NCF paper, where its walk-through counts them.
+TEST(RecipesTest, WalkThroughHasItsNumberOfParameters) {
+  NEUMF_ASSERT_OK_AND_ASSIGN(const Recipe recipe, FindRecipe("blog-neumf8"));
+  NEUMF_ASSERT_OK_AND_ASSIGN(const ModelSpec spec,
+                             SpecOf(recipe.settings(), 6040, 3706));
+  EXPECT_EQ(ParameterLayout(spec).size, 159'857U);
 }
 
 TEST(RecipesTest, UnknownRecipeNamesThoseThatThereAre) {
