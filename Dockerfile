@@ -17,7 +17,8 @@ ENTRYPOINT ["prometheus", "--config.file=/etc/prometheus/prometheus.yml", "--sto
 
 FROM debian:12-slim AS trainer
 RUN apt-get update \
- && apt-get install -y --no-install-recommends libabsl20220623 libhwy1 libopenblas0-pthread libssl3 libtorch1.13 \
+ && apt-get install -y --no-install-recommends \
+      libabsl20220623 libgoogle-glog0v6 libhwy1 libopenblas0-pthread libssl3 libtorch1.13 \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=build /src/build/release/bin/neumf-train /usr/bin/
 USER 65532:65532
