@@ -33,6 +33,11 @@ absl::StatusOr<uint32_t> Number(const char* name, uint32_t min, uint32_t max) {
                    ", not '", text, "'"));
 }
 
+std::string VariableOr(const char* name, const char* otherwise) {
+  const char* const value = std::getenv(name);
+  return value != nullptr ? value : otherwise;
+}
+
 bool IsSet(const char* name) { return std::getenv(name) != nullptr; }
 
 }  // namespace
@@ -49,6 +54,9 @@ absl::StatusOr<std::optional<ProcessPlace>> PlaceFromEnvironment() {
   NEUMF_ASSIGN_OR_RETURN(const uint32_t port,
                          Number("MASTER_PORT", 1, kMaxPort));
   place.port = static_cast<uint16_t>(port);
+  place.launcher_listens =
+      VariableOr("TORCHELASTIC_USE_AGENT_STORE", "") == "True";
+  place.attempt = VariableOr("TORCHELASTIC_RESTART_COUNT", "0");
   return std::optional<ProcessPlace>(place);
 }
 

@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <exception>
 #include <string>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 #include <utility>
 #include <vector>
@@ -136,9 +137,7 @@ class TorchCollective : public Collective {
   const at::Device device_;
 };
 
-std::string JoinedKey(uint32_t rank) {
-  return absl::StrCat("neumf/joined/", rank);
-}
+std::string JoinedKey(uint32_t rank) { return absl::StrCat("joined/", rank); }
 
 // The store that all processes have come to.
 absl::StatusOr<c10::intrusive_ptr<c10d::Store>> Meet(
@@ -146,16 +145,18 @@ absl::StatusOr<c10::intrusive_ptr<c10d::Store>> Meet(
   const std::string where = absl::StrCat(place.host, ":", place.port);
   c10d::TCPStoreOptions options;
   options.port = place.port;
-  options.isServer = place.rank == 0;
+  options.isServer = place.rank == 0 && !place.launcher_listens;
   options.waitWorkers = false;
   options.timeout = Millis(place.join_timeout);
   c10::intrusive_ptr<c10d::Store> store;
   NEUMF_RETURN_IF_ERROR(Fenced(
-      absl::StrCat(NameOf(place),
-                   place.rank == 0 ? " cannot listen at " : " finds nobody at ",
-                   where),
+      absl::StrCat(
+          NameOf(place),
+          options.isServer ? " cannot listen at " : " finds nobody at ", where),
       [&] {
-        store = c10::make_intrusive<c10d::TCPStore>(place.host, options);
+        store = c10::make_intrusive<c10d::PrefixStore>(
+            absl::StrCat("neumf/", place.attempt),
+            c10::make_intrusive<c10d::TCPStore>(place.host, options));
       }));
   for (uint32_t rank = 0; rank < place.size; ++rank) {
     NEUMF_RETURN_IF_ERROR(

@@ -10,7 +10,7 @@
 
 namespace neumf {
 
-// Meets the other processes. The first one listens at place.host:place.port.
+// Meets the other processes.
 // GLOO_SOCKET_IFNAME names the network interface to exchange over; NEUMF_NCCL=1
 // asks for NCCL over the GPU LOCAL_RANK (0 without it). UNAVAILABLE when they do
 // not all come within place.join_timeout; UNIMPLEMENTED when this LibTorch lacks

@@ -21,7 +21,8 @@ class ProcessPlaceTest : public testing::Test {
 
   static void Set(const std::map<std::string, std::string>& variables) {
     for (const char* const name :
-         {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}) {
+         {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
+          "TORCHELASTIC_USE_AGENT_STORE", "TORCHELASTIC_RESTART_COUNT"}) {
       const auto value = variables.find(name);
       if (value == variables.end()) {
         unsetenv(name);
@@ -65,7 +66,7 @@ TEST_F(ProcessPlaceTest, AWorldOfOneNeedsNobody) {
   EXPECT_FALSE(place.has_value());
 }
 
-TEST_F(ProcessPlaceTest, ReadsWhatTorchrunSets) {
+TEST_F(ProcessPlaceTest, ReadsWhatLaunchersSet) {
   Set(Good());
   NEUMF_ASSERT_OK_AND_ASSIGN(const auto place, PlaceFromEnvironment());
   ASSERT_TRUE(place.has_value());
@@ -73,6 +74,18 @@ TEST_F(ProcessPlaceTest, ReadsWhatTorchrunSets) {
   EXPECT_EQ(place->size, 3U);
   EXPECT_EQ(place->host, "head.example");
   EXPECT_EQ(place->port, 29500);
+  EXPECT_FALSE(place->launcher_listens);
+}
+
+TEST_F(ProcessPlaceTest, TorchrunMayListenItself) {
+  auto variables = Good();
+  variables["TORCHELASTIC_USE_AGENT_STORE"] = "True";
+  variables["TORCHELASTIC_RESTART_COUNT"] = "2";
+  Set(variables);
+  NEUMF_ASSERT_OK_AND_ASSIGN(const auto place, PlaceFromEnvironment());
+  ASSERT_TRUE(place.has_value());
+  EXPECT_TRUE(place->launcher_listens);
+  EXPECT_EQ(place->attempt, "2");
 }
 
 TEST_F(ProcessPlaceTest, NamesWhatIsMissingOrWrong) {
