@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "base/split_mix64.h"
 
 namespace neumf {
 namespace {
@@ -20,12 +21,7 @@ class Draws {
   size_t Below(uint64_t bound) { return (Next() >> 32) * bound >> 32; }
 
  private:
-  uint64_t Next() {
-    uint64_t z = (state_ += 0x9E3779B97F4A7C15);
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
-    return z ^ (z >> 31);
-  }
+  uint64_t Next() { return SplitMix64(state_ += kSplitMix64Step); }
 
   uint64_t state_;
 };

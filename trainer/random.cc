@@ -2,14 +2,13 @@
 
 #include <cmath>
 
+#include "base/split_mix64.h"
+
 namespace neumf {
 
 uint64_t Random::Next() {
-  state_ += 0x9e3779b97f4a7c15;
-  uint64_t z = state_;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return z ^ (z >> 31);
+  state_ += kSplitMix64Step;
+  return SplitMix64(state_);
 }
 
 uint32_t Random::Below(uint32_t bound) {

@@ -5,6 +5,7 @@
 // Must come after foreach_target.h.
 #include <algorithm>
 
+#include "base/split_mix64.h"
 #include "hwy/highway.h"
 #include "trainer/step/dropout.h"
 
@@ -80,26 +81,16 @@ namespace neumf {
 
 HWY_EXPORT(DropImpl);
 
-namespace {
-
-// The finalizer of SplitMix64 (Steele, Lea, Flood 2014).
-uint64_t Mix(uint64_t x) {
-  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9;
-  x = (x ^ (x >> 27)) * 0x94D049BB133111EB;
-  return x ^ (x >> 31);
-}
-
-}  // namespace
-
 void ApplyDropout(double rate, uint64_t seed, uint64_t first, size_t count,
                   float* x) {
   if (rate <= 0) return;
   constexpr uint64_t kPlacesAKey = uint64_t{1} << 32;
-  const uint64_t base = Mix(seed + 0x9E3779B97F4A7C15);
+  const uint64_t base = SplitMix64(seed + kSplitMix64Step);
   while (count > 0) {
     const uint64_t low = first % kPlacesAKey;
     const size_t size = std::min<uint64_t>(count, kPlacesAKey - low);
-    const uint64_t keys = Mix(base + first / kPlacesAKey * 0x9E3779B97F4A7C15);
+    const uint64_t keys =
+        SplitMix64(base + first / kPlacesAKey * kSplitMix64Step);
     HWY_DYNAMIC_DISPATCH(DropImpl)
     (static_cast<uint32_t>(keys), static_cast<uint32_t>(keys >> 32), rate,
      static_cast<uint32_t>(low), size, x);

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
+#include "base/split_mix64.h"
 #include "trainer/step/names.h"
 
 namespace neumf {
@@ -30,27 +31,18 @@ constexpr uint64_t kMaxBitsBytes = uint64_t{256} << 20;
 constexpr int kMaxRedraws = 64;
 constexpr double kMaxPower = 10;
 
-// SplitMix64 (Steele, Lea, Flood 2014): a counter in steps of the golden ratio,
-// mixed.
-constexpr uint64_t kGolden = 0x9e3779b97f4a7c15;
-
-inline uint64_t Mix(uint64_t z) {
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return z ^ (z >> 31);
-}
-
 // What is drawn for: streams of different uses share nothing.
 enum class Use : uint64_t { kGroups = 1, kShared, kSharedRest };
 
 // Where the counter of a stream begins.
 uint64_t StreamBase(uint64_t seed, uint64_t stream, Use use) {
-  const uint64_t of_seed = Mix(seed + kGolden * static_cast<uint64_t>(use));
-  return Mix(of_seed + kGolden * stream);
+  const uint64_t of_seed =
+      SplitMix64(seed + kSplitMix64Step * static_cast<uint64_t>(use));
+  return SplitMix64(of_seed + kSplitMix64Step * stream);
 }
 
 inline uint64_t HashOf(uint64_t base, uint64_t counter) {
-  return Mix(base + kGolden * (counter + 1));
+  return SplitMix64(base + kSplitMix64Step * (counter + 1));
 }
 
 // A hash as a number in (0, 1].
