@@ -33,10 +33,10 @@
 //   uint32_t AtomicAdd(uint32_t* counter, uint32_t value);  // the value before
 //   uint32_t AtomicMax(uint32_t* place, uint32_t value);
 //   // Of two pairs of halves: max(a + b, 0), each sum rounded once; a NaN
-//   // becomes 0.
+//   // stays one.
 //   uint32_t AddRelu(uint32_t a, uint32_t b);
 //   // Two float32 as halves, `low` in the low bits: max(x, 0), rounded to the
-//   // nearest; a NaN becomes 0.
+//   // nearest; a NaN stays one.
 //   uint32_t PackRelu(float low, float high);
 //   float Fma(float a, float b, float c);     // rounded once
 //   // Through the read-only cache: of memory that no kernel writes meanwhile.
