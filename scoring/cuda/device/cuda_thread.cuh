@@ -1,0 +1,102 @@
+#pragma once
+
+// thread.h's Thread on a GPU: what a kernel asks for, as the instruction that
+// does it. sm_80 and up.
+//
+// Products of a whole warp are volatile, so that the compiler does not move them
+// into a branch that some lanes do not take.
+
+#include <cstddef>
+#include <cstdint>
+
+#include "scoring/cuda/device/annotations.h"
+#include "scoring/cuda/device/thread.h"
+
+namespace neumf::cuda {
+
+class CudaThread {
+ public:
+  static constexpr uint32_t kLanes = cuda::kLanes;
+
+  NEUMF_DEVICE uint32_t block() const { return blockIdx.x; }
+  NEUMF_DEVICE uint32_t num_blocks() const { return gridDim.x; }
+  NEUMF_DEVICE uint32_t thread() const { return threadIdx.x; }
+  NEUMF_DEVICE uint32_t lane() const { return threadIdx.x % kLanes; }
+  NEUMF_DEVICE uint32_t warp() const { return threadIdx.x / kLanes; }
+
+  NEUMF_DEVICE std::byte* shared() const {
+    extern __shared__ uint4 dynamic_shared_memory[];
+    return reinterpret_cast<std::byte*>(dynamic_shared_memory);
+  }
+
+  NEUMF_DEVICE void SyncBlock() const { __syncthreads(); }
+  NEUMF_DEVICE void SyncWarp() const { __syncwarp(); }
+  NEUMF_DEVICE bool AnyInWarp(bool value) const {
+    return __any_sync(kWholeWarp, value) != 0;
+  }
+  NEUMF_DEVICE uint32_t Ballot(bool value) const {
+    return __ballot_sync(kWholeWarp, value);
+  }
+  NEUMF_DEVICE uint32_t Shuffle(uint32_t value, uint32_t lane) const {
+    return __shfl_sync(kWholeWarp, value, static_cast<int>(lane));
+  }
+
+  NEUMF_DEVICE void Mma16(float (&acc)[4], const uint32_t (&a)[4],
+                          const uint32_t (&b)[2]) const {
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(acc[0]), "+f"(acc[1]), "+f"(acc[2]), "+f"(acc[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+  }
+  NEUMF_DEVICE void Mma8(float (&acc)[4], const uint32_t (&a)[2],
+                         uint32_t b) const {
+    asm volatile(
+        "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 "
+        "{%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
+        : "+f"(acc[0]), "+f"(acc[1]), "+f"(acc[2]), "+f"(acc[3])
+        : "r"(a[0]), "r"(a[1]), "r"(b));
+  }
+
+  NEUMF_DEVICE uint32_t AtomicAdd(uint32_t* counter, uint32_t value) const {
+    return atomicAdd(counter, value);
+  }
+  NEUMF_DEVICE uint32_t AtomicMax(uint32_t* place, uint32_t value) const {
+    return atomicMax(place, value);
+  }
+
+  // There is no add with ReLU; a * 1 is exact, so a fused multiply-add is one.
+  NEUMF_DEVICE uint32_t AddRelu(uint32_t a, uint32_t b) const {
+    constexpr uint32_t kOnes = 0x3C003C00;
+    uint32_t sum;
+    asm("fma.rn.relu.f16x2 %0, %1, %2, %3;"
+        : "=r"(sum)
+        : "r"(a), "r"(kOnes), "r"(b));
+    return sum;
+  }
+  // The instruction's first operand goes to the upper half.
+  NEUMF_DEVICE uint32_t PackRelu(float low, float high) const {
+    uint32_t packed;
+    asm("cvt.rn.relu.f16x2.f32 %0, %1, %2;"
+        : "=r"(packed)
+        : "f"(high), "f"(low));
+    return packed;
+  }
+  NEUMF_DEVICE float Fma(float a, float b, float c) const {
+    return __fmaf_rn(a, b, c);
+  }
+
+  NEUMF_DEVICE Words4 Load4(const Words4* words) const {
+    const uint4 w = __ldg(reinterpret_cast<const uint4*>(words));
+    return {{w.x, w.y, w.z, w.w}};
+  }
+  NEUMF_DEVICE Words2 Load2(const Words2* words) const {
+    const uint2 w = __ldg(reinterpret_cast<const uint2*>(words));
+    return {{w.x, w.y}};
+  }
+
+ private:
+  static constexpr uint32_t kWholeWarp = 0xFFFFFFFF;
+};
+
+}  // namespace neumf::cuda
