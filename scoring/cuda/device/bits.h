@@ -1,0 +1,33 @@
+#pragma once
+
+// Bits of a warp's ballot.
+
+#include <cstdint>
+
+#include "scoring/cuda/device/annotations.h"
+
+namespace neumf::cuda {
+
+NEUMF_HOST_DEVICE uint32_t CountBits(uint32_t bits) {
+#ifdef __CUDA_ARCH__
+  return __popc(bits);
+#else
+  return static_cast<uint32_t>(__builtin_popcount(bits));
+#endif
+}
+
+// The number of the lowest bit that is set. REQUIRES: there is one.
+NEUMF_HOST_DEVICE uint32_t LowestBit(uint32_t bits) {
+#ifdef __CUDA_ARCH__
+  return __ffs(static_cast<int>(bits)) - 1;
+#else
+  return static_cast<uint32_t>(__builtin_ctz(bits));
+#endif
+}
+
+// Bits of the lanes below `lane`.
+NEUMF_HOST_DEVICE constexpr uint32_t LanesBelow(uint32_t lane) {
+  return (uint32_t{1} << lane) - 1;
+}
+
+}  // namespace neumf::cuda
