@@ -3,7 +3,7 @@
 // A GPU, its memory and its queues, without a type of CUDA's: what the host's
 // side of the backend is written against.
 //
-// There are two definitions, of which a program links one: for GPUs (device.cu),
+// There are two definitions, of which a program links one: for GPUs (device.cc),
 // and the tests' emulator, whose memory is the host's and whose kernels run when
 // they are queued.
 //
@@ -32,13 +32,26 @@ class Device {
   static absl::StatusOr<std::unique_ptr<Device>> Open(int ordinal);
   ~Device();
 
-  const std::string& name() const;         // e.g. "NVIDIA H200"
+  // Gives up all that any Device of this ordinal made, and the errors that the
+  // device is stuck with. Older Devices, and what they made, can only be
+  // destroyed: their calls are UNAVAILABLE, their memory is gone, pinned memory
+  // too. UNAVAILABLE when the device stays lost. Waits for calls under way.
+  static absl::Status Reset(int ordinal);
+
+  const std::string& name() const;  // e.g. "NVIDIA H200"
   uint32_t num_multiprocessors() const;
-  uint32_t max_shared_bytes() const;       // dynamic, of a block that opts in
+  uint32_t max_shared_bytes() const;  // dynamic, of a block that opts in
   uint64_t total_bytes() const;
   absl::StatusOr<uint64_t> FreeBytes() const;
 
   absl::StatusOr<std::unique_ptr<Stream>> MakeStream();
+
+  // Ends all that this process has on the device, whoever made it: the way on
+  // after a failure. From then on this object and all that it made are dead:
+  // they answer UNAVAILABLE, and are destroyed without a call to the device.
+  // Open() gives a new one. UNAVAILABLE when the device stays lost. REQUIRES:
+  // no other call is under way, but destructors of what it made.
+  absl::Status Reset();
 
   struct Impl;  // of a definition
   Impl& impl() const { return *impl_; }
