@@ -61,6 +61,11 @@ class CudaThread {
   NEUMF_DEVICE uint32_t AtomicAdd(uint32_t* counter, uint32_t value) const {
     return atomicAdd(counter, value);
   }
+  NEUMF_DEVICE uint64_t AtomicAdd(uint64_t* counter, uint64_t value) const {
+    using Word = unsigned long long;  // NOLINT(google-runtime-int): CUDA's
+    static_assert(sizeof(Word) == sizeof(uint64_t));
+    return atomicAdd(reinterpret_cast<Word*>(counter), Word{value});
+  }
   NEUMF_DEVICE uint32_t AtomicMax(uint32_t* place, uint32_t value) const {
     return atomicMax(place, value);
   }

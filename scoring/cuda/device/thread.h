@@ -31,6 +31,7 @@
 //
 //   // By any thread alone.
 //   uint32_t AtomicAdd(uint32_t* counter, uint32_t value);  // the value before
+//   uint64_t AtomicAdd(uint64_t* counter, uint64_t value);
 //   uint32_t AtomicMax(uint32_t* place, uint32_t value);
 //   // Of two pairs of halves: max(a + b, 0), each sum rounded once; a NaN
 //   // stays one.
