@@ -8,12 +8,10 @@
 #define NEUMF_DEVICE __device__ __forceinline__
 #define NEUMF_HOST_DEVICE __host__ __device__ __forceinline__
 #define NEUMF_UNROLL _Pragma("unroll")
-#define NEUMF_UNROLL_BY_2 _Pragma("unroll 2")
 #define NEUMF_NO_UNROLL _Pragma("unroll 1")
 #else
 #define NEUMF_DEVICE inline
 #define NEUMF_HOST_DEVICE inline
 #define NEUMF_UNROLL
-#define NEUMF_UNROLL_BY_2
 #define NEUMF_NO_UNROLL
 #endif
