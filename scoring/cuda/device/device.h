@@ -32,10 +32,12 @@ class Device {
   static absl::StatusOr<std::unique_ptr<Device>> Open(int ordinal);
   ~Device();
 
-  // Gives up all that any Device of this ordinal made, and the errors that the
-  // device is stuck with. Older Devices, and what they made, can only be
-  // destroyed: their calls are UNAVAILABLE, their memory is gone, pinned memory
-  // too. UNAVAILABLE when the device stays lost. Waits for calls under way.
+  // Ends all that this process has on device `ordinal`, whoever made it, and
+  // the errors that the device is stuck with: the way on after a failure. From
+  // then on its Devices and all that they made are dead: they answer
+  // UNAVAILABLE, and are destroyed without a call to the device; their memory is
+  // gone, pinned memory too. Open() gives a new one. Waits for calls under way.
+  // UNAVAILABLE when the device stays lost.
   static absl::Status Reset(int ordinal);
 
   const std::string& name() const;  // e.g. "NVIDIA H200"
@@ -45,13 +47,6 @@ class Device {
   absl::StatusOr<uint64_t> FreeBytes() const;
 
   absl::StatusOr<std::unique_ptr<Stream>> MakeStream();
-
-  // Ends all that this process has on the device, whoever made it: the way on
-  // after a failure. From then on this object and all that it made are dead:
-  // they answer UNAVAILABLE, and are destroyed without a call to the device.
-  // Open() gives a new one. UNAVAILABLE when the device stays lost. REQUIRES:
-  // no other call is under way, but destructors of what it made.
-  absl::Status Reset();
 
   struct Impl;  // of a definition
   Impl& impl() const { return *impl_; }
