@@ -1,7 +1,7 @@
 #pragma once
 
 // Starts kernels. There are two definitions, of which a program links one: for
-// GPUs (launch.cu), and the tests' emulator.
+// GPUs (launch_kernel.h), and the tests' emulator.
 
 #include "absl/status/status.h"
 #include "scoring/cuda/device/device.h"
