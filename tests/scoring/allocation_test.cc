@@ -10,7 +10,7 @@
 #include <new>
 #include <ostream>
 
-#include "tests/scoring/scorer_fixture.h"
+#include "tests/scoring/scorer_backends.h"
 
 namespace {
 std::atomic<uint64_t> num_allocations{0};
@@ -54,7 +54,7 @@ class ScorerAllocationTest : public testing::TestWithParam<World> {
  protected:
   ScorerAllocationTest()
       : tiny_(MakeTinyModel(Options())),
-        scorer_(MakeScorer({Backend::kCpu, GetParam().num_threads, 0}, tiny_)),
+        scorer_(MakeScorer(CpuBackend(GetParam().num_threads), tiny_)),
         mask_(tiny_.model.shape.num_items) {
     for (uint64_t row = 0; row < mask_.num_items(); row += 3) mask_.Set(row);
     rankings_.resize(tiny_.model.shape.num_users);

@@ -8,7 +8,7 @@
 #include "hwy/highway.h"
 #include "scoring/cpu/block_kernel.h"
 #include "scoring/cpu/coarse_kernel.h"
-#include "tests/scoring/scorer_fixture.h"
+#include "tests/scoring/scorer_backends.h"
 
 namespace neumf {
 namespace {
@@ -68,7 +68,7 @@ TEST_F(KernelTargetsTest, TestsRunTheFirstPassOfThisMachine) {
 #if HWY_ARCH_X86
 TEST_F(KernelTargetsTest, MachinesWithoutFusedMultiplyAddGetTheReference) {
   hwy::SetSupportedTargetsForTest(HWY_SSE4);
-  const auto scorer = MakeScorer({Backend::kCpu, 1, 0}, MakeTinyModel({}));
+  const auto scorer = MakeScorer(CpuBackend(1), MakeTinyModel({}));
   EXPECT_STREQ(scorer->name(), "reference");
 }
 #endif

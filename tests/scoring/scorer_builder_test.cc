@@ -8,9 +8,10 @@ namespace {
 
 using testing::HasSubstr;
 
-class ScorerBuilderTest : public testing::TestWithParam<Backend> {
+class ScorerBuilderTest : public ScorerTest {
  protected:
-  ScorerBuilderTest() {
+  void SetUp() override {
+    ScorerTest::SetUp();
     TinyModelOptions options;
     options.num_items = 50;
     options.gmf_width = 3;
@@ -18,13 +19,13 @@ class ScorerBuilderTest : public testing::TestWithParam<Backend> {
     options.item_bias = false;
     tiny_ = MakeTinyModel(options);
     auto builder = Make(tiny_.model.shape, tiny_.model.network);
-    EXPECT_THAT(builder, IsOk());
+    ASSERT_THAT(builder, IsOk());
     builder_ = *std::move(builder);
   }
 
   absl::StatusOr<std::unique_ptr<ScorerBuilder>> Make(
       const ModelShape& shape, const ScoreNetwork& network) const {
-    return MakeScorerBuilder(GetParam(), shape, network, {});
+    return MakeBuilder(GetParam(), shape, network);
   }
 
   absl::Status Add(ItemTable table, uint64_t first_row, uint64_t num_rows) {
@@ -46,16 +47,11 @@ class ScorerBuilderTest : public testing::TestWithParam<Backend> {
     return RowsAndScoreBits(rankings[0]);
   }
 
-  TinyModel tiny_;
   std::unique_ptr<ScorerBuilder> builder_;
 };
 
 INSTANTIATE_TEST_SUITE_P(Backends, ScorerBuilderTest,
-                         testing::Values(Backend::kReference, Backend::kCpu),
-                         [](const auto& backend) {
-                           return backend.param == Backend::kCpu ? "cpu"
-                                                                 : "reference";
-                         });
+                         testing::ValuesIn(AllBackends()), BackendCaseName);
 
 TEST_P(ScorerBuilderTest, TakesRowsInChunksOfAnySizeAndTablesInAnyOrder) {
   NEUMF_ASSERT_OK(Add(ItemTable::kGmf, 0, 1));

@@ -9,7 +9,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
-#include "tests/scoring/scorer_fixture.h"
+#include "tests/scoring/scorer_backends.h"
 
 namespace neumf {
 namespace {

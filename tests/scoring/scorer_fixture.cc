@@ -3,60 +3,32 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <iterator>
 #include <numeric>
 
 #include "absl/strings/str_cat.h"
 #include "hwy/highway.h"
-#include "scoring/cpu/block_kernel.h"
 #include "tests/scoring/float64_twin.h"
 
 namespace neumf {
-namespace {
-
-testing::Matcher<std::string> IsNameOf(const BackendCase& backend) {
-  if (backend.backend == Backend::kReference) return "reference";
-  const char* const target = hwy::TargetName(backend.target);
-  return testing::AnyOf(absl::StrCat("cpu (", target, ")"),
-                        absl::StrCat("cpu (", target, ", int8 first pass)"));
-}
-
-}  // namespace
-
-std::vector<BackendCase> AllBackends() {
-  std::vector<BackendCase> cases = {BackendCase{}};
-  for (size_t num_threads : {1, 2, 3, 5}) {
-    const std::vector<BackendCase> more = CpuBackends(num_threads);
-    std::copy(more.begin(), more.end(), std::back_inserter(cases));
-  }
-  return cases;
-}
-
-std::vector<BackendCase> CpuBackends(size_t num_threads) {
-  std::vector<BackendCase> cases;
-  int64_t targets = hwy::SupportedTargets() & CompiledKernelTargets();
-  for (; targets != 0; targets &= targets - 1) {
-    cases.push_back({Backend::kCpu, num_threads, targets & -targets});
-  }
-  return cases;
-}
 
 std::string BackendCaseName(const testing::TestParamInfo<BackendCase>& info) {
-  const BackendCase& backend = info.param;
-  if (backend.backend == Backend::kReference) return "reference";
-  return absl::StrCat("cpu_", hwy::TargetName(backend.target), "_threads",
-                      backend.num_threads);
+  return info.param.name;
+}
+
+absl::StatusOr<std::unique_ptr<ScorerBuilder>> MakeBuilder(
+    const BackendCase& backend, const ModelShape& shape,
+    const ScoreNetwork& network, const FirstPassOptions& first_pass) {
+  if (backend.make_builder == nullptr) {
+    return MakeScorerBuilder(Backend::kReference, shape, network, {});
+  }
+  return backend.make_builder(shape, network, first_pass);
 }
 
 std::unique_ptr<Scorer> MakeScorer(const BackendCase& backend,
                                    const TinyModel& tiny,
                                    const FirstPassOptions& first_pass) {
-  ScorerOptions options;
-  options.first_pass = first_pass;
-  options.num_threads = backend.num_threads;
-  options.min_shared_macs = 0;  // small catalogs too
-  auto builder = MakeScorerBuilder(backend.backend, tiny.model.shape,
-                                   tiny.model.network, options);
+  auto builder =
+      MakeBuilder(backend, tiny.model.shape, tiny.model.network, first_pass);
   EXPECT_THAT(builder, IsOk());
   NEUMF_EXPECT_OK(StreamItemTables(
       tiny.items, [&](const ItemRows& rows) { return (*builder)->Add(rows); }));
@@ -98,7 +70,7 @@ void ScorerTest::TearDown() { hwy::SetSupportedTargetsForTest(0); }
 void ScorerTest::Use(TinyModel tiny) {
   tiny_ = std::move(tiny);
   scorer_ = MakeScorer(GetParam(), tiny_, first_pass_);
-  ASSERT_THAT(scorer_->name(), IsNameOf(GetParam()));
+  ASSERT_THAT(scorer_->name(), GetParam().scorer_name);
   reference_ = MakeScorer(BackendCase{}, tiny_);
 }
 

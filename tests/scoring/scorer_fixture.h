@@ -1,12 +1,15 @@
 #pragma once
 
-// What the scorer tests share: every backend that this machine can run, and a
-// fixture that builds one of them beside the reference over a model.
+// What the scorer tests share: a fixture that builds a backend beside the
+// reference over a model. They are compiled once for each list of backends, as
+// programs of their own, which say what AllBackends() is.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,19 +21,31 @@
 
 namespace neumf {
 
+// A way to make scorers, the reference's at first.
 struct BackendCase {
-  Backend backend = Backend::kReference;
-  size_t num_threads = 1;
+  std::string name = "reference";
+  // Null: MakeScorerBuilder() of the reference.
+  std::function<absl::StatusOr<std::unique_ptr<ScorerBuilder>>(
+      const ModelShape&, const ScoreNetwork&, const FirstPassOptions&)>
+      make_builder;
+  testing::Matcher<std::string> scorer_name = testing::Eq("reference");
+  bool only_relu = false;  // it refuses towers with another activation
+  // Scoring takes long: tests are content with fewer rounds.
+  bool is_slow = false;
   int64_t target = 0;  // one Highway target for the CPU backend
+
+  friend void PrintTo(const BackendCase& backend, std::ostream* out) {
+    *out << backend.name;
+  }
 };
 
-// The reference, and the CPU backend with each instruction set of this machine
-// that its kernel was compiled for, on 1, 2, 3 and 5 threads.
+// Those that this program tests.
 std::vector<BackendCase> AllBackends();
-// Of them, the CPU backend's on `num_threads` threads.
-std::vector<BackendCase> CpuBackends(size_t num_threads);
 std::string BackendCaseName(const testing::TestParamInfo<BackendCase>& info);
 
+absl::StatusOr<std::unique_ptr<ScorerBuilder>> MakeBuilder(
+    const BackendCase& backend, const ModelShape& shape,
+    const ScoreNetwork& network, const FirstPassOptions& first_pass = {});
 std::unique_ptr<Scorer> MakeScorer(const BackendCase& backend,
                                    const TinyModel& tiny,
                                    const FirstPassOptions& first_pass = {});
@@ -52,6 +67,15 @@ class ScorerTest : public testing::TestWithParam<BackendCase> {
   // Fails when the scorer is not that of the case, its instruction set included.
   void Use(TinyModel tiny);
   void Use(const TinyModelOptions& options) { Use(MakeTinyModel(options)); }
+
+  // Of `count` rounds, as many as this backend can do in the time that a test
+  // has.
+  static uint64_t Rounds(uint64_t count) {
+    return GetParam().is_slow ? (count + 9) / 10 : count;
+  }
+  static bool Takes(Activation activation) {
+    return activation == Activation::kRelu || !GetParam().only_relu;
+  }
 
   RankQuery QueryOf(uint32_t user, uint32_t k) const {
     return neumf::QueryOf(tiny_, user, k);

@@ -29,7 +29,8 @@ class ScorerPropertyTest : public ScorerTest {
   uint32_t Width(uint64_t end) { return static_cast<uint32_t>(Below(end)); }
 
   TinyModel RandomModel() {
-    const auto activation = static_cast<Activation>(Below(3));
+    const auto drawn = static_cast<Activation>(Below(3));
+    const Activation activation = Takes(drawn) ? drawn : Activation::kRelu;
     // Small catalogs more often than large ones.
     const uint64_t num_items = 1 + Below(uint64_t{1} << (1 + Below(11)));
     Widths tower;
@@ -56,7 +57,7 @@ INSTANTIATE_TEST_SUITE_P(Backends, ScorerPropertyTest,
                          testing::ValuesIn(AllBackends()), BackendCaseName);
 
 TEST_P(ScorerPropertyTest, GivesTheReferenceBitsOnRandomQueries) {
-  for (uint64_t seed = 1; seed <= 100; ++seed) {
+  for (uint64_t seed = 1; seed <= Rounds(100); ++seed) {
     SCOPED_TRACE(absl::StrCat("seed ", seed));
     random_.seed(seed);
     Use(Scaled(RandomModel(), RandomFactor()));
@@ -66,7 +67,7 @@ TEST_P(ScorerPropertyTest, GivesTheReferenceBitsOnRandomQueries) {
 }
 
 TEST_P(ScorerPropertyTest, AgreesWithFloat64OnRandomModels) {
-  for (uint64_t seed = 1; seed <= 40; ++seed) {
+  for (uint64_t seed = 1; seed <= Rounds(40); ++seed) {
     SCOPED_TRACE(absl::StrCat("seed ", seed));
     random_.seed(seed);
     Use(RandomModel());
