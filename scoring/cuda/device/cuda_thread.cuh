@@ -58,6 +58,40 @@ class CudaThread {
         : "r"(a[0]), "r"(a[1]), "r"(b));
   }
 
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+  static constexpr bool kHasWideMma = true;
+
+  // What ordinary stores put into shared memory, the tensor cores see only
+  // after this.
+  NEUMF_DEVICE void PublishShared() const {
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+  }
+
+  template <uint32_t kSteps>
+  NEUMF_DEVICE void WideMma(float (&acc)[kWideOuts][4],
+                            const uint32_t (&a)[kSteps][4],
+                            const uint32_t* b) const {
+    const uint64_t first = DescribeB(b);
+    asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+    NEUMF_UNROLL
+    for (uint32_t s = 0; s < kSteps; ++s) {
+      WideMmaStep(acc, a[s], first + s * (kWideOuts * kPairBytes / 16));
+    }
+    asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+    asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
+    // The sums are there from here on: nothing that reads them may move up.
+    NEUMF_UNROLL
+    for (uint32_t n = 0; n < kWideOuts; ++n) {
+      NEUMF_UNROLL
+      for (uint32_t c = 0; c < 4; ++c) {
+        asm volatile("" : "+f"(acc[n][c])::"memory");
+      }
+    }
+  }
+#else
+  static constexpr bool kHasWideMma = false;
+#endif
+
   NEUMF_DEVICE uint32_t AtomicAdd(uint32_t* counter, uint32_t value) const {
     return atomicAdd(counter, value);
   }
@@ -102,6 +136,42 @@ class CudaThread {
 
  private:
   static constexpr uint32_t kWholeWarp = 0xFFFFFFFF;
+
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+  // Two core matrices of 8 x 8 halves: both halves of a step's 16 rows.
+  static constexpr uint32_t kPairBytes = 256;
+
+  // The matrix descriptor (PTX ISA, "Asynchronous warpgroup level matrix shared
+  // memory layout") of a B whose columns lie one after the other, not swizzled:
+  // bits 0-13 the address, 16-29 the way to the core matrix of the next 8 rows,
+  // 32-45 to that of the next 8 columns, all in units of 16 bytes.
+  NEUMF_DEVICE static uint64_t DescribeB(const uint32_t* b) {
+    constexpr uint64_t kNextRows = kPairBytes / 2 / 16;
+    constexpr uint64_t kNextColumns = kPairBytes / 16;
+    const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(b));
+    return (address & 0x3FFFF) / 16 | kNextRows << 16 | kNextColumns << 32;
+  }
+
+  NEUMF_DEVICE static void WideMmaStep(float (&acc)[kWideOuts][4],
+                                       const uint32_t (&a)[4], uint64_t b) {
+    asm volatile(
+        "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 "
+        "{%0, %1, %2, %3, %4, %5, %6, %7, "
+        " %8, %9, %10, %11, %12, %13, %14, %15, "
+        " %16, %17, %18, %19, %20, %21, %22, %23, "
+        " %24, %25, %26, %27, %28, %29, %30, %31}, "
+        "{%32, %33, %34, %35}, %36, 1, 1, 1, 0;"
+        : "+f"(acc[0][0]), "+f"(acc[0][1]), "+f"(acc[0][2]), "+f"(acc[0][3]),
+          "+f"(acc[1][0]), "+f"(acc[1][1]), "+f"(acc[1][2]), "+f"(acc[1][3]),
+          "+f"(acc[2][0]), "+f"(acc[2][1]), "+f"(acc[2][2]), "+f"(acc[2][3]),
+          "+f"(acc[3][0]), "+f"(acc[3][1]), "+f"(acc[3][2]), "+f"(acc[3][3]),
+          "+f"(acc[4][0]), "+f"(acc[4][1]), "+f"(acc[4][2]), "+f"(acc[4][3]),
+          "+f"(acc[5][0]), "+f"(acc[5][1]), "+f"(acc[5][2]), "+f"(acc[5][3]),
+          "+f"(acc[6][0]), "+f"(acc[6][1]), "+f"(acc[6][2]), "+f"(acc[6][3]),
+          "+f"(acc[7][0]), "+f"(acc[7][1]), "+f"(acc[7][2]), "+f"(acc[7][3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+  }
+#endif
 };
 
 }  // namespace neumf::cuda

@@ -16,6 +16,8 @@
 //
 //   uint32_t block(), num_blocks(), thread(), lane(), warp();   // of the block
 //   static constexpr uint32_t kLanes = 32;
+// Columns of WideMma(), in eights.
+constexpr uint32_t kWideOuts = 8;
 //   std::byte* shared();              // dynamic shared memory, 16-byte aligned
 //
 //   // By all threads of a block, or all lanes of a warp; none may be missing.
@@ -28,6 +30,19 @@
 //   // who holds what: fragments.h. The sums are not those of IEEE arithmetic.
 //   void Mma16(float (&acc)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 //   void Mma8(float (&acc)[4], const uint32_t (&a)[2], uint32_t b);
+//
+//   // By the four warps of a warpgroup (warps 4 w .. 4 w + 3 of a block), where
+//   // kHasWideMma says that there is such a thing: acc [64, 64] += a [64, 16
+//   // kSteps] b [16 kSteps, 64]. Of acc and a each warp holds 16 rows, as of
+//   // Mma16, of acc one fragment for each 8 columns. b lies in shared memory as
+//   // core matrices: [kSteps, kWideOuts, 2 halves of a step, 8 columns, 8 rows]
+//   // halves; after its last change, each thread that wrote there calls
+//   // PublishShared(), then all SyncBlock().
+//   static constexpr bool kHasWideMma;
+//   template <uint32_t kSteps>
+//   void WideMma(float (&acc)[kWideOuts][4], const uint32_t (&a)[kSteps][4],
+//                const uint32_t* b);
+//   void PublishShared();
 //
 //   // By any thread alone.
 //   uint32_t AtomicAdd(uint32_t* counter, uint32_t value);  // the value before

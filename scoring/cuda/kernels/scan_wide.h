@@ -1,0 +1,126 @@
+#pragma once
+
+// The coarse scan of a wide tower on sm_90a: as ScanTower, but layer 2 is
+// multiplied by the tensor cores of a whole warpgroup (wgmma), which read the
+// weights from shared memory by themselves, so that neither registers nor loads
+// are spent on them. Only the activations, from registers, are the warps' own.
+//
+// A warpgroup, four warps, takes four tiles, a tile a warp; what a lane holds of
+// its tile is what ScanTower has (device/fragments.h), and everything but layer
+// 2 is the same.
+
+#include <cstdint>
+
+#include "scoring/cuda/device/annotations.h"
+#include "scoring/cuda/device/thread.h"
+#include "scoring/cuda/kernels/coarse_scan.h"
+#include "scoring/cuda/kernels/tower_parts.h"
+#include "scoring/cuda/kernels/views.h"
+#include "scoring/cuda/towers.h"
+
+namespace neumf::cuda {
+
+template <typename Shape>
+struct ScanWide : CoarseScan {
+  static constexpr uint32_t kThreads = 384;  // three warpgroups
+  static constexpr uint32_t kMinBlocks = 1;
+  static_assert(Shape::kLayers == 1 && Shape::kWidths[1] == 8 * kWideOuts);
+
+  static uint32_t SharedBytes(uint32_t max_users, uint32_t gmf_steps) {
+    return sizeof(uint32_t) *
+           (kWeightWords +
+            UserWords(max_users, Shape::kInput, gmf_steps, 1, kThreads));
+  }
+
+  template <typename Thread>
+  NEUMF_DEVICE void operator()(Thread& thread) const {
+    if constexpr (Thread::kHasWideMma) {
+      auto* const words = reinterpret_cast<uint32_t*>(thread.shared());
+      ShareWeights(thread, words);
+      const SharedUsers users =
+          ShareUsers<kThreads>(thread, words + kWeightWords);
+      thread.PublishShared();
+      thread.SyncBlock();
+      Weights weights;
+      weights.layer2 = words;
+      LoadBias(thread, model.layers[0].bias, weights.bias2);
+      LoadHead(thread, model.head, &weights.head);
+
+      constexpr uint32_t kGroups = kThreads / kLanes / kWarpsOfGroup;
+      ForEachStep(thread.block() * kGroups + thread.warp() / kWarpsOfGroup,
+                  thread.num_blocks() * kGroups, kWarpsOfGroup,
+                  [&](uint32_t tile, uint32_t begin, uint32_t end) {
+                    ScanTile(thread, users, weights,
+                             tile + thread.warp() % kWarpsOfGroup, begin, end);
+                  });
+    }
+  }
+
+ private:
+  static constexpr uint32_t kWarpsOfGroup = 4;
+  static constexpr uint32_t kSteps2 = Shape::kInput / 16;
+  static constexpr uint32_t kWeightWords = kSteps2 * kWideOuts * 2 * kLanes;
+
+  struct Weights {
+    const uint32_t* layer2;  // in shared memory, as WideMma() reads it
+    float bias2[kWideOuts][2];
+    HeadWords<Shape::kHead> head;
+  };
+
+  // A word of all lanes' B fragments is just what WideMma() calls a core matrix:
+  // 8 columns, of each 8 halves one after the other.
+  template <typename Thread>
+  NEUMF_DEVICE void ShareWeights(Thread& thread, uint32_t* words) const {
+    const auto* const weight =
+        reinterpret_cast<const uint32_t*>(model.layers[0].weight);
+    for (uint32_t i = thread.thread(); i < kWeightWords; i += kThreads) {
+      const uint32_t word = i % 2;
+      const uint32_t lane = i / 2 % kLanes;
+      const uint32_t s = i / (2 * kLanes) % kSteps2;
+      const uint32_t n = i / (2 * kLanes) / kSteps2;
+      words[((s * kWideOuts + n) * 2 + word) * kLanes + lane] = weight[i];
+    }
+  }
+
+  template <typename Thread>
+  NEUMF_DEVICE void ScanTile(Thread& thread, const SharedUsers& users,
+                             const Weights& weights, uint32_t tile,
+                             uint32_t begin, uint32_t end) const {
+    Words4 items[kSteps2];
+    LoadItems(thread, model.item_tower, Existing(tile), items);
+    float start[1][2];
+    LoadStart(thread, tile, start[0]);
+    const uint32_t num_users = pass.header().num_users;
+    for (uint32_t group = begin; group < end; ++group) {
+      TileScores<1> scores;
+      StartScores<1>(thread, users, start, tile, group, scores);
+      const uint32_t left = num_users - group * kGroupUsers;
+      const uint32_t count = left < kGroupUsers ? left : kGroupUsers;
+      NEUMF_NO_UNROLL
+      for (uint32_t j = 0; j < count; ++j) {
+        AddTower(thread, users.tower, weights, items, group * kGroupUsers + j,
+                 j, scores[0]);
+      }
+      Filter<kThreads, 1>(thread, users, tile, group, scores);
+    }
+  }
+
+  template <typename Thread>
+  NEUMF_DEVICE void AddTower(Thread& thread, const uint32_t* users,
+                             const Weights& weights,
+                             const Words4 (&items)[kSteps2], uint32_t user,
+                             uint32_t column, float (&scores)[4]) const {
+    float sums[1][kWideOuts][4];
+    StartSums(weights.bias2, sums);
+    uint32_t h[kSteps2][4];
+    NEUMF_UNROLL
+    for (uint32_t s = 0; s < kSteps2; ++s) {
+      FirstLayer(thread, items[s],
+                 UserPair<Shape::kInput>(thread, users, user, s), h[s]);
+    }
+    thread.WideMma(sums[0], h, weights.layer2);
+    AddHead(thread, sums[0], weights.head, column, scores);
+  }
+};
+
+}  // namespace neumf::cuda
