@@ -1,6 +1,6 @@
 #pragma once
 
-// Bits of a warp's ballot.
+// Bits of a warp's ballot, and of keys.
 
 #include <cstdint>
 
@@ -22,6 +22,15 @@ NEUMF_HOST_DEVICE uint32_t LowestBit(uint32_t bits) {
   return __ffs(static_cast<int>(bits)) - 1;
 #else
   return static_cast<uint32_t>(__builtin_ctz(bits));
+#endif
+}
+
+// The least number of low bits that hold `value`; 0 for 0.
+NEUMF_HOST_DEVICE uint32_t BitWidth(uint64_t value) {
+#ifdef __CUDA_ARCH__
+  return 64 - static_cast<uint32_t>(__clzll(static_cast<int64_t>(value)));
+#else
+  return value == 0 ? 0 : 64 - static_cast<uint32_t>(__builtin_clzll(value));
 #endif
 }
 

@@ -28,12 +28,21 @@ constexpr uint32_t kMaxLayers = 15;  // layers 2 .. 16
 
 // ---- The exact form ---------------------------------------------------------
 
+// Outputs of a layer that are computed together.
+constexpr uint32_t kExactOuts = 8;
+
+// Rows are padded to PaddedOuts(out) with any finite numbers, and aligned to 16
+// bytes, so that the weights of kExactOuts outputs are two loads.
 struct ExactLayer {
   uint32_t in = 0;
   uint32_t out = 0;
-  const float* weight = nullptr;  // [in, out]: transposed
-  const float* bias = nullptr;    // [out]
+  const float* weight = nullptr;  // [in, PaddedOuts(out)]: transposed
+  const float* bias = nullptr;    // [PaddedOuts(out)]
 };
+
+NEUMF_HOST_DEVICE constexpr uint32_t PaddedOuts(uint32_t out) {
+  return (out + kExactOuts - 1) / kExactOuts * kExactOuts;
+}
 
 struct ExactModel {
   uint32_t num_items = 0;
@@ -45,6 +54,7 @@ struct ExactModel {
   ExactLayer layers[kMaxLayers];
   const float* head_weight = nullptr;  // [HL]
   float head_bias = 0;
+  // Aligned to 16 bytes where they begin.
   const float* item_tower = nullptr;  // [I, H]
   const float* item_gmf = nullptr;    // [I, G]
   const float* item_bias = nullptr;   // [I]; null: none
@@ -75,8 +85,8 @@ struct ColumnRange {
 
 struct CoarseModel {
   uint32_t num_items = 0;
-  uint32_t num_tiles = 0;  // ceil(I / 16)
-  uint32_t gmf_steps = 0;  // Gp / 8
+  uint32_t num_tiles = 0;    // ceil(I / 16)
+  uint32_t gmf_steps = 0;    // Gp / 8
   uint32_t tower_width = 0;  // Hp; 0 without a tower
   uint32_t head_width = 0;   // the tuned tower's last width
   uint32_t num_layers = 0;
@@ -125,7 +135,7 @@ struct PassQuery {
   uint32_t seen_begin = 0, seen_count = 0;
   uint32_t excluded_begin = 0, excluded_count = 0;
   uint32_t list_begin = 0, list_count = 0;  // at most `capacity`
-  uint32_t mask_begin = kNone;              // in words of 32 items; kNone: no mask
+  uint32_t mask_begin = kNone;  // in words of 32 items; kNone: no mask
   uint32_t reserved = 0;
 };
 
@@ -164,8 +174,8 @@ struct PassEntry {
 // All in device memory, at places that stay while a graph is in use; U' stands
 // for max_users, a multiple of kGroupUsers.
 struct Pass {
-  uint32_t max_users = 0;  // U'
-  uint32_t capacity = 0;   // candidates a user
+  uint32_t max_users = 0;            // U'
+  uint32_t capacity = 0;             // candidates a user
   const std::byte* input = nullptr;  // PassHeader and what follows
 
   // The users in halves. Tower: of each user [4, Hp / 8] words, the B side of
@@ -179,8 +189,8 @@ struct Pass {
   float* threshold = nullptr;
   // Twice the error bound, scaled; 0 where the scan is exact. [U']
   float* margin = nullptr;
-  uint32_t* count = nullptr;     // [U'] pushed so far; above capacity: lost some
-  Outcome* outcome = nullptr;    // [U']
+  uint32_t* count = nullptr;   // [U'] pushed so far; above capacity: lost some
+  Outcome* outcome = nullptr;  // [U']
   uint64_t* candidates = nullptr;  // [U', capacity] rank keys; 0: none
 
   PassResult* results = nullptr;  // [U']
