@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "scoring/cuda/device/instructions.h"
 #include "scoring/cuda/device/runtime.h"
 
 namespace neumf::cuda {
@@ -151,6 +152,9 @@ absl::StatusOr<std::unique_ptr<Device>> Device::Open(int ordinal) {
   impl->max_shared_bytes =
       static_cast<uint32_t>(properties.sharedMemPerBlockOptin);
   impl->total_bytes = properties.totalGlobalMem;
+  NEUMF_RETURN_IF_ERROR(impl->Run("reading what its code is", [&] {
+    return ReadHasWideMma(&impl->has_wide_mma);
+  }));
   return std::unique_ptr<Device>(new Device(std::move(impl)));
 }
 
@@ -170,6 +174,7 @@ uint32_t Device::num_multiprocessors() const {
 }
 uint32_t Device::max_shared_bytes() const { return impl_->max_shared_bytes; }
 uint64_t Device::total_bytes() const { return impl_->total_bytes; }
+bool Device::has_wide_mma() const { return impl_->has_wide_mma; }
 
 absl::StatusOr<uint64_t> Device::FreeBytes() const {
   size_t free = 0;

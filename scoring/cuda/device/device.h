@@ -44,6 +44,8 @@ class Device {
   uint32_t num_multiprocessors() const;
   uint32_t max_shared_bytes() const;  // dynamic, of a block that opts in
   uint64_t total_bytes() const;
+  // Whether the threads of its kernels have thread.h's WideMma().
+  bool has_wide_mma() const;
   absl::StatusOr<uint64_t> FreeBytes() const;
 
   absl::StatusOr<std::unique_ptr<Stream>> MakeStream();

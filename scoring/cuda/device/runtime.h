@@ -30,6 +30,7 @@ struct Device::Impl {
   uint32_t num_multiprocessors = 0;
   uint32_t max_shared_bytes = 0;
   uint64_t total_bytes = 0;
+  bool has_wide_mma = false;
 
   // Calls the runtime with this device as the thread's own, and tells its error
   // as one of doing `what`. UNAVAILABLE, without the call, after a reset; one
