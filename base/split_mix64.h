@@ -11,7 +11,7 @@ namespace neumf {
 // The step of the counter: 2^64 over the golden ratio, odd.
 inline constexpr uint64_t kSplitMix64Step = 0x9e3779b97f4a7c15;
 
-inline uint64_t SplitMix64(uint64_t z) {
+constexpr uint64_t SplitMix64(uint64_t z) {
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
   z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
   return z ^ (z >> 31);

@@ -8,6 +8,8 @@
 
 #include "base/logging.h"
 #include "trainer/random.h"
+#include "trainer/step/draws.h"
+#include "trainer/step/epoch_order.h"
 
 namespace neumf {
 namespace {
@@ -43,11 +45,7 @@ void BatchMaker::StartEpoch(uint32_t epoch) {
       examples_.push_back({user, position});
     }
   }
-  Random random(Random(options_.seed ^ (uint64_t{epoch} << 32)).Next());
-  for (size_t left = examples_.size(); left > 1; --left) {
-    std::swap(examples_[left - 1],
-              examples_[random.Below(static_cast<uint32_t>(left))]);
-  }
+  ShuffleForEpoch(options_.seed, epoch, &examples_);
 }
 
 uint64_t BatchMaker::num_batches() const {
@@ -81,10 +79,6 @@ void BatchMaker::RecencyWeights(size_t size,
   for (float& weight : *weights) weight *= scale;
 }
 
-uint64_t BatchMaker::StreamOf(uint64_t number) const {
-  return (uint64_t{epoch_} << 40) + number;
-}
-
 void BatchMaker::Make(uint64_t number, Scratch* scratch, Batch* batch) const {
   const uint64_t whole = num_groups(number);
   const uint64_t first_group = whole * options_.part / options_.num_parts;
@@ -92,7 +86,7 @@ void BatchMaker::Make(uint64_t number, Scratch* scratch, Batch* batch) const {
   const absl::Span<const Example> examples =
       absl::MakeConstSpan(examples_).subspan(
           number * options_.batch_size + first_group, end_group - first_group);
-  const uint64_t stream = StreamOf(number);
+  const uint64_t stream = StreamOfBatch(epoch_, number);
   batch->num_groups = static_cast<uint32_t>(examples.size());
   batch->dropout_seed = Random(options_.seed ^ stream).Next() + options_.part;
   FillUsers(examples, batch);

@@ -88,7 +88,6 @@ class BatchMaker {
 
   // The recency weights of a sequence of `size` items, the oldest first.
   void RecencyWeights(size_t size, std::vector<float>* weights) const;
-  uint64_t StreamOf(uint64_t number) const;
   void FillUsers(absl::Span<const Example> examples, Batch* batch) const;
   void FillPairs(absl::Span<const Example> examples, uint64_t stream,
                  uint64_t first_group, Batch* batch) const;

@@ -11,7 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
-#include "base/split_mix64.h"
+#include "trainer/step/draws.h"
 #include "trainer/step/names.h"
 
 namespace neumf {
@@ -27,23 +27,7 @@ constexpr Named<SamplerKind> kSamplerKinds[] = {
 constexpr uint64_t kWordBits = 64;
 // Above it the excluded items are looked up in sorted rows.
 constexpr uint64_t kMaxBitsBytes = uint64_t{256} << 20;
-// Draws that may be rejected before the items that are left are counted.
-constexpr int kMaxRedraws = 64;
 constexpr double kMaxPower = 10;
-
-// What is drawn for: streams of different uses share nothing.
-enum class Use : uint64_t { kGroups = 1, kShared, kSharedRest };
-
-// Where the counter of a stream begins.
-uint64_t StreamBase(uint64_t seed, uint64_t stream, Use use) {
-  const uint64_t of_seed =
-      SplitMix64(seed + kSplitMix64Step * static_cast<uint64_t>(use));
-  return SplitMix64(of_seed + kSplitMix64Step * stream);
-}
-
-inline uint64_t HashOf(uint64_t base, uint64_t counter) {
-  return SplitMix64(base + kSplitMix64Step * (counter + 1));
-}
 
 // A hash as a number in (0, 1].
 double UnitOf(uint64_t hash) {
@@ -58,21 +42,9 @@ inline void SetBit(uint64_t* words, uint32_t item) {
   words[item / kWordBits] |= uint64_t{1} << (item % kWordBits);
 }
 
-// The `rank`-th (from 0) item row that is not in `excluded`, which ascends.
 uint32_t NthOutside(absl::Span<const uint32_t> excluded, uint32_t rank) {
-  // excluded[n] - n rows below excluded[n] are outside, so the answer has as
-  // many excluded rows below it as there are n with excluded[n] - n <= rank.
-  uint32_t low = 0;
-  auto high = static_cast<uint32_t>(excluded.size());
-  while (low < high) {
-    const uint32_t middle = low + (high - low) / 2;
-    if (excluded[middle] - middle <= rank) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  return rank + low;
+  return neumf::NthOutside(excluded.data(),
+                           static_cast<uint32_t>(excluded.size()), rank);
 }
 
 // All events, as far as the matrix is concerned.
@@ -96,13 +68,11 @@ const char* SamplerKindName(SamplerKind kind) {
   return NameOf<SamplerKind>(kind, kSamplerKinds);
 }
 
-// The high half of hash * I is uniform over the items, up to 2^-64 * I.
 struct NegativeSampler::UniformPick {
   uint64_t num_items;
 
   uint32_t operator()(uint64_t hash) const {
-    return static_cast<uint32_t>(
-        absl::Uint128High64(absl::uint128(hash) * num_items));
+    return PickBelow(hash, num_items);
   }
 };
 
@@ -263,11 +233,11 @@ void NegativeSampler::Draw(uint64_t stream, absl::Span<const uint32_t> users,
   const ExcludedRow rows{excluded_};
   const bool by_popularity = options_.kind == SamplerKind::kPopularity;
   if (options_.kind == SamplerKind::kUniform) {
-    const uint64_t base = StreamBase(options_.seed, stream, Use::kGroups);
+    const uint64_t base = StreamBase(options_.seed, stream, DrawUse::kGroups);
     for (size_t g = 0; g < users.size(); ++g) {
       uint32_t* const row = items + g * stride + 1;
       for (uint32_t j = 0; j < n; ++j)
-        row[j] = uniform(HashOf(base, (first_group + g) * n + j));
+        row[j] = uniform(DrawHash(base, (first_group + g) * n + j));
     }
   } else if (excluded_bits_.empty()) {
     if (by_popularity) {
@@ -288,14 +258,14 @@ void NegativeSampler::DrawWith(const Pick& pick, const Excluded& excluded,
                                absl::Span<const uint32_t> users, uint32_t n,
                                size_t stride, uint32_t* items,
                                uint64_t first_group) const {
-  const uint64_t base = StreamBase(options_.seed, stream, Use::kGroups);
+  const uint64_t base = StreamBase(options_.seed, stream, DrawUse::kGroups);
   const uint32_t* const user_rows = users.data();
   const size_t num_groups = users.size();
   for (size_t g = 0; g < num_groups; ++g) {
     const auto of_user = excluded.Of(user_rows[g]);
     uint32_t* const row = items + g * stride + 1;
     for (uint32_t j = 0; j < n; ++j) {
-      const uint64_t hash = HashOf(base, (first_group + g) * n + j);
+      const uint64_t hash = DrawHash(base, (first_group + g) * n + j);
       uint32_t item = pick(hash);
       if (of_user.Contains(item)) {
         item = Redraw(pick, of_user, user_rows[g], hash);
@@ -309,11 +279,11 @@ void NegativeSampler::DrawWith(const Pick& pick, const Excluded& excluded,
 template <class Pick, class OfUser>
 uint32_t NegativeSampler::Redraw(const Pick& pick, const OfUser& of_user,
                                  uint32_t user, uint64_t hash) const {
-  for (int attempt = 0; attempt < kMaxRedraws; ++attempt) {
-    const uint32_t item = pick(HashOf(hash, static_cast<uint64_t>(attempt)));
+  for (uint64_t attempt = 0; attempt < kMaxRedraws; ++attempt) {
+    const uint32_t item = pick(DrawHash(hash, attempt));
     if (!of_user.Contains(item)) return item;
   }
-  return DrawAmongTheRest(user, HashOf(hash, kMaxRedraws));
+  return DrawAmongTheRest(user, DrawHash(hash, kMaxRedraws));
 }
 
 uint32_t NegativeSampler::DrawAmongTheRest(uint32_t user, uint64_t hash) const {
@@ -369,12 +339,12 @@ template <class Pick>
 void NegativeSampler::DrawSharedWith(const Pick& pick, uint64_t stream,
                                      uint32_t n,
                                      std::vector<uint64_t>* taken) const {
-  const uint64_t base = StreamBase(options_.seed, stream, Use::kShared);
+  const uint64_t base = StreamBase(options_.seed, stream, DrawUse::kShared);
   // As many draws as uniform ones need for up to four fifths of all items.
   const uint64_t max_draws = 2 * uint64_t{n};
   uint32_t num_taken = 0;
   for (uint64_t draw = 0; draw < max_draws && num_taken < n; ++draw) {
-    const uint32_t item = pick(HashOf(base, draw));
+    const uint32_t item = pick(DrawHash(base, draw));
     if (TestBit(taken->data(), item)) continue;
     SetBit(taken->data(), item);
     ++num_taken;
@@ -387,12 +357,12 @@ void NegativeSampler::DrawSharedWith(const Pick& pick, uint64_t stream,
 // (Efraimidis and Spirakis 2006).
 void NegativeSampler::TakeFromTheRest(uint64_t stream, uint32_t n,
                                       std::vector<uint64_t>* taken) const {
-  const uint64_t base = StreamBase(options_.seed, stream, Use::kSharedRest);
+  const uint64_t base = StreamBase(options_.seed, stream, DrawUse::kSharedRest);
   std::vector<std::pair<double, uint32_t>> clocks;
   for (uint32_t item = 0; item < num_items_; ++item) {
     if (TestBit(taken->data(), item)) continue;
     const double rate = std::exp(static_cast<double>(log_probability_[item]));
-    clocks.emplace_back(-std::log(UnitOf(HashOf(base, item))) / rate, item);
+    clocks.emplace_back(-std::log(UnitOf(DrawHash(base, item))) / rate, item);
   }
   std::nth_element(clocks.begin(), clocks.begin() + n, clocks.end());
   for (uint32_t i = 0; i < n; ++i) SetBit(taken->data(), clocks[i].second);

@@ -38,17 +38,6 @@ UpdateFormula FormulaOf(const OptimizerOptions& options) {
   return UpdateFormula::kAdam;
 }
 
-bool HasFirstMoment(UpdateFormula formula) {
-  return formula == UpdateFormula::kSgdMomentum ||
-         formula == UpdateFormula::kRmspropMomentum ||
-         formula == UpdateFormula::kAdam;
-}
-
-bool HasSecondMoment(UpdateFormula formula) {
-  return formula != UpdateFormula::kSgd &&
-         formula != UpdateFormula::kSgdMomentum;
-}
-
 absl::Status RequireBelowOne(const char* option, double value) {
   if (value >= 0 && value < 1) return absl::OkStatus();
   return absl::InvalidArgumentError(
@@ -78,6 +67,42 @@ absl::Status ValidateOptimizerOptions(const OptimizerOptions& options) {
   return status;
 }
 
+MomentsUsed MomentsOf(const OptimizerOptions& options) {
+  const UpdateFormula formula = FormulaOf(options);
+  return {
+      formula == UpdateFormula::kSgdMomentum ||
+          formula == UpdateFormula::kRmspropMomentum ||
+          formula == UpdateFormula::kAdam,
+      formula != UpdateFormula::kSgd && formula != UpdateFormula::kSgdMomentum};
+}
+
+UpdateRule RuleOf(const OptimizerOptions& options, uint64_t num_steps,
+                  double scale) {
+  double rate = options.learning_rate * scale;
+  UpdateRule rule;
+  rule.formula = FormulaOf(options);
+  if (options.kind == OptimizerKind::kAdamW) {
+    rule.shrink = static_cast<float>(1 - rate * options.weight_decay);
+  } else {
+    rule.decay = static_cast<float>(options.weight_decay);
+  }
+  if (rule.formula == UpdateFormula::kAdam) {
+    // The moments start at 0 and are that much too small.
+    const auto steps = static_cast<double>(num_steps);
+    rate /= 1 - std::pow(options.beta1, steps);
+    rule.root_scale =
+        static_cast<float>(1 / std::sqrt(1 - std::pow(options.beta2, steps)));
+  }
+  rule.rate = static_cast<float>(rate);
+  rule.momentum = static_cast<float>(options.momentum);
+  rule.beta1 = static_cast<float>(options.beta1);
+  rule.beta2 = static_cast<float>(options.beta2);
+  rule.rest1 = static_cast<float>(1 - options.beta1);
+  rule.rest2 = static_cast<float>(1 - options.beta2);
+  rule.epsilon = static_cast<float>(options.epsilon);
+  return rule;
+}
+
 Optimizer::Optimizer(const ParameterLayout& layout,
                      const OptimizerOptions& options)
     : options_(options), size_(layout.size) {
@@ -85,35 +110,9 @@ Optimizer::Optimizer(const ParameterLayout& layout,
   for (const ParameterBlock* const block : layout.Blocks()) {
     if (block->is_table) dense_begin_ = block->offset + block->size();
   }
-  const UpdateFormula formula = FormulaOf(options);
-  if (HasFirstMoment(formula)) first_moment_.resize(size_);
-  if (HasSecondMoment(formula)) second_moment_.resize(size_);
-}
-
-UpdateRule Optimizer::MakeRule(double scale) const {
-  double rate = options_.learning_rate * scale;
-  UpdateRule rule;
-  rule.formula = FormulaOf(options_);
-  if (options_.kind == OptimizerKind::kAdamW) {
-    rule.shrink = static_cast<float>(1 - rate * options_.weight_decay);
-  } else {
-    rule.decay = static_cast<float>(options_.weight_decay);
-  }
-  if (rule.formula == UpdateFormula::kAdam) {
-    // The moments start at 0 and are that much too small.
-    const auto steps = static_cast<double>(num_steps_);
-    rate /= 1 - std::pow(options_.beta1, steps);
-    rule.root_scale =
-        static_cast<float>(1 / std::sqrt(1 - std::pow(options_.beta2, steps)));
-  }
-  rule.rate = static_cast<float>(rate);
-  rule.momentum = static_cast<float>(options_.momentum);
-  rule.beta1 = static_cast<float>(options_.beta1);
-  rule.beta2 = static_cast<float>(options_.beta2);
-  rule.rest1 = static_cast<float>(1 - options_.beta1);
-  rule.rest2 = static_cast<float>(1 - options_.beta2);
-  rule.epsilon = static_cast<float>(options_.epsilon);
-  return rule;
+  const MomentsUsed moments = MomentsOf(options);
+  if (moments.first) first_moment_.resize(size_);
+  if (moments.second) second_moment_.resize(size_);
 }
 
 void Optimizer::AddRange(size_t first, size_t count) {
@@ -142,7 +141,7 @@ void Optimizer::Step(const Gradient& gradient, double scale,
                      absl::Span<float> parameters, ThreadPool& threads) {
   NEUMF_CHECK(gradient.values().size() == size_ && parameters.size() == size_);
   ++num_steps_;
-  const UpdateRule rule = MakeRule(scale);
+  const UpdateRule rule = RuleOf(options_, num_steps_, scale);
   const UpdateArrays arrays{gradient.values().data(), parameters.data(),
                             first_moment_.data(), second_moment_.data()};
   pieces_.clear();

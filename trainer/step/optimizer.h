@@ -44,6 +44,18 @@ const char* OptimizerKindName(OptimizerKind kind);
 // INVALID_ARGUMENT says which option is out of range.
 absl::Status ValidateOptimizerOptions(const OptimizerOptions& options);
 
+// What a formula keeps of the steps before, each as long as the parameters.
+struct MomentsUsed {
+  bool first = false;
+  bool second = false;
+};
+MomentsUsed MomentsOf(const OptimizerOptions& options);
+
+// Step number `num_steps`, from 1, with the learning rate times `scale`.
+// REQUIRES: ValidateOptimizerOptions(options) is OK.
+UpdateRule RuleOf(const OptimizerOptions& options, uint64_t num_steps,
+                  double scale);
+
 // Belongs to one thread.
 class Optimizer {
  public:
@@ -73,7 +85,6 @@ class Optimizer {
     size_t count = 0;  // of elements
   };
 
-  UpdateRule MakeRule(double scale) const;
   void AddRange(size_t first, size_t count);
   void AddRows(const ParameterBlock& table, absl::Span<const uint32_t> rows);
 
