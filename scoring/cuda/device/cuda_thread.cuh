@@ -134,6 +134,10 @@ class CudaThread {
     return {{w.x, w.y}};
   }
 
+  NEUMF_DEVICE void Prefetch(const void* address) const {
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(address));
+  }
+
  private:
   static constexpr uint32_t kWholeWarp = 0xFFFFFFFF;
 

@@ -16,8 +16,6 @@
 //
 //   uint32_t block(), num_blocks(), thread(), lane(), warp();   // of the block
 //   static constexpr uint32_t kLanes = 32;
-// Columns of WideMma(), in eights.
-constexpr uint32_t kWideOuts = 8;
 //   std::byte* shared();              // dynamic shared memory, 16-byte aligned
 //
 //   // By all threads of a block, or all lanes of a warp; none may be missing.
@@ -58,6 +56,9 @@ constexpr uint32_t kWideOuts = 8;
 //   // Through the read-only cache: of memory that no kernel writes meanwhile.
 //   Words4 Load4(const Words4* words);
 //   Words2 Load2(const Words2* words);
+//   // Has the cache line of device memory at `address` brought into the second
+//   // level cache; nothing waits.
+//   void Prefetch(const void* address);
 //
 // Memory is reached through plain pointers. What one thread writes and another
 // of its block reads must have a SyncBlock() between, of its warp a SyncWarp().
@@ -68,6 +69,8 @@ constexpr uint32_t kWideOuts = 8;
 namespace neumf::cuda {
 
 constexpr uint32_t kLanes = 32;
+// Columns of WideMma(), in eights.
+constexpr uint32_t kWideOuts = 8;
 
 struct alignas(16) Words4 {
   uint32_t w[4];

@@ -74,28 +74,63 @@ struct CoarseScan {
   // Calls scan(first tile, first group, end of groups) for each share of worker
   // `worker` of `num_workers`, who take `tiles` tiles at a time. Where there are
   // fewer such steps than workers, several share the users of one.
-  template <typename Scan>
-  NEUMF_DEVICE void ForEachStep(uint32_t worker, uint32_t num_workers,
-                                uint32_t tiles, const Scan& scan) const {
+  template <typename Thread, typename Scan>
+  NEUMF_DEVICE void ForEachStep(Thread& thread, uint32_t worker,
+                                uint32_t num_workers, uint32_t tiles,
+                                const Scan& scan) const {
     const uint32_t num_chunks =
         (model.num_tiles + kTilesPerChunk - 1) / kTilesPerChunk;
-    const uint32_t steps_a_chunk = kTilesPerChunk / tiles;
-    const uint32_t num_steps = level.NumChunks(num_chunks) * steps_a_chunk;
+    const uint32_t num_steps =
+        level.NumChunks(num_chunks) * (kTilesPerChunk / tiles);
     const uint32_t num_groups =
         (pass.header().num_users + kGroupUsers - 1) / kGroupUsers;
     const uint32_t wanted = num_steps == 0 ? 1 : num_workers / num_steps;
     const uint32_t num_slices = wanted < 1            ? 1
                                 : wanted > num_groups ? num_groups
                                                       : wanted;
-    for (uint32_t work = worker; work < num_steps * num_slices;
-         work += num_workers) {
-      const uint32_t step = work / num_slices;
-      const uint32_t slice = work % num_slices;
-      const uint32_t tile = level.Chunk(step / steps_a_chunk) * kTilesPerChunk +
-                            step % steps_a_chunk * tiles;
+    const uint32_t num_shares = num_steps * num_slices;
+    for (uint32_t share = worker; share < num_shares; share += num_workers) {
+      const uint32_t next = share + num_workers;
+      if (next < num_shares) {
+        Prefetch(thread, TileOf(next / num_slices, tiles), tiles);
+      }
+      const uint32_t tile = TileOf(share / num_slices, tiles);
       if (tile >= model.num_tiles) continue;
+      const uint32_t slice = share % num_slices;
       scan(tile, num_groups * slice / num_slices,
            num_groups * (slice + 1) / num_slices);
+    }
+  }
+
+  // The first tile of a level's step.
+  NEUMF_DEVICE uint32_t TileOf(uint32_t step, uint32_t tiles) const {
+    const uint32_t steps_a_chunk = kTilesPerChunk / tiles;
+    return level.Chunk(step / steps_a_chunk) * kTilesPerChunk +
+           step % steps_a_chunk * tiles;
+  }
+
+  // Has `tiles` tiles brought close: a few users are scanned so quickly that
+  // nothing else would hide the way to memory.
+  template <typename Thread>
+  NEUMF_DEVICE void Prefetch(Thread& thread, uint32_t tile,
+                             uint32_t tiles) const {
+    if (tile + tiles > model.num_tiles) return;
+    const uint64_t steps = model.tower_width / 16;
+    PrefetchLines(thread, model.item_tower + tile * steps * kLanes,
+                  tiles * steps * kLanes * sizeof(Words4));
+    const uint64_t gmf_steps = model.gmf_steps;
+    PrefetchLines(thread, model.item_gmf + tile * gmf_steps * kLanes,
+                  tiles * gmf_steps * kLanes * sizeof(Words2));
+  }
+
+  template <typename Thread>
+  NEUMF_DEVICE static void PrefetchLines(Thread& thread, const void* first,
+                                         uint64_t bytes) {
+    constexpr uint64_t kLine = 128;
+    const auto* const data = static_cast<const std::byte*>(first);
+    for (uint64_t at = thread.lane() * kLine; at < bytes;
+         at += kLanes * kLine) {
+      thread.Prefetch(data + at);
     }
   }
 

@@ -83,7 +83,7 @@ struct ScanTower : CoarseScan {
     LoadWeights(thread, reinterpret_cast<const Words2*>(words), &weights);
 
     constexpr uint32_t kWarps = kThreads / kLanes;
-    ForEachStep(thread.block() * kWarps + thread.warp(),
+    ForEachStep(thread, thread.block() * kWarps + thread.warp(),
                 thread.num_blocks() * kWarps, kTiles,
                 [&](uint32_t tile, uint32_t begin, uint32_t end) {
                   ScanTiles(thread, users, weights, tile, begin, end);

@@ -47,7 +47,8 @@ struct ScanWide : CoarseScan {
       LoadHead(thread, model.head, &weights.head);
 
       constexpr uint32_t kGroups = kThreads / kLanes / kWarpsOfGroup;
-      ForEachStep(thread.block() * kGroups + thread.warp() / kWarpsOfGroup,
+      ForEachStep(thread,
+                  thread.block() * kGroups + thread.warp() / kWarpsOfGroup,
                   thread.num_blocks() * kGroups, kWarpsOfGroup,
                   [&](uint32_t tile, uint32_t begin, uint32_t end) {
                     ScanTile(thread, users, weights,

@@ -104,6 +104,22 @@ class EmulatedThread {
     Meet(Operation::Kind::kMma8, file, line);
   }
 
+  // A word of all lanes' B fragments is a core matrix: 8 columns of 8 halves.
+  static constexpr bool kHasWideMma = true;
+  void PublishShared() {}
+  template <uint32_t kSteps>
+  void WideMma(float (&acc)[kWideOuts][4], const uint32_t (&a)[kSteps][4],
+               const uint32_t* b, const char* file = __builtin_FILE(),
+               int line = __builtin_LINE()) {
+    for (uint32_t s = 0; s < kSteps; ++s) {
+      for (uint32_t n = 0; n < kWideOuts; ++n) {
+        const uint32_t* const pair =
+            b + uint64_t{s * kWideOuts + n} * 2 * kLanes + lane();
+        Mma16(acc[n], a[s], {pair[0], pair[kLanes]}, file, line);
+      }
+    }
+  }
+
   uint32_t AtomicAdd(uint32_t* counter, uint32_t value) {
     const uint32_t before = *counter;
     *counter += value;
@@ -132,6 +148,11 @@ class EmulatedThread {
   Words2 Load2(const Words2* words, const char* file = __builtin_FILE(),
                int line = __builtin_LINE()) {
     return Load(words, file, line);
+  }
+
+  // A byte is read, so that sanitizers see an address that is none.
+  void Prefetch(const void* address) {
+    static_cast<void>(*static_cast<const volatile std::byte*>(address));
   }
 
   // For the scheduler.
