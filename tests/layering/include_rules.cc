@@ -24,7 +24,7 @@ constexpr Floor kFloors[] = {{"base", 0},   {"data", 1},       {"proto", 1},
 // Headers that begin with one of `prefixes` or end with `suffix` may be
 // included below `places` only.
 struct Confinement {
-  absl::string_view third_party;
+  absl::string_view what;
   std::vector<absl::string_view> prefixes;
   absl::string_view suffix;
   std::vector<absl::string_view> places;
@@ -40,7 +40,11 @@ std::vector<Confinement> Confinements() {
        {"cuda", "cub/", "cublas", "curand", "cooperative_groups", "mma.h",
         "thrust/"},
        ".cuh",
-       {"scoring/cuda/", "trainer/cuda/"}},
+       {"scoring/cuda/", "trainer/cuda/", "bench/gpu/"}},
+      {"a GPU's inside",
+       {"scoring/cuda/device/", "scoring/cuda/kernels/"},
+       "",
+       {"scoring/cuda/", "trainer/cuda/", "bench/gpu/"}},
       {"gRPC",
        {"grpc/", "grpcpp/"},
        ".grpc.pb.h",
@@ -88,7 +92,7 @@ std::string Reason(const Include& include) {
   for (const Confinement& confinement : Confinements()) {
     if (Concerns(confinement, include.target) &&
         !StartsWithAny(include.file, confinement.places)) {
-      return absl::StrCat(confinement.third_party, " has no place here");
+      return absl::StrCat(confinement.what, " has no place here");
     }
   }
   const Floor* const from = FloorOf(include.file);

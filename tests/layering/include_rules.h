@@ -10,7 +10,7 @@
 //   floor 0   base
 //
 // An include stays in its folder or goes to a lower floor. Some third-party
-// libraries belong to a few places only.
+// libraries, and what only runs on a GPU, belong to a few places only.
 
 #include <optional>
 #include <string>

@@ -142,8 +142,25 @@ TEST(IncludeRulesTest, KeepCudaInItsPlaces) {
        {"cuda.h", "cuda_runtime.h", "cuda/std/array", "scan.cuh"}) {
     EXPECT_THAT(Breach("scoring/cuda/x.cu", header), BreaksNothing());
     EXPECT_THAT(Breach("trainer/cuda/x.cu", header), BreaksNothing());
+    EXPECT_THAT(Breach("bench/gpu/x.cu", header), BreaksNothing());
     EXPECT_THAT(Breach("scoring/cpu/x.cc", header),
                 Breaks("CUDA has no place here"));
+    EXPECT_THAT(Breach("trainer/x.cc", header),
+                Breaks("CUDA has no place here"));
+  }
+}
+
+TEST(IncludeRulesTest, OpenTheCudaBackendByItsScorerAlone) {
+  EXPECT_THAT(Breach("server/x.cc", "scoring/cuda/cuda_scorer.h"),
+              BreaksNothing());
+  for (const char* const header :
+       {"scoring/cuda/device/device.h", "scoring/cuda/kernels/views.h"}) {
+    EXPECT_THAT(Breach("scoring/cuda/x.cc", header), BreaksNothing());
+    EXPECT_THAT(Breach("trainer/cuda/x.cc", header), BreaksNothing());
+    EXPECT_THAT(Breach("server/x.cc", header),
+                Breaks("a GPU's inside has no place here"));
+    EXPECT_THAT(Breach("scoring/cpu/x.cc", header),
+                Breaks("a GPU's inside has no place here"));
   }
 }
 
