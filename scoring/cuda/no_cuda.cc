@@ -1,6 +1,5 @@
-// cuda_scorer.h for programs that are built without the CUDA toolkit.
+// cuda_scorer.h where there is no CUDA toolkit: a backend without a device.
 
-#include "absl/status/status.h"
 #include "scoring/cuda/cuda_scorer.h"
 
 namespace neumf {
@@ -8,8 +7,8 @@ namespace {
 
 absl::Status NoCuda() {
   return absl::UnavailableError(
-      "no CUDA device: this program was built without the CUDA toolkit "
-      "(NEUMF_WITH_CUDA)");
+      "this build has no CUDA scorer (configure with NEUMF_WITH_CUDA=ON where "
+      "the CUDA toolkit is)");
 }
 
 }  // namespace
