@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "scoring/cuda/device/half.h"
 #include "scoring/cuda/device/thread.h"
@@ -26,6 +27,7 @@ struct Operation {
     kShuffle,
     kMma16,
     kMma8,
+    kWideMma,
     kMisaligned,  // a fault of this thread alone
     kEnd,         // of the kernel
   };
@@ -33,7 +35,7 @@ struct Operation {
   const char* file = "";
   int line = 0;
 
-  uint32_t value = 0;  // this lane's, replaced by the result
+  uint32_t value = 0;  // this lane's, replaced by the result; words of a wide b
   uint32_t lane = 0;   // of a shuffle
   float* acc = nullptr;
   const uint32_t* a = nullptr;
@@ -104,17 +106,21 @@ class EmulatedThread {
     Meet(Operation::Kind::kMma8, file, line);
   }
 
-  // A word of all lanes' B fragments is a core matrix: 8 columns of 8 halves.
+  // The warpgroup meets, and then each of its warps multiplies by itself: a word
+  // of all lanes' B fragments is a core matrix, 8 columns of 8 halves.
   static constexpr bool kHasWideMma = true;
-  void PublishShared() {}
-  template <uint32_t kSteps>
-  void WideMma(float (&acc)[kWideOuts][4], const uint32_t (&a)[kSteps][4],
+  void PublishShared() { published_ = true; }
+  template <uint32_t kOuts, uint32_t kSteps>
+  void WideMma(float (&acc)[kOuts][4], const uint32_t (&a)[kSteps][4],
                const uint32_t* b, const char* file = __builtin_FILE(),
                int line = __builtin_LINE()) {
+    operation_.b = b;
+    operation_.value = kSteps * kOuts * 2 * kLanes;
+    Meet(Operation::Kind::kWideMma, file, line);
     for (uint32_t s = 0; s < kSteps; ++s) {
-      for (uint32_t n = 0; n < kWideOuts; ++n) {
+      for (uint32_t n = 0; n < kOuts; ++n) {
         const uint32_t* const pair =
-            b + uint64_t{s * kWideOuts + n} * 2 * kLanes + lane();
+            b + uint64_t{s * kOuts + n} * 2 * kLanes + lane();
         Mma16(acc[n], a[s], {pair[0], pair[kLanes]}, file, line);
       }
     }
@@ -122,6 +128,16 @@ class EmulatedThread {
 
   uint32_t AtomicAdd(uint32_t* counter, uint32_t value) {
     const uint32_t before = *counter;
+    *counter += value;
+    return before;
+  }
+  uint64_t AtomicAdd(uint64_t* counter, uint64_t value) {
+    const uint64_t before = *counter;
+    *counter += value;
+    return before;
+  }
+  uint64_t AtomicAdd(uint64_t* counter, uint64_t value) {
+    const uint64_t before = *counter;
     *counter += value;
     return before;
   }
@@ -157,6 +173,8 @@ class EmulatedThread {
 
   // For the scheduler.
   Operation& operation() { return operation_; }
+  // Whether it called PublishShared() since this was asked last.
+  bool TakePublished() { return std::exchange(published_, false); }
 
  private:
   // A NaN stays.
@@ -180,6 +198,7 @@ class EmulatedThread {
   const Position position_;
   Fiber& fiber_;
   Operation operation_;
+  bool published_ = false;
 };
 
 }  // namespace neumf::cuda
