@@ -67,21 +67,21 @@ class CudaThread {
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
   }
 
-  template <uint32_t kSteps>
-  NEUMF_DEVICE void WideMma(float (&acc)[kWideOuts][4],
+  template <uint32_t kOuts, uint32_t kSteps>
+  NEUMF_DEVICE void WideMma(float (&acc)[kOuts][4],
                             const uint32_t (&a)[kSteps][4],
                             const uint32_t* b) const {
     const uint64_t first = DescribeB(b);
     asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
     NEUMF_UNROLL
     for (uint32_t s = 0; s < kSteps; ++s) {
-      WideMmaStep(acc, a[s], first + s * (kWideOuts * kPairBytes / 16));
+      WideMmaStep(acc, a[s], first + s * (kOuts * kPairBytes / 16));
     }
     asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
     asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
     // The sums are there from here on: nothing that reads them may move up.
     NEUMF_UNROLL
-    for (uint32_t n = 0; n < kWideOuts; ++n) {
+    for (uint32_t n = 0; n < kOuts; ++n) {
       NEUMF_UNROLL
       for (uint32_t c = 0; c < 4; ++c) {
         asm volatile("" : "+f"(acc[n][c])::"memory");
@@ -156,7 +156,7 @@ class CudaThread {
     return (address & 0x3FFFF) / 16 | kNextRows << 16 | kNextColumns << 32;
   }
 
-  NEUMF_DEVICE static void WideMmaStep(float (&acc)[kWideOuts][4],
+  NEUMF_DEVICE static void WideMmaStep(float (&acc)[8][4],
                                        const uint32_t (&a)[4], uint64_t b) {
     asm volatile(
         "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 "
@@ -173,6 +173,29 @@ class CudaThread {
           "+f"(acc[5][0]), "+f"(acc[5][1]), "+f"(acc[5][2]), "+f"(acc[5][3]),
           "+f"(acc[6][0]), "+f"(acc[6][1]), "+f"(acc[6][2]), "+f"(acc[6][3]),
           "+f"(acc[7][0]), "+f"(acc[7][1]), "+f"(acc[7][2]), "+f"(acc[7][3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+  }
+  NEUMF_DEVICE static void WideMmaStep(float (&acc)[4][4],
+                                       const uint32_t (&a)[4], uint64_t b) {
+    asm volatile(
+        "wgmma.mma_async.sync.aligned.m64n32k16.f32.f16.f16 "
+        "{%0, %1, %2, %3, %4, %5, %6, %7, "
+        " %8, %9, %10, %11, %12, %13, %14, %15}, "
+        "{%16, %17, %18, %19}, %20, 1, 1, 1, 0;"
+        : "+f"(acc[0][0]), "+f"(acc[0][1]), "+f"(acc[0][2]), "+f"(acc[0][3]),
+          "+f"(acc[1][0]), "+f"(acc[1][1]), "+f"(acc[1][2]), "+f"(acc[1][3]),
+          "+f"(acc[2][0]), "+f"(acc[2][1]), "+f"(acc[2][2]), "+f"(acc[2][3]),
+          "+f"(acc[3][0]), "+f"(acc[3][1]), "+f"(acc[3][2]), "+f"(acc[3][3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+  }
+  NEUMF_DEVICE static void WideMmaStep(float (&acc)[2][4],
+                                       const uint32_t (&a)[4], uint64_t b) {
+    asm volatile(
+        "wgmma.mma_async.sync.aligned.m64n16k16.f32.f16.f16 "
+        "{%0, %1, %2, %3, %4, %5, %6, %7}, "
+        "{%8, %9, %10, %11}, %12, 1, 1, 1, 0;"
+        : "+f"(acc[0][0]), "+f"(acc[0][1]), "+f"(acc[0][2]), "+f"(acc[0][3]),
+          "+f"(acc[1][0]), "+f"(acc[1][1]), "+f"(acc[1][2]), "+f"(acc[1][3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
   }
 #endif

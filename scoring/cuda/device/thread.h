@@ -30,15 +30,15 @@
 //   void Mma8(float (&acc)[4], const uint32_t (&a)[2], uint32_t b);
 //
 //   // By the four warps of a warpgroup (warps 4 w .. 4 w + 3 of a block), where
-//   // kHasWideMma says that there is such a thing: acc [64, 64] += a [64, 16
-//   // kSteps] b [16 kSteps, 64]. Of acc and a each warp holds 16 rows, as of
-//   // Mma16, of acc one fragment for each 8 columns. b lies in shared memory as
-//   // core matrices: [kSteps, kWideOuts, 2 halves of a step, 8 columns, 8 rows]
-//   // halves; after its last change, each thread that wrote there calls
-//   // PublishShared(), then all SyncBlock().
+//   // kHasWideMma says that there is such a thing: acc [64, 8 kOuts] += a [64,
+//   // 16 kSteps] b [16 kSteps, 8 kOuts], kOuts being 2, 4 or 8. Of acc and a
+//   // each warp holds 16 rows, as of Mma16, of acc one fragment for each 8
+//   // columns. b lies in shared memory as core matrices: [kSteps, kOuts, 2 halves
+//   // of a step, 8 columns, 8 rows] halves; after its last change, each thread
+//   // that wrote there calls PublishShared(), then all SyncBlock().
 //   static constexpr bool kHasWideMma;
-//   template <uint32_t kSteps>
-//   void WideMma(float (&acc)[kWideOuts][4], const uint32_t (&a)[kSteps][4],
+//   template <uint32_t kOuts, uint32_t kSteps>
+//   void WideMma(float (&acc)[kOuts][4], const uint32_t (&a)[kSteps][4],
 //                const uint32_t* b);
 //   void PublishShared();
 //
@@ -69,8 +69,6 @@
 namespace neumf::cuda {
 
 constexpr uint32_t kLanes = 32;
-// Columns of WideMma(), in eights.
-constexpr uint32_t kWideOuts = 8;
 
 struct alignas(16) Words4 {
   uint32_t w[4];

@@ -1,6 +1,6 @@
 #pragma once
 
-// The coarse scan of a wide tower on sm_90a: as ScanTower, but layer 2 is
+// The coarse scan on sm_90a: as ScanTower, but layer 2, most of the work, is
 // multiplied by the tensor cores of a whole warpgroup (wgmma), which read the
 // weights from shared memory by themselves, so that neither registers nor loads
 // are spent on them. Only the activations, from registers, are the warps' own.
@@ -20,11 +20,17 @@
 
 namespace neumf::cuda {
 
+// Threads of a block, which has a multiprocessor for itself: as many warpgroups
+// as their registers allow, so that one activates while another multiplies.
+template <typename Shape>
+constexpr uint32_t kWideThreads = 512;
+template <>
+constexpr uint32_t kWideThreads<TowerC> = 384;
+
 template <typename Shape>
 struct ScanWide : CoarseScan {
-  static constexpr uint32_t kThreads = 384;  // three warpgroups
+  static constexpr uint32_t kThreads = kWideThreads<Shape>;
   static constexpr uint32_t kMinBlocks = 1;
-  static_assert(Shape::kLayers == 1 && Shape::kWidths[1] == 8 * kWideOuts);
 
   static uint32_t SharedBytes(uint32_t max_users, uint32_t gmf_steps) {
     return sizeof(uint32_t) *
@@ -44,6 +50,10 @@ struct ScanWide : CoarseScan {
       Weights weights;
       weights.layer2 = words;
       LoadBias(thread, model.layers[0].bias, weights.bias2);
+      if constexpr (kHasLayer3) {
+        LoadBias(thread, model.layers[1].bias, weights.bias3);
+        LoadLayer(thread, model.layers[1].weight, weights.layer3);
+      }
       LoadHead(thread, model.head, &weights.head);
 
       constexpr uint32_t kGroups = kThreads / kLanes / kWarpsOfGroup;
@@ -60,11 +70,18 @@ struct ScanWide : CoarseScan {
  private:
   static constexpr uint32_t kWarpsOfGroup = 4;
   static constexpr uint32_t kSteps2 = Shape::kInput / 16;
-  static constexpr uint32_t kWeightWords = kSteps2 * kWideOuts * 2 * kLanes;
+  static constexpr uint32_t kOuts2 = Shape::kWidths[1] / 8;
+  static constexpr bool kHasLayer3 = Shape::kLayers == 2;
+  // At least 1, so that there is an array.
+  static constexpr uint32_t kSteps3 = kHasLayer3 ? Shape::kWidths[1] / 16 : 1;
+  static constexpr uint32_t kOuts3 = kHasLayer3 ? Shape::kWidths[2] / 8 : 1;
+  static constexpr uint32_t kWeightWords = kSteps2 * kOuts2 * 2 * kLanes;
 
   struct Weights {
     const uint32_t* layer2;  // in shared memory, as WideMma() reads it
-    float bias2[kWideOuts][2];
+    Words2 layer3[kOuts3][kSteps3];
+    float bias2[kOuts2][2];
+    float bias3[kOuts3][2];
     HeadWords<Shape::kHead> head;
   };
 
@@ -79,7 +96,7 @@ struct ScanWide : CoarseScan {
       const uint32_t lane = i / 2 % kLanes;
       const uint32_t s = i / (2 * kLanes) % kSteps2;
       const uint32_t n = i / (2 * kLanes) / kSteps2;
-      words[((s * kWideOuts + n) * 2 + word) * kLanes + lane] = weight[i];
+      words[((s * kOuts2 + n) * 2 + word) * kLanes + lane] = weight[i];
     }
   }
 
@@ -111,7 +128,7 @@ struct ScanWide : CoarseScan {
                              const Weights& weights,
                              const Words4 (&items)[kSteps2], uint32_t user,
                              uint32_t column, float (&scores)[4]) const {
-    float sums[1][kWideOuts][4];
+    float sums[1][kOuts2][4];
     StartSums(weights.bias2, sums);
     uint32_t h[kSteps2][4];
     NEUMF_UNROLL
@@ -120,7 +137,14 @@ struct ScanWide : CoarseScan {
                  UserPair<Shape::kInput>(thread, users, user, s), h[s]);
     }
     thread.WideMma(sums[0], h, weights.layer2);
-    AddHead(thread, sums[0], weights.head, column, scores);
+    if constexpr (kHasLayer3) {
+      float sums3[1][kOuts3][4];
+      StartSums(weights.bias3, sums3);
+      MultiplyActivated(thread, sums[0], weights.layer3, sums3[0]);
+      AddHead(thread, sums3[0], weights.head, column, scores);
+    } else {
+      AddHead(thread, sums[0], weights.head, column, scores);
+    }
   }
 };
 
