@@ -22,7 +22,9 @@ constexpr uint32_t kColumns = 8;
 // A matrix of small whole numbers, all of whose sums are exact.
 struct Matrix {
   Matrix(uint32_t num_rows, uint32_t num_columns, int seed)
-      : columns(num_columns), values(num_rows * num_columns) {
+      : rows(num_rows),
+        columns(num_columns),
+        values(size_t{num_rows} * num_columns) {
     for (size_t i = 0; i < values.size(); ++i) {
       values[i] =
           static_cast<float>((static_cast<int>(i) * 37 + seed) % 19 - 9);
@@ -33,14 +35,15 @@ struct Matrix {
     return values[place.row * columns + place.column];
   }
 
+  uint32_t rows;
   uint32_t columns;
   std::vector<float> values;
 };
 
 // c += a b, in three loops.
 void Accumulate(const Matrix& a, const Matrix& b, Matrix& c) {
-  for (uint32_t row = 0; row < kRows; ++row) {
-    for (uint32_t column = 0; column < kColumns; ++column) {
+  for (uint32_t row = 0; row < c.rows; ++row) {
+    for (uint32_t column = 0; column < c.columns; ++column) {
       for (uint32_t k = 0; k < a.columns; ++k) {
         c.at({row, column}) += a.at({row, k}) * b.at({k, column});
       }
@@ -184,6 +187,75 @@ TEST(FragmentsTest, SumsOfTwoProductsAreTheAFragmentOfTheNext) {
       EXPECT_EQ(acc[i], expected.at(PlaceInC(lane, i)));
     }
   });
+}
+
+// thread.h's order of a wide b: [kSteps, kOuts, 2 halves of a step, 8 columns,
+// 8 rows].
+std::vector<uint16_t> CoreMatrices(const Matrix& b, uint32_t steps,
+                                   uint32_t outs) {
+  std::vector<uint16_t> halves;
+  for (uint32_t eight_rows = 0; eight_rows < 2 * steps * outs; ++eight_rows) {
+    const uint32_t row = (eight_rows / 2 / outs * 2 + eight_rows % 2) * 8;
+    const uint32_t column = eight_rows / 2 % outs * 8;
+    for (uint32_t i = 0; i < 64; ++i) {
+      halves.push_back(HalfBits(b.at({row + i % 8, column + i / 8})));
+    }
+  }
+  return halves;
+}
+
+template <uint32_t kOuts, uint32_t kSteps>
+struct WideProduct {
+  static constexpr uint32_t kThreads = 4 * kLanes;
+  static constexpr uint32_t kMinBlocks = 1;
+  const Matrix& a;
+  const Matrix& expected;
+  const std::vector<uint16_t>& b;
+
+  void operator()(EmulatedThread& thread) const {
+    auto* const shared = reinterpret_cast<uint16_t*>(thread.shared());
+    for (size_t i = thread.thread(); i < b.size(); i += kThreads) {
+      shared[i] = b[i];
+    }
+    thread.PublishShared();
+    thread.SyncBlock();
+    float acc[kOuts][4] = {};
+    uint32_t words[kSteps][4];
+    for (uint32_t s = 0; s < kSteps; ++s) {
+      for (uint32_t word = 0; word < 4; ++word) {
+        const Place at = PlaceInA(thread.lane(), word, 0);
+        const Place place = {16 * thread.warp() + at.row, 16 * s + at.column};
+        words[s][word] =
+            PackHalves(a.at(place), a.at({place.row, place.column + 1}));
+      }
+    }
+    thread.WideMma(acc, words, reinterpret_cast<const uint32_t*>(shared));
+    for (uint32_t n = 0; n < kOuts; ++n) {
+      for (uint32_t i = 0; i < 4; ++i) {
+        const Place at = PlaceInC(thread.lane(), i);
+        EXPECT_EQ(acc[n][i], expected.at({16 * thread.warp() + at.row,
+                                          8 * n + at.column}));
+      }
+    }
+  }
+};
+
+template <uint32_t kOuts, uint32_t kSteps>
+void ExpectWideMmaAddsTheProduct() {
+  const Matrix a(64, 16 * kSteps, 3), b(16 * kSteps, 8 * kOuts, 5);
+  Matrix expected(64, 8 * kOuts, 0);
+  expected.values.assign(expected.values.size(), 0.0F);
+  Accumulate(a, b, expected);
+  const std::vector<uint16_t> halves = CoreMatrices(b, kSteps, kOuts);
+  const auto bytes = static_cast<uint32_t>(sizeof(uint16_t) * halves.size());
+  NEUMF_EXPECT_OK(
+      RunGrid({1, bytes}, WideProduct<kOuts, kSteps>{a, expected, halves}));
+}
+
+TEST(FragmentsTest, WideMmaAddsTheProduct) {
+  ExpectWideMmaAddsTheProduct<2, 1>();
+  ExpectWideMmaAddsTheProduct<4, 3>();
+  ExpectWideMmaAddsTheProduct<8, 2>();
 }
 
 // The first of 2^24, which takes all of a float, and many that are too small.

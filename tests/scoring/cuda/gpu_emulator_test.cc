@@ -247,6 +247,49 @@ TEST(GpuEmulatorTest, FindsMisalignedLoads) {
               IsFault("block 0, thread 0 stopped at a misaligned load ("));
 }
 
+// One wide product of zeros by a warpgroup, and one more barrier.
+struct WideProduct {
+  bool published = true;
+  bool changed = false;  // after it was published
+  uint32_t missing = 4;  // a warp
+
+  void operator()(EmulatedThread& thread) const {
+    auto* const b = reinterpret_cast<uint32_t*>(thread.shared());
+    for (uint32_t i = thread.thread(); i < kWords; i += 4 * kLanes) b[i] = 0;
+    if (published) thread.PublishShared();
+    thread.SyncBlock();
+    if (changed) b[thread.thread()] = 1;
+    thread.SyncBlock();
+    if (thread.warp() == missing) return;
+    float acc[kOuts][4] = {};
+    const uint32_t a[1][4] = {};
+    thread.WideMma(acc, a, b);
+  }
+
+  static constexpr uint32_t kOuts = 4;
+  static constexpr uint32_t kWords = kOuts * 2 * kLanes;
+};
+
+absl::Status RunWide(const WideProduct& product) {
+  return RunBody<4 * kLanes>({1, 4 * WideProduct::kWords}, product);
+}
+
+TEST(GpuEmulatorTest, FindsWideMatricesThatWereNotPublished) {
+  NEUMF_EXPECT_OK(RunWide({}));
+  WideProduct unpublished;
+  unpublished.published = false;
+  EXPECT_THAT(RunWide(unpublished), IsFault("not published"));
+  WideProduct changed;
+  changed.changed = true;
+  EXPECT_THAT(RunWide(changed), IsFault("not published"));
+}
+
+TEST(GpuEmulatorTest, FindsAWarpThatIsMissingInItsGroup) {
+  WideProduct product;
+  product.missing = 2;
+  EXPECT_THAT(RunWide(product), IsFault("deadlock"));
+}
+
 TEST(GpuEmulatorTest, RunsAgainAfterAFault) {
   ASSERT_FALSE(RunBody({}, [](EmulatedThread& thread) {
                  if (thread.lane() == 5) thread.SyncWarp();

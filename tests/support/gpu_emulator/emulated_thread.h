@@ -136,11 +136,6 @@ class EmulatedThread {
     *counter += value;
     return before;
   }
-  uint64_t AtomicAdd(uint64_t* counter, uint64_t value) {
-    const uint64_t before = *counter;
-    *counter += value;
-    return before;
-  }
   uint32_t AtomicMax(uint32_t* place, uint32_t value) {
     const uint32_t before = *place;
     if (before < value) *place = value;

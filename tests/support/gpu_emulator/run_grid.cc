@@ -65,7 +65,21 @@ class SharedMemory {
   }
 
   std::byte* data() { return data_.data() + kZone; }
-  void Poison() { std::memset(data(), 0xFF, bytes_); }
+  // For a new block.
+  void Poison() {
+    std::memset(data(), 0xFF, bytes_);
+    published_.clear();
+  }
+  // What WideMma() sees from now on: it reads past the threads' caches.
+  void Publish() { published_.assign(data(), data() + bytes_); }
+  // Whether all of [begin, begin + bytes) is as it was published.
+  bool IsPublished(const void* begin, size_t bytes) {
+    const auto at =
+        static_cast<size_t>(static_cast<const std::byte*>(begin) - data());
+    return at <= published_.size() && bytes <= published_.size() - at &&
+           std::memcmp(begin, published_.data() + at, bytes) == 0;
+  }
+
   bool ZonesAreWhole() const {
     const auto whole = [](const std::byte* zone) {
       return std::all_of(zone, zone + kZone,
@@ -78,6 +92,7 @@ class SharedMemory {
   static constexpr size_t kZone = 256;
   static constexpr uint8_t kCanary = 0xA5;
   const uint32_t bytes_;
+  std::vector<std::byte> published_;
   std::vector<std::byte> data_;  // aligned to 16 bytes, as new does
 };
 
@@ -104,10 +119,11 @@ bool Meet(const Operation& a, const Operation& b) {
 class BlockRun {
  public:
   using Kernel = absl::FunctionRef<void(EmulatedThread&)>;
+  static constexpr uint32_t kGroupWarps = 4;
 
   BlockRun(const EmulatedThread::Position& first, uint32_t num_threads,
-           Kernel kernel, MmaSums sums, Turns& turns)
-      : block_(first.block), sums_(sums), turns_(turns) {
+           Kernel kernel, MmaSums sums, SharedMemory& shared, Turns& turns)
+      : block_(first.block), sums_(sums), shared_(shared), turns_(turns) {
     EmulatedThread::Position position = first;
     for (uint32_t t = 0; t < num_threads; ++t) {
       position.thread = t;
@@ -125,7 +141,11 @@ class BlockRun {
             turns_.Choose(static_cast<uint32_t>(runnable_.size()));
         const uint32_t warp = runnable_[chosen];
         NEUMF_RETURN_IF_ERROR(Step(warp));
-        if (!CanGoOn(warp)) runnable_.erase(runnable_.begin() + chosen);
+        if (CanGoOn(warp)) continue;
+        runnable_.erase(runnable_.begin() + chosen);
+        if (Of(warp, 0).kind == Operation::Kind::kWideMma) {
+          NEUMF_RETURN_IF_ERROR(MeetGroup(warp / kGroupWarps));
+        }
       }
       NEUMF_RETURN_IF_ERROR(MeetBlock());
     } while (!runnable_.empty());
@@ -157,10 +177,12 @@ class BlockRun {
     return static_cast<uint32_t>(threads_.size()) / kLanes;
   }
 
-  // Neither at the end nor at something of the block.
+  // Neither at the end nor at something of more than this warp.
   bool CanGoOn(uint32_t warp) {
     const Operation::Kind kind = Of(warp, 0).kind;
-    return kind != Operation::Kind::kEnd && kind != Operation::Kind::kSyncBlock;
+    return kind != Operation::Kind::kEnd &&
+           kind != Operation::Kind::kSyncBlock &&
+           kind != Operation::Kind::kWideMma;
   }
 
   // Lets the warp's lanes run to what they do next together, and does it.
@@ -184,14 +206,44 @@ class BlockRun {
     return FaultOf(warp, "a shuffle from a lane that there is not");
   }
 
+  // A warpgroup goes on when the last of its warps is at the WideMma().
+  absl::Status MeetGroup(uint32_t group) {
+    const uint32_t first = group * kGroupWarps;
+    if (first + kGroupWarps > num_warps()) return absl::OkStatus();
+    const Operation& one = Of(first, 0);
+    for (uint32_t warp = first; warp < first + kGroupWarps; ++warp) {
+      if (!Meet(one, Of(warp, 0))) return absl::OkStatus();
+    }
+    if (!shared_.IsPublished(one.b, sizeof(uint32_t) * one.value)) {
+      return FaultOf(first, "a matrix that was not published");
+    }
+    for (uint32_t warp = first; warp < first + kGroupWarps; ++warp) {
+      for (uint32_t lane = 0; lane < kLanes; ++lane) {
+        if (Of(warp, lane).b != one.b) {
+          return FaultOf(warp, "a warpgroup with different matrices");
+        }
+      }
+      const auto behind =
+          std::upper_bound(runnable_.begin(), runnable_.end(), warp);
+      runnable_.insert(behind, warp);
+    }
+    return absl::OkStatus();
+  }
+
   // All warps have to be at the same SyncBlock(), and go on, or at their end.
   absl::Status MeetBlock() {
+    const Operation::Kind kind = Of(0, 0).kind;
     for (uint32_t warp = 0; warp < num_warps(); ++warp) {
-      if (!Meet(Of(0, 0), Of(warp, 0))) return FaultOfBlock();
-      if (Of(warp, 0).kind == Operation::Kind::kSyncBlock) {
-        runnable_.push_back(warp);
+      if (!Meet(Of(0, 0), Of(warp, 0)) || kind == Operation::Kind::kWideMma) {
+        return FaultOfBlock();
       }
+      if (kind == Operation::Kind::kSyncBlock) runnable_.push_back(warp);
     }
+    bool published = false;
+    for (Thread& thread : threads_) {
+      published = thread.emulated.TakePublished() || published;
+    }
+    if (published) shared_.Publish();
     return absl::OkStatus();
   }
 
@@ -218,6 +270,7 @@ class BlockRun {
 
   const uint32_t block_;
   const MmaSums sums_;
+  SharedMemory& shared_;
   Turns& turns_;
   std::deque<Thread> threads_;      // fibers point to them
   std::vector<uint32_t> runnable_;  // warps, ascending
@@ -237,7 +290,7 @@ absl::Status RunBlocks(const Grid& grid, uint32_t threads,
     shared.Poison();
     const EmulatedThread::Position first{block, grid.blocks, 0, shared.data()};
     NEUMF_RETURN_IF_ERROR(
-        BlockRun(first, threads, kernel, options.sums, turns).Run());
+        BlockRun(first, threads, kernel, options.sums, shared, turns).Run());
     if (!shared.ZonesAreWhole()) {
       return absl::InternalError(absl::StrCat(
           "block ", block, " wrote beyond its dynamic shared memory of ",

@@ -5,9 +5,11 @@
 //
 //   divergence   lanes of a warp that meet in different operations, or in the
 //                same one at different lines; a lane that has ended when its
-//                warp does something together; so with warps and SyncBlock()
-//   deadlock     threads that wait for SyncBlock() while others have ended
+//                warp does something together; so with warps of a block
+//   deadlock     threads that wait for others that have ended
 //   overruns     writes beyond the dynamic shared memory
+//   publishing   matrices of WideMma() that are not as the last SyncBlock() after
+//                a PublishShared() left them
 //   misaligned   addresses of Load4() and Load2()
 //   missing      barriers: threads run in turns, so what a thread reads too early
 //                is what was there before, and which thread runs first is up to

@@ -206,6 +206,8 @@ const char* NameOf(Operation::Kind kind) {
       return "Mma16";
     case Operation::Kind::kMma8:
       return "Mma8";
+    case Operation::Kind::kWideMma:
+      return "WideMma";
     case Operation::Kind::kMisaligned:
       return "a misaligned load";
     case Operation::Kind::kEnd:
