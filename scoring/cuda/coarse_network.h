@@ -37,7 +37,7 @@ struct CoarseBytes {
 
   uint64_t total() const { return image + item_tower + item_gmf + item_start; }
 };
-// REQUIRES: `tower` is FitTower()'s, not kNone.
+// REQUIRES: `tower` is FitTower()'s, not kUntuned.
 CoarseBytes CoarseBytesOf(TunedTower tower, const ModelShape& shape);
 
 // Where they lie on the device, each aligned to 16 bytes; null for parts of no
@@ -49,11 +49,28 @@ struct CoarsePlaces {
   float* item_start = nullptr;
 };
 
+// Where the parts of an image lie, in bytes from its start.
+struct CoarseLayout {
+  struct Layer {
+    uint32_t in = 0;
+    uint32_t out = 0;
+    size_t weight = 0, bias = 0, value = 0, error = 0;
+  };
+
+  CoarseLayout(TunedTower tower, uint32_t gmf_width);
+
+  uint32_t head_width = 0;  // 0 without a tower
+  std::vector<Layer> layers;
+  size_t head = 0, head_value = 0, head_error = 0;
+  size_t tower_range = 0, gmf_range = 0;
+  size_t bytes = 0;  // of the image
+};
+
 class CoarseNetwork {
  public:
   // None where the network's own numbers are too far apart for halves: what it
   // makes of activations that are all 0 would overflow them, and would reach
-  // other users' scores as NaN. REQUIRES: `tower` is FitTower()'s, not kNone;
+  // other users' scores as NaN. REQUIRES: `tower` is FitTower()'s, not kUntuned;
   // all numbers are finite.
   static std::optional<CoarseNetwork> Make(TunedTower tower,
                                            const ModelShape& shape,
@@ -76,23 +93,22 @@ class CoarseNetwork {
   CoarseModel ModelAt(const CoarsePlaces& places) const;
 
  private:
-  // Offsets into the image.
-  struct Layer {
-    uint32_t in = 0;
-    uint32_t out = 0;
-    size_t weight = 0, bias = 0, value = 0, error = 0;
-  };
+  CoarseNetwork(TunedTower tower, const ModelShape& shape,
+                const ScoreNetwork& network, const ItemRanges& ranges);
 
-  CoarseNetwork() = default;
+  // False where zeros become too much.
+  bool PackTowerWeights(const ScoreNetwork& network);
 
-  CoarseModel model_;  // without pointers
-  std::vector<Layer> layers_;
-  size_t head_ = 0, head_value_ = 0, head_error_ = 0;
-  size_t tower_range_ = 0, gmf_range_ = 0;
-  uint32_t tower_width_ = 0;  // H
-  uint32_t gmf_width_ = 0;    // G
-  float head_bias_ = 0;
+  uint32_t gmf_steps() const { return (gmf_width_ + 7) / 8; }
+
+  CoarseLayout layout_;
   CoarseScales scales_;
+  uint32_t num_items_;
+  uint32_t tuned_width_;  // Hp
+  uint32_t tower_width_;  // H
+  uint32_t gmf_width_;    // G
+  float head_bias_;
+  float start_magnitude_ = 0;
   std::vector<std::byte> image_;
 };
 

@@ -14,7 +14,6 @@
 // times S(l), where S(1) = tower and S(l + 1) = S(l) weights[l - 1]; the score's
 // is score = S(L) head = item_gmf user_gmf.
 
-#include <optional>
 #include <vector>
 
 #include "model/serving_model.h"
@@ -38,8 +37,9 @@ struct CoarseScales {
   float score = 1;
 };
 
-// Finite numbers give finite scales above 0, between 2^-120 and 2^120, of
-// whatever quality. REQUIRES: ReLU; `network`, `ranges` and `shape` fit.
+// Finite numbers give scales of whatever quality between 2^-100 and 2^100; those
+// of tower and score, and of the activations of each layer, are between 2^-80
+// and 2^60, as kernels/error_bound.h wants them. REQUIRES: ReLU; `network`, `ranges` and `shape` fit.
 CoarseScales ChooseCoarseScales(const ModelShape& shape,
                                 const ScoreNetwork& network,
                                 const ItemRanges& ranges);

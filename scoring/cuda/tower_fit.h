@@ -10,9 +10,9 @@
 namespace neumf::cuda {
 
 enum class TunedTower {
-  kNone,  // no tuned tower holds the model: it is scanned in float32
-  kDot,   // NoTower
-  kA,     // TowerA, and so on
+  kUntuned,  // no tuned tower holds the model: it is scanned in float32
+  kDot,      // NoTower
+  kA,        // TowerA, and so on
   kB,
   kC,
 };
@@ -21,7 +21,7 @@ enum class TunedTower {
 // All of them know only ReLU.
 TunedTower FitTower(const ModelShape& shape, const ScoreNetwork& network);
 
-// Its layers' widths, layer 1 first; none for kNone and kDot.
+// Its layers' widths, layer 1 first; none for kUntuned and kDot.
 absl::Span<const uint32_t> TunedWidths(TunedTower tower);
 
 }  // namespace neumf::cuda

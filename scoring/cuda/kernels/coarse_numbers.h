@@ -12,8 +12,8 @@ namespace neumf::cuda {
 
 constexpr float kLargestHalf = 65504;
 
-// A number as a half. `error` is what the half is too large by: exactly, but
-// for a float32 denormal's rounding.
+// A number as a half. `error` is what the half is too large by: exactly, or,
+// for numbers beyond halves, rounded to float32.
 struct CoarseNumber {
   uint16_t bits = 0;
   float value = 0;  // of the half

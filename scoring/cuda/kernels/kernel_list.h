@@ -6,6 +6,7 @@
 #include "scoring/cuda/kernels/finish.h"
 #include "scoring/cuda/kernels/measure_columns.h"
 #include "scoring/cuda/kernels/pack_items.h"
+#include "scoring/cuda/kernels/prepare_users.h"
 #include "scoring/cuda/kernels/radix_rank.h"
 #include "scoring/cuda/kernels/rescore.h"
 #include "scoring/cuda/kernels/scan_exact.h"
@@ -21,6 +22,7 @@
   X(PackFragments<2>)               \
   X(PackItemStarts)                 \
   /* A pass. */                     \
+  X(PrepareUsers)                   \
   X(StartExact)                     \
   X(ScanTower<NoTower>)             \
   X(ScanTower<TowerA>)              \

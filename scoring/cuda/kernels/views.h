@@ -70,7 +70,7 @@ struct CoarseLayer {
   const Words2* weight = nullptr;
   const float* bias = nullptr;  // [out], scaled as the layer's sums are
   // For the bound of a user's error, all scaled as the halves are, [in, out]:
-  // the halves as numbers, and how far each is from the exact weight.
+  // the halves as numbers, and what each is too large by.
   const float* value = nullptr;
   const float* weight_error = nullptr;
 };
@@ -187,7 +187,8 @@ struct Pass {
   // A candidate has at least this coarse score; +infinity for users who do not
   // scan. [U'], scaled.
   float* threshold = nullptr;
-  // Twice the error bound, scaled; 0 where the scan is exact. [U']
+  // What the errors of two items' scores differ by at most, scaled; 0 where the
+  // scan is exact. [U']
   float* margin = nullptr;
   uint32_t* count = nullptr;   // [U'] pushed so far; above capacity: lost some
   Outcome* outcome = nullptr;  // [U']
