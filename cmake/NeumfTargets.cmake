@@ -5,6 +5,8 @@ include(GoogleTest)
 function(_neumf_common target)
   target_compile_features(${target} PUBLIC cxx_std_17)
   target_link_libraries(${target} PRIVATE neumf_warnings)
+  # Kernels call constexpr functions that the host has too.
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr>)
   if(NEUMF_TIDY)
     set_target_properties(${target} PROPERTIES CXX_CLANG_TIDY "clang-tidy-14;--quiet")
   endif()
