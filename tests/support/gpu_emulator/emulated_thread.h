@@ -19,7 +19,7 @@ namespace neumf::cuda {
 // the source, as threads that meet must be at the same place.
 struct Operation {
   enum class Kind {
-    kNone,  // it has not stopped yet
+    kRunning,  // it has not stopped yet
     kSyncBlock,
     kSyncWarp,
     kAnyInWarp,
@@ -31,7 +31,7 @@ struct Operation {
     kMisaligned,  // a fault of this thread alone
     kEnd,         // of the kernel
   };
-  Kind kind = Kind::kNone;
+  Kind kind = Kind::kRunning;
   const char* file = "";
   int line = 0;
 

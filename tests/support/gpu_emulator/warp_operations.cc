@@ -190,7 +190,7 @@ bool Execute(Operation* const (&lanes)[kLanes], MmaSums sums) {
 
 const char* NameOf(Operation::Kind kind) {
   switch (kind) {
-    case Operation::Kind::kNone:
+    case Operation::Kind::kRunning:
       return "nothing";
     case Operation::Kind::kSyncBlock:
       return "SyncBlock";
