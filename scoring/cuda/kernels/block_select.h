@@ -7,9 +7,9 @@
 // Written out, where a GPU's libraries have such functions, because the tests'
 // emulator must be able to run them.
 //
-// Each function is called by all threads of a block with the same arguments,
-// and waits for all of them before its first access and after its last one: what
-// was written before may be read, and `shared` may serve the next call.
+// Each function is called by all threads of a block with the same arguments. It
+// waits for them when it begins, so that it sees what they wrote and `shared` may
+// serve again, and before it returns, so that they see what it wrote.
 
 #include <cstdint>
 
@@ -85,7 +85,7 @@ NEUMF_DEVICE uint32_t VaryingBits(Thread& thread, const uint64_t* keys,
 }
 
 // Counts digits [low, low + kDigitBits) of the keys that equal `prefix` from bit
-// `known` > 0 on.
+// `known` > 0 on. PickDigit() waits for the counts.
 template <uint32_t kThreads, typename Thread>
 NEUMF_DEVICE void CountDigits(Thread& thread, const uint64_t* keys,
                               uint32_t count, uint64_t prefix, uint32_t known,
@@ -100,7 +100,6 @@ NEUMF_DEVICE void CountDigits(Thread& thread, const uint64_t* keys,
     if ((keys[i] ^ prefix) >> (known - 1) >> 1 != 0) continue;
     thread.AtomicAdd(&shared->counts[keys[i] >> low & (kDigits - 1)], 1);
   }
-  thread.SyncBlock();
 }
 
 // The k-th greatest of `count` keys, zeros included. By digits, the highest
