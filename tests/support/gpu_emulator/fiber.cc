@@ -5,18 +5,7 @@
 #include <boost/context/detail/fcontext.hpp>
 
 #include "base/logging.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define NEUMF_FIBER_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define NEUMF_FIBER_ASAN 1
-#endif
-#endif
-#ifdef NEUMF_FIBER_ASAN
-#include <sanitizer/asan_interface.h>
-#include <sanitizer/common_interface_defs.h>
-#endif
+#include "tests/support/gpu_emulator/sanitizers.h"
 
 // The layer below boost::context::fiber: that one unwinds a fiber that has not
 // ended with an exception, and a kernel stops in its middle only after a fault,
@@ -28,26 +17,8 @@ using boost::context::detail::transfer_t;
 namespace neumf {
 namespace {
 
-#ifdef NEUMF_FIBER_ASAN
-constexpr size_t kStackBytes = 256 * 1024;  // it puts zones around variables
-
-void WillRunOn(void** fake_stack, const void* stack, size_t bytes) {
-  __sanitizer_start_switch_fiber(fake_stack, stack, bytes);
-}
-void RunsAgain(void* fake_stack, const void** old_stack, size_t* old_bytes) {
-  __sanitizer_finish_switch_fiber(fake_stack, old_stack, old_bytes);
-}
-void ForgetFrames(void* stack) {
-  ASAN_UNPOISON_MEMORY_REGION(stack, kStackBytes);
-}
-#else
-constexpr size_t kStackBytes = 64 * 1024;
-
-void WillRunOn(void**, const void*, size_t) {}
-void RunsAgain(void*, const void**, size_t*) {}
-void ForgetFrames(void*) {}
-#endif
-
+// AddressSanitizer puts zones around variables.
+constexpr size_t kStackBytes = (kWithAddressSanitizer ? 256 : 64) * 1024;
 constexpr size_t kGuardBytes = 4096;
 
 }  // namespace
@@ -74,12 +45,12 @@ Fiber::Fiber() {
 }
 
 Fiber::~Fiber() {
-  ForgetFrames(stack_);
+  Allow(stack_, kStackBytes);
   munmap(mapped_, kGuardBytes + kStackBytes);
 }
 
 void Fiber::Start(void (*run)(void*), void* argument) {
-  ForgetFrames(stack_);
+  Allow(stack_, kStackBytes);
   run_ = run;
   argument_ = argument;
   ended_ = false;

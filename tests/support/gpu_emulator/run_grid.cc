@@ -15,6 +15,7 @@
 #include "base/split_mix64.h"
 #include "base/status_macros.h"
 #include "tests/support/gpu_emulator/fiber.h"
+#include "tests/support/gpu_emulator/guarded_memory.h"
 
 namespace neumf::cuda {
 namespace {
@@ -56,44 +57,32 @@ class Turns {
   uint64_t state_;
 };
 
-// Dynamic shared memory between zones whose bytes nobody may change.
+// A block's dynamic shared memory.
 class SharedMemory {
  public:
-  explicit SharedMemory(uint32_t bytes)
-      : bytes_(bytes), data_(kZone + bytes + kZone) {
-    std::memset(data_.data(), kCanary, data_.size());
-  }
+  explicit SharedMemory(uint32_t bytes) : memory_(bytes) {}
 
-  std::byte* data() { return data_.data() + kZone; }
+  std::byte* data() const { return memory_.data(); }
+  bool ZonesAreWhole() const { return memory_.ZonesAreWhole(); }
+
   // For a new block.
   void Poison() {
-    std::memset(data(), 0xFF, bytes_);
+    std::memset(data(), 0xFF, memory_.size_bytes());
     published_.clear();
   }
   // What WideMma() sees from now on: it reads past the threads' caches.
-  void Publish() { published_.assign(data(), data() + bytes_); }
+  void Publish() { published_.assign(data(), data() + memory_.size_bytes()); }
   // Whether all of [begin, begin + bytes) is as it was published.
-  bool IsPublished(const void* begin, size_t bytes) {
+  bool IsPublished(const void* begin, size_t bytes) const {
     const auto at =
         static_cast<size_t>(static_cast<const std::byte*>(begin) - data());
     return at <= published_.size() && bytes <= published_.size() - at &&
            std::memcmp(begin, published_.data() + at, bytes) == 0;
   }
 
-  bool ZonesAreWhole() const {
-    const auto whole = [](const std::byte* zone) {
-      return std::all_of(zone, zone + kZone,
-                         [](std::byte b) { return b == std::byte{kCanary}; });
-    };
-    return whole(data_.data()) && whole(data_.data() + kZone + bytes_);
-  }
-
  private:
-  static constexpr size_t kZone = 256;
-  static constexpr uint8_t kCanary = 0xA5;
-  const uint32_t bytes_;
+  GuardedMemory memory_;
   std::vector<std::byte> published_;
-  std::vector<std::byte> data_;  // aligned to 16 bytes, as new does
 };
 
 // Stacks are kept for the next launch.

@@ -1,0 +1,78 @@
+#pragma once
+
+// What EmulatedGpu and the devices, memory and streams made on it share.
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <shared_mutex>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/mutex.h"
+#include "tests/support/gpu_emulator/emulated_gpu.h"
+#include "tests/support/gpu_emulator/guarded_memory.h"
+
+namespace neumf::cuda {
+
+// Methods take the generation of the Device that they are for: UNAVAILABLE after
+// a reset. Thread-safe.
+struct EmulatedGpu::State {
+  explicit State(GpuProperties of_gpu) : properties(std::move(of_gpu)) {}
+
+  // The device that is there. UNAVAILABLE when there is none.
+  static absl::StatusOr<std::shared_ptr<State>> Find(int ordinal);
+
+  // UNAVAILABLE, also when the device is lost.
+  absl::Status CheckAlive(uint64_t generation, absl::string_view what);
+  // The same for a command, which may be one that is to fail.
+  absl::Status BeginCommand(uint64_t generation, absl::string_view what);
+
+  absl::StatusOr<std::byte*> Allocate(uint64_t generation, Memory::Place place,
+                                      size_t bytes);
+  void Free(uint64_t generation, std::byte* data);
+  absl::StatusOr<uint64_t> FreeBytes(uint64_t generation);
+  // Whether [begin, begin + bytes) was given out and not freed.
+  bool Holds(Memory::Place place, const void* begin, size_t bytes);
+  absl::Status Reset();
+
+  const GpuProperties properties;
+
+  // What runs on the device holds it shared, a reset alone.
+  std::shared_mutex running;
+
+  Mutex mutex;
+  uint64_t generation ABSL_GUARDED_BY(mutex) = 0;
+  bool lost ABSL_GUARDED_BY(mutex) = false;
+  bool refuses_resets ABSL_GUARDED_BY(mutex) = false;
+  // How many are left until one fails; 0: none will.
+  uint64_t until_failed_allocation ABSL_GUARDED_BY(mutex) = 0;
+  uint64_t until_failed_command ABSL_GUARDED_BY(mutex) = 0;
+  bool failure_is_loss ABSL_GUARDED_BY(mutex) = false;
+  uint64_t bytes_of_others ABSL_GUARDED_BY(mutex) = 0;
+
+  uint64_t num_allocations ABSL_GUARDED_BY(mutex) = 0;
+  uint64_t num_commands ABSL_GUARDED_BY(mutex) = 0;
+  uint64_t num_launches ABSL_GUARDED_BY(mutex) = 0;
+  uint64_t num_resets ABSL_GUARDED_BY(mutex) = 0;
+  struct Bytes {
+    uint64_t live = 0;
+    uint64_t peak = 0;
+  };
+  Bytes bytes[2] ABSL_GUARDED_BY(mutex);  // of each Memory::Place
+
+  struct Allocation {
+    Memory::Place place;
+    std::unique_ptr<GuardedMemory> memory;
+  };
+  std::map<const std::byte*, Allocation> allocations ABSL_GUARDED_BY(mutex);
+
+ private:
+  absl::Status CheckAliveLocked(uint64_t of, absl::string_view what)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  void Drop(const Allocation& allocation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+};
+
+}  // namespace neumf::cuda
