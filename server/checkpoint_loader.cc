@@ -32,9 +32,12 @@ ReloadResult ResultOf(const absl::Status& status) {
     case absl::StatusCode::kInvalidArgument:
       return ReloadResult::kCorrupt;
     case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kUnimplemented:
       return ReloadResult::kIncompatible;
     case absl::StatusCode::kResourceExhausted:
       return ReloadResult::kNoMemory;
+    case absl::StatusCode::kAborted:  // of OfScorer()
+      return ReloadResult::kDeviceError;
     default:
       return ReloadResult::kIoError;
   }
@@ -50,13 +53,11 @@ void Refuse(const absl::Status& status, LoadOutcome* outcome) {
   Refuse(ResultOf(status), status.message(), outcome);
 }
 
-// A loaded checkpoint takes about as much memory as its file has bytes; the one
-// that is served stays meanwhile.
-absl::Status CheckMemory(const CheckpointFile& file, uint64_t needed,
+absl::Status CheckMemory(const std::string& path, uint64_t needed,
                          uint64_t available) {
   if (needed <= available) return absl::OkStatus();
   return absl::ResourceExhaustedError(
-      absl::StrCat(file.path, ": needs ", needed, " bytes of memory, only ",
+      absl::StrCat(path, ": needs ", needed, " bytes of memory, only ",
                    available, " are available"));
 }
 
@@ -78,14 +79,25 @@ uint64_t RowWidth(const ModelShape& shape, ItemTable table) {
   return 0;
 }
 
+uint64_t NumItemValues(const ModelShape& shape) {
+  return shape.num_items * (shape.tower_width() + shape.gmf_width +
+                            (shape.has_item_bias ? 1 : 0));
+}
+
+// A loaded checkpoint takes about as much memory as its file has bytes; the one
+// that is served stays meanwhile.
+uint64_t HostBytes(const CheckpointInfo& info, bool items_on_gpu) {
+  const uint64_t item_bytes = NumItemValues(info.shape) * sizeof(float);
+  return info.file.size_bytes - (items_on_gpu ? item_bytes : 0);
+}
+
 // Tells the metrics how much of the item tables has passed by.
 class Progress {
  public:
   Progress(const ModelShape& shape, ServerMetrics* metrics)
-      : shape_(shape), metrics_(metrics) {
-    const uint64_t row_values =
-        shape.tower_width() + shape.gmf_width + (shape.has_item_bias ? 1 : 0);
-    total_ = static_cast<double>(shape.num_items * row_values);
+      : shape_(shape),
+        metrics_(metrics),
+        total_(static_cast<double>(NumItemValues(shape))) {
     metrics_->SetLoadProgress(0);
   }
 
@@ -98,7 +110,7 @@ class Progress {
  private:
   const ModelShape& shape_;
   ServerMetrics* const metrics_;
-  double total_ = 0;
+  const double total_;
   double passed_ = 0;
 };
 
@@ -137,25 +149,6 @@ uint64_t ResidentBytes(const Snapshot& snapshot) {
   return bytes;
 }
 
-// All but the item tables, which go to `builder`. On a thread of its own, since
-// a thread's priority, once lowered, cannot be raised again, and is inherited:
-// the scorer's threads must not be started by it.
-absl::StatusOr<ServingModel> ReadAtLowPriority(CheckpointReader& reader,
-                                               ScorerBuilder& builder,
-                                               ServerMetrics* metrics) {
-  const auto read = [&] {
-    SetThreadName("ckpt-loader");
-    setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kLoaderNice);
-    Progress progress(reader.info().shape, metrics);
-    return reader.Read([&](const ItemRows& rows) {
-      progress.Passed(rows);
-      return builder.Add(rows);
-    });
-  };
-  // get() throws what `read` threw.
-  return std::async(std::launch::async, read).get();
-}
-
 ProbedModel PartsOf(const Snapshot& snapshot) {
   return {*snapshot.scorer, *snapshot.users, *snapshot.user_ids,
           *snapshot.item_ids, *snapshot.seen};
@@ -180,18 +173,20 @@ absl::Status WarmUp(const Snapshot& snapshot) {
 }  // namespace
 
 CheckpointLoader::CheckpointLoader(FileSystem* files, const Options& options,
+                                   ScoringDevice* device,
                                    ServerMetrics* metrics)
-    : files_(files), options_(options), metrics_(metrics) {}
+    : files_(files), options_(options), device_(device), metrics_(metrics) {}
 
 LoadOutcome CheckpointLoader::Load(
-    const CheckpointFile& file, const std::function<bool()>& cancelled) const {
+    const CheckpointFile& file, const Snapshot* served,
+    const std::function<bool()>& cancelled) const {
   LoadOutcome outcome;
   // A file that changes between this and being opened will look changed, and be
   // tried again.
   const absl::StatusOr<FileInfo> info = files_->Stat(file.path);
   if (info.ok()) outcome.file = *info;
   try {
-    LoadInto(file, cancelled, &outcome);
+    LoadInto(file, served, cancelled, &outcome);
   } catch (const std::bad_alloc&) {
     Refuse(ReloadResult::kNoMemory,
            absl::StrCat(file.path, ": not enough memory to load it"), &outcome);
@@ -206,6 +201,7 @@ LoadOutcome CheckpointLoader::Load(
 }
 
 void CheckpointLoader::LoadInto(const CheckpointFile& file,
+                                const Snapshot* served,
                                 const std::function<bool()>& cancelled,
                                 LoadOutcome* outcome) const {
   CheckpointReader::Options options;
@@ -217,38 +213,56 @@ void CheckpointLoader::LoadInto(const CheckpointFile& file,
   outcome->digest = info.digest;
   outcome->file = info.file;
 
-  const absl::Status fits = CheckMemory(file, info.file.size_bytes,
-                                        options_.available_memory_bytes());
-  if (!fits.ok()) return Refuse(fits, outcome);
-
-  auto snapshot = BuildSnapshot(file.version, **reader, cancelled);
+  auto place = FindPlace(file.version, **reader, served);
+  if (!place.ok()) return Refuse(place.status(), outcome);
+  auto snapshot =
+      BuildSnapshot(file.version, *std::move(place), **reader, cancelled);
   if (!snapshot.ok()) return Refuse(snapshot.status(), outcome);
   const absl::Status probed =
       CheckProbes(info.manifest.probes, PartsOf(**snapshot));
   if (absl::IsFailedPrecondition(probed)) {
     return Refuse(ReloadResult::kProbeFailed, probed.message(), outcome);
   }
-  if (!probed.ok()) return Refuse(probed, outcome);
-  absl::Status warm = CheckWanted(cancelled);
-  if (warm.ok()) warm = WarmUp(**snapshot);
-  if (!warm.ok()) return Refuse(warm, outcome);
+  absl::Status usable = probed.ok() ? CheckWanted(cancelled) : probed;
+  if (usable.ok()) usable = WarmUp(**snapshot);
+  usable = OfScorer(usable, (*snapshot)->device_life);
+  if (!usable.ok()) return Refuse(usable, outcome);
 
   metrics_->SetLoadProgress(1);
   outcome->result = ReloadResult::kOk;
   outcome->snapshot = *std::move(snapshot);
 }
 
+absl::StatusOr<CheckpointLoader::Place> CheckpointLoader::FindPlace(
+    uint64_t version, const CheckpointReader& reader,
+    const Snapshot* served) const {
+  const CheckpointInfo& info = reader.info();
+  const uint64_t life = device_->life();
+  auto builder = device_->TryGpu(version, info.shape, reader.network(), served);
+  if (!builder.ok()) {
+    const absl::Status& reason = builder.status();
+    return Annotate(OfScorer(reason, life), info.path);
+  }
+  const bool on_gpu = *builder != nullptr;
+  NEUMF_RETURN_IF_ERROR(CheckMemory(info.path, HostBytes(info, on_gpu),
+                                    options_.available_memory_bytes()));
+  if (on_gpu) return Place{*std::move(builder), life};
+  builder = MakeScorerBuilder(options_.backend, info.shape, reader.network(),
+                              options_.scorer);
+  if (!builder.ok()) return builder.status();
+  return Place{*std::move(builder), std::nullopt};
+}
+
 absl::StatusOr<std::unique_ptr<Snapshot>> CheckpointLoader::BuildSnapshot(
-    uint64_t version, CheckpointReader& reader,
+    uint64_t version, Place place, CheckpointReader& reader,
     const std::function<bool()>& cancelled) const {
   const CheckpointInfo& info = reader.info();
-  NEUMF_ASSIGN_OR_RETURN(std::unique_ptr<ScorerBuilder> builder,
-                         MakeScorerBuilder(options_.backend, info.shape,
-                                           reader.network(), options_.scorer));
-  NEUMF_ASSIGN_OR_RETURN(ServingModel model,
-                         ReadAtLowPriority(reader, *builder, metrics_));
+  NEUMF_ASSIGN_OR_RETURN(ServingModel model, ReadAtLowPriority(reader, place));
   NEUMF_RETURN_IF_ERROR(CheckWanted(cancelled));
-  NEUMF_ASSIGN_OR_RETURN(std::unique_ptr<Scorer> scorer, builder->Build());
+  absl::StatusOr<std::unique_ptr<Scorer>> scorer = place.builder->Build();
+  if (!scorer.ok()) {
+    return OfScorer(scorer.status(), place.device_life);
+  }
 
   auto snapshot = std::make_unique<Snapshot>();
   snapshot->version = version;
@@ -257,7 +271,8 @@ absl::StatusOr<std::unique_ptr<Snapshot>> CheckpointLoader::BuildSnapshot(
   snapshot->kind = info.manifest.model_kind;
   snapshot->trained_time = ParseTrainedTime(info.manifest.created_at);
   snapshot->file_bytes = info.file.size_bytes;
-  snapshot->scorer = std::move(scorer);
+  snapshot->scorer = *std::move(scorer);
+  snapshot->device_life = place.device_life;
   snapshot->users = std::make_shared<UserTables>(std::move(model.users));
   snapshot->user_ids = std::make_shared<IdTable>(std::move(model.user_ids));
   snapshot->item_ids = std::make_shared<IdTable>(std::move(model.item_ids));
@@ -266,6 +281,32 @@ absl::StatusOr<std::unique_ptr<Snapshot>> CheckpointLoader::BuildSnapshot(
   snapshot->resident_bytes = ResidentBytes(*snapshot);
   NEUMF_RETURN_IF_ERROR(CheckWanted(cancelled));
   return snapshot;
+}
+
+// On a thread of its own, since a thread's priority, once lowered, cannot be
+// raised again, and is inherited: the scorer's threads must not be started by
+// it.
+absl::StatusOr<ServingModel> CheckpointLoader::ReadAtLowPriority(
+    CheckpointReader& reader, const Place& place) const {
+  const CheckpointInfo& info = reader.info();
+  const auto read = [&] {
+    SetThreadName("ckpt-loader");
+    setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kLoaderNice);
+    Progress progress(info.shape, metrics_);
+    return reader.Read([&](const ItemRows& rows) {
+      progress.Passed(rows);
+      return OfScorer(place.builder->Add(rows), place.device_life);
+    });
+  };
+  // get() throws what `read` threw.
+  return std::async(std::launch::async, read).get();
+}
+
+absl::Status CheckpointLoader::OfScorer(
+    const absl::Status& status, std::optional<uint64_t> device_life) const {
+  if (!device_life.has_value() || !absl::IsUnavailable(status)) return status;
+  device_->ReportError(*device_life, status);
+  return absl::AbortedError(absl::StrCat("the GPU failed: ", status.message()));
 }
 
 }  // namespace neumf

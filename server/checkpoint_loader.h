@@ -5,13 +5,17 @@
 // It is the fence for what is thrown meanwhile: memory that cannot be had is a
 // refused checkpoint, never the end of the daemon. Since Linux promises memory
 // that it does not have, and kills whoever uses it, a file larger than what is
-// available is refused before its data is read. Reading and packing, which
-// take nearly all of the time, are done by threads of low priority, as many as
-// may score, so that requests come first. A loader may be used by several threads.
+// available is refused before its data is read. So is, before that, what does
+// not fit the GPU that shall score it, beside the version that is served.
+// Reading and packing, which take nearly all of the time, are done by threads
+// of low priority, as many as may score, so that requests come first.
+//
+// One thread at a time may use a loader.
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -20,6 +24,7 @@
 #include "checkpoint/checkpoint_directory.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "scoring/scorer.h"
+#include "server/scoring_device.h"
 #include "server/server_metrics.h"
 #include "server/snapshot.h"
 
@@ -40,34 +45,53 @@ class CheckpointLoader {
     Backend backend = Backend::kCpu;
     ScorerOptions scorer;
     // How much memory a checkpoint may take, asked before each load: a file with
-    // more bytes is refused before its data is read. Default: what the machine
-    // and the limits of the process leave.
+    // more bytes, less those that go to a GPU, is refused before its data is
+    // read. Default: what the machine and the limits of the process leave.
     std::function<uint64_t()> available_memory_bytes = [] {
       return AvailableMemoryBytes();
     };
   };
 
-  // `files` and `metrics` must outlive this.
+  // `files`, `device` and `metrics` must outlive this.
   CheckpointLoader(FileSystem* files, const Options& options,
-                   ServerMetrics* metrics);
+                   ScoringDevice* device, ServerMetrics* metrics);
 
-  // `cancelled` is asked before each step and each piece of the file, by this
+  // `served` is what keeps its memory meanwhile, null without one. `cancelled`
+  // is asked before each step and each piece of the file, by this
   // thread and those that read: once it says true, the load soon ends
   // without a snapshot, and its reason says nothing about the file.
-  LoadOutcome Load(const CheckpointFile& file,
+  LoadOutcome Load(const CheckpointFile& file, const Snapshot* served,
                    const std::function<bool()>& cancelled) const;
 
  private:
-  void LoadInto(const CheckpointFile& file,
+  // Where a model's scorer is made.
+  struct Place {
+    std::unique_ptr<ScorerBuilder> builder;
+    std::optional<uint64_t> device_life;  // as in Snapshot
+  };
+
+  void LoadInto(const CheckpointFile& file, const Snapshot* served,
                 const std::function<bool()>& cancelled,
                 LoadOutcome* outcome) const;
+  // Asks for the memory of all that will be loaded.
+  absl::StatusOr<Place> FindPlace(uint64_t version,
+                                  const CheckpointReader& reader,
+                                  const Snapshot* served) const;
   // Not yet probed.
   absl::StatusOr<std::unique_ptr<Snapshot>> BuildSnapshot(
-      uint64_t version, CheckpointReader& reader,
+      uint64_t version, Place place, CheckpointReader& reader,
       const std::function<bool()>& cancelled) const;
+  // All but the item tables, which go to the builder.
+  absl::StatusOr<ServingModel> ReadAtLowPriority(CheckpointReader& reader,
+                                                 const Place& place) const;
+  // What a builder or scorer said, after a report of what means that the GPU it
+  // works on is lost. That becomes ABORTED: UNAVAILABLE is what disks are.
+  absl::Status OfScorer(const absl::Status& status,
+                        std::optional<uint64_t> device_life) const;
 
   FileSystem* const files_;
   const Options options_;
+  ScoringDevice* const device_;
   ServerMetrics* const metrics_;
 };
 

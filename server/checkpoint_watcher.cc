@@ -27,7 +27,11 @@ CheckpointWatcher::CheckpointWatcher(Options options, const Parts& parts)
 CheckpointWatcher::~CheckpointWatcher() { Stop(); }
 
 absl::Status CheckpointWatcher::LoadFirst() {
-  const absl::Status listed = ServeLargest();
+  absl::Status listed = Look();
+  while (parts_.holder->Get() == nullptr && parts_.device->lost() &&
+         WaitForNextLook()) {
+    listed = Look();
+  }
   if (parts_.holder->Get() != nullptr) return absl::OkStatus();
   const std::string where =
       absl::StrCat("no servable checkpoint in ", options_.directory, ": ");
@@ -53,6 +57,14 @@ void CheckpointWatcher::RequestStop() {
   wake_.Signal();
 }
 
+void CheckpointWatcher::Wake() {
+  {
+    MutexLock lock(&mutex_);
+    woken_ = true;
+  }
+  wake_.Signal();
+}
+
 bool CheckpointWatcher::IsStopping() {
   MutexLock lock(&mutex_);
   return stopping_;
@@ -64,7 +76,7 @@ void CheckpointWatcher::Stop() {
 }
 
 void CheckpointWatcher::PollOnce() {
-  const absl::Status status = ServeLargest();
+  const absl::Status status = Look();
   if (!status.ok() && directory_readable_) {
     LogEvent("checkpoint_directory_unreadable")
         .With("reason", status.message());
@@ -74,17 +86,46 @@ void CheckpointWatcher::PollOnce() {
 
 void CheckpointWatcher::Run() {
   SetThreadName("ckpt-watcher");
-  for (;;) {
-    {
-      MutexLock lock(&mutex_);
-      const absl::Duration next =
-          parts_.clock->MonotonicNow() + options_.poll_interval;
-      while (!stopping_ && parts_.clock->WaitUntil(&wake_, &mutex_, next)) {
-      }
-      if (stopping_) return;
-    }
-    PollOnce();
+  while (WaitForNextLook()) PollOnce();
+}
+
+bool CheckpointWatcher::WaitForNextLook() {
+  MutexLock lock(&mutex_);
+  const absl::Duration next =
+      std::min(parts_.clock->MonotonicNow() + options_.poll_interval,
+               parts_.recovery->next_try());
+  while (!stopping_ && !woken_ &&
+         parts_.clock->WaitUntil(&wake_, &mutex_, next)) {
   }
+  woken_ = false;
+  return !stopping_;
+}
+
+absl::Status CheckpointWatcher::Look() {
+  const auto served = parts_.holder->Get();
+  absl::Status listed;
+  switch (parts_.recovery->Next(served.get())) {
+    case DeviceRecovery::Step::kWait:
+      return listed;
+    case DeviceRecovery::Step::kNone:
+      listed = ServeLargest();
+      break;
+    case DeviceRecovery::Step::kReload:
+      if (served != nullptr && parts_.device->IsDead(*served)) {
+        ServeAgain(served->version);
+      }
+      listed = ServeLargest();
+      parts_.recovery->Reloaded(parts_.holder->Get().get());
+      break;
+  }
+  parts_.device->ReportMemory();
+  return listed;
+}
+
+// What an earlier try met says nothing about this one: the device is another.
+void CheckpointWatcher::ServeAgain(uint64_t version) {
+  refusals_.erase(version);
+  TryLoad({version, JoinPath(options_.directory, VersionFileName(version))});
 }
 
 absl::Status CheckpointWatcher::ServeLargest() {
@@ -95,7 +136,10 @@ absl::Status CheckpointWatcher::ServeLargest() {
   const uint64_t served_version = served == nullptr ? 0 : served->version;
   std::reverse(found.begin(), found.end());
   for (const CheckpointFile& file : found) {
-    if (file.version <= served_version || IsStopping() || TryLoad(file)) break;
+    if (file.version <= served_version || IsStopping() ||
+        parts_.device->lost() || TryLoad(file)) {
+      break;
+    }
   }
   return absl::OkStatus();
 }
@@ -134,8 +178,9 @@ bool CheckpointWatcher::TryLoad(const CheckpointFile& file) {
   uint64_t attempt = again ? 0 : Announce(file, info);
 
   const absl::Duration started = parts_.clock->MonotonicNow();
+  const auto served = parts_.holder->Get();
   LoadOutcome outcome =
-      parts_.loader->Load(file, [this] { return IsStopping(); });
+      parts_.loader->Load(file, served.get(), [this] { return IsStopping(); });
   const absl::Duration took = parts_.clock->MonotonicNow() - started;
   const bool loaded = outcome.snapshot != nullptr;
   if (!loaded && IsStopping()) {
@@ -216,13 +261,18 @@ void CheckpointWatcher::Refuse(const CheckpointFile& file, uint64_t attempt,
 void CheckpointWatcher::Remember(const CheckpointFile& file,
                                  const LoadOutcome& outcome) {
   Refusal& refusal = refusals_[file.version];
+  const bool is_first_device_error =
+      outcome.result == ReloadResult::kDeviceError &&
+      (refusal.result != ReloadResult::kDeviceError ||
+       !(refusal.file == outcome.file));
   refusal.file = outcome.file;
   refusal.last_look = outcome.file;
   refusal.result = outcome.result;
   refusal.reason = outcome.reason;
   refusal.retry_at = absl::InfiniteDuration();
   const bool passes = outcome.result == ReloadResult::kIoError ||
-                      outcome.result == ReloadResult::kNoMemory;
+                      outcome.result == ReloadResult::kNoMemory ||
+                      is_first_device_error;
   if (!passes) return;
   refusal.backoff =
       std::clamp(refusal.backoff * 2, kFirstBackoff, kLongestBackoff);

@@ -13,7 +13,11 @@
 // tools copy a file into place under its final name, a file that changes in
 // place is tried again when it was the same in two polls, so that a long copy
 // is not read over and over. I/O errors and lack of memory, which pass, are
-// tried again with a back-off from 1 s to 60 s.
+// tried again with a back-off from 1 s to 60 s; so is, once, a file whose load
+// met an error of the GPU: twice, and the file is taken for the cause.
+//
+// It also brings back what was served by a GPU that was lost, when the recovery
+// says so: the same version from its file, or a larger one. Wake() it then.
 //
 //   CheckpointWatcher watcher(...);
 //   absl::Status status = watcher.LoadFirst();    // blocks; the daemon's start
@@ -34,7 +38,9 @@
 #include "base/file_system.h"
 #include "base/mutex.h"
 #include "server/checkpoint_loader.h"
+#include "server/device_recovery.h"
 #include "server/reaper.h"
+#include "server/scoring_device.h"
 #include "server/server_metrics.h"
 #include "server/snapshot_holder.h"
 #include "server/version_history.h"
@@ -55,6 +61,8 @@ class CheckpointWatcher {
     FileSystem* files = nullptr;
     const Clock* clock = nullptr;
     const CheckpointLoader* loader = nullptr;
+    ScoringDevice* device = nullptr;
+    DeviceRecovery* recovery = nullptr;
     SnapshotHolder* holder = nullptr;
     Reaper* reaper = nullptr;
     VersionHistory* history = nullptr;
@@ -65,8 +73,9 @@ class CheckpointWatcher {
   // Stop()s.
   ~CheckpointWatcher();
 
-  // Serves the largest version that is valid, trying downwards. NOT_FOUND says
-  // where it looked, what it found and why it was refused.
+  // Serves the largest version that is valid, trying downwards; a GPU that is
+  // lost meanwhile is recovered. NOT_FOUND says where it looked, what it found
+  // and why it was refused.
   absl::Status LoadFirst();
 
   // Begins to poll on a thread of its own. Call it once.
@@ -77,6 +86,8 @@ class CheckpointWatcher {
   void RequestStop();
   // The same, and returns when the thread has ended.
   void Stop();
+  // Looks at once: a GPU was lost. Any thread may call it.
+  void Wake();
 
   // One look, by the calling thread: for tests. REQUIRES: not started.
   void PollOnce();
@@ -101,6 +112,11 @@ class CheckpointWatcher {
 
   bool IsStopping();
   void Run();
+  // Waits for the next poll or try of the recovery; false when stopping.
+  bool WaitForNextLook();
+  absl::Status Look();
+  // Loads a served version again.
+  void ServeAgain(uint64_t version);
   // Tries the versions above the served one, the largest first.
   absl::Status ServeLargest();
   void ForgetMissing(const std::vector<CheckpointFile>& found);
@@ -130,6 +146,7 @@ class CheckpointWatcher {
   Mutex mutex_;
   CondVar wake_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool woken_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 

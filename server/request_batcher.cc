@@ -32,23 +32,31 @@ absl::Status Expired() {
       "the deadline passed before the request was answered");
 }
 
-// Exceptions of a backend, memory above all, become its failure.
+// Exceptions of a backend, memory above all, become its failure; not
+// UNAVAILABLE, which would mean that its device is lost.
 absl::Status RankFenced(const Scorer& scorer,
                         absl::Span<const RankQuery> queries,
                         absl::Span<Ranking> rankings) {
   try {
     return scorer.Rank(queries, rankings);
   } catch (const std::exception& error) {
-    return absl::UnavailableError(error.what());
+    return absl::InternalError(error.what());
   }
+}
+
+uint64_t NumRescored(absl::Span<const Ranking> rankings) {
+  uint64_t num_items = 0;
+  for (const Ranking& ranking : rankings) num_items += ranking.rescored_count;
+  return num_items;
 }
 
 }  // namespace
 
 RequestBatcher::RequestBatcher(const Options& options, const Clock* clock,
-                               ServerMetrics* metrics)
+                               ScoringDevice* device, ServerMetrics* metrics)
     : options_(options),
       clock_(clock),
+      device_(device),
       metrics_(metrics),
       thread_([this] { Run(); }) {}
 
@@ -217,6 +225,7 @@ void RequestBatcher::GatherQueries(const Calls& batch) {
 }
 
 absl::Status RequestBatcher::ScoreQueries(const Snapshot& snapshot) {
+  if (device_->IsDead(snapshot)) return ScorerFailed();
   const absl::Span<const RankQuery> queries = rank_queries_;
   const absl::Span<Ranking> rankings = absl::MakeSpan(rankings_);
   size_t begin = 0;
@@ -227,19 +236,28 @@ absl::Status RequestBatcher::ScoreQueries(const Snapshot& snapshot) {
         RankFenced(*snapshot.scorer, queries.subspan(begin, count),
                    rankings.subspan(begin, count));
     if (!status.ok()) {
-      if (!scorer_failing_) {
-        LogEvent("scorer_failed").With("reason", status.ToString());
-      }
-      scorer_failing_ = true;
+      ReportFailure(snapshot, status);
       return ScorerFailed();
     }
     metrics_->BatchScored(count);
+    metrics_->ItemsRescored(NumRescored(rankings.subspan(begin, count)));
     begin += count;
     MutexLock lock(&mutex_);
     heartbeat_ = clock_->MonotonicNow();
   }
   scorer_failing_ = false;
   return absl::OkStatus();
+}
+
+void RequestBatcher::ReportFailure(const Snapshot& snapshot,
+                                   const absl::Status& status) {
+  if (snapshot.device_life.has_value() && absl::IsUnavailable(status)) {
+    return device_->ReportError(*snapshot.device_life, status);
+  }
+  if (!scorer_failing_) {
+    LogEvent("scorer_failed").With("reason", status.ToString());
+  }
+  scorer_failing_ = true;
 }
 
 void RequestBatcher::RecordScoring(absl::Duration took, size_t num_users) {

@@ -17,6 +17,8 @@
 // 3. `done` runs on the batcher's thread and must not block.
 // 4. It observes the stages queue, gather and score, and counts what it
 //    refuses, and what expired or was cancelled in its hands.
+// 5. It reports a GPU that fails, and asks no scorer of a GPU that has failed:
+//    its calls get UNAVAILABLE at once.
 //
 // Any thread may call any method.
 
@@ -33,6 +35,7 @@
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "server/pending_call.h"
+#include "server/scoring_device.h"
 #include "server/server_metrics.h"
 
 namespace neumf {
@@ -52,9 +55,9 @@ class RequestBatcher {
     absl::Duration max_queue_delay = absl::ZeroDuration();
   };
 
-  // `clock` and `metrics` must outlive this.
+  // `clock`, `device` and `metrics` must outlive this.
   RequestBatcher(const Options& options, const Clock* clock,
-                 ServerMetrics* metrics);
+                 ScoringDevice* device, ServerMetrics* metrics);
   // Stop()s.
   ~RequestBatcher();
 
@@ -92,12 +95,14 @@ class RequestBatcher {
   void Process(const Work& work);
   void GatherQueries(const Calls& batch);
   absl::Status ScoreQueries(const Snapshot& snapshot);
+  void ReportFailure(const Snapshot& snapshot, const absl::Status& status);
   void RecordScoring(absl::Duration took, size_t num_users);
   void AnswerBatch(const Calls& batch, const absl::Status& status);
   void AnswerRemaining();
 
   const Options options_;
   const Clock* const clock_;
+  ScoringDevice* const device_;
   ServerMetrics* const metrics_;
 
   mutable Mutex mutex_;

@@ -28,20 +28,26 @@ constexpr size_t kMostAdminConnections = 16;
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options) {
-  auto server = std::unique_ptr<Server>(new Server(options));
+  NEUMF_ASSIGN_OR_RETURN(const DeviceChoice choice,
+                         ChooseDevice(options.device));
+  auto server = std::unique_ptr<Server>(new Server(options, choice.uses_gpu));
   NEUMF_RETURN_IF_ERROR(server->Listen());
+  LogChoice(choice);
   return server;
 }
 
-Server::Server(const Options& options)
+Server::Server(const Options& options, bool uses_gpu)
     : options_(options),
       files_(MakePosixFileSystem()),
       clock_(MakeRealClock()),
-      loader_(files_.get(), options.loader, &counters_),
+      device_(options.device, uses_gpu, &counters_,
+              [this] { watcher_.Wake(); }),
+      recovery_(options.recovery, clock_.get(), &device_),
+      loader_(files_.get(), options.loader, &device_, &counters_),
       watcher_({options.checkpoint_dir, options.poll_interval},
-               {files_.get(), clock_.get(), &loader_, &snapshots_, &reaper_,
-                &history_, &counters_}),
-      batcher_(options.batcher, clock_.get(), &counters_),
+               {files_.get(), clock_.get(), &loader_, &device_, &recovery_,
+                &snapshots_, &reaper_, &history_, &counters_}),
+      batcher_(options.batcher, clock_.get(), &device_, &counters_),
       recommendations_(
           options.limits,
           {{clock_.get(), &counters_, &calls_}, &snapshots_, &batcher_}),
@@ -167,7 +173,9 @@ absl::Status Server::WritePortFile() {
 }
 
 bool Server::IsServing() const {
-  return phase_ == Phase::kReady && snapshots_.Get() != nullptr &&
+  const auto snapshot = snapshots_.Get();
+  return phase_ == Phase::kReady && snapshot != nullptr &&
+         !device_.IsDead(*snapshot) &&
          clock_->MonotonicNow() - batcher_.last_heartbeat() < kHeartbeatLimit;
 }
 

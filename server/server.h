@@ -33,6 +33,7 @@
 #include "server/checkpoint_loader.h"
 #include "server/checkpoint_watcher.h"
 #include "server/connection_acceptor.h"
+#include "server/device_recovery.h"
 #include "server/health_service.h"
 #include "server/metrics_endpoint.h"
 #include "server/model_service.h"
@@ -40,6 +41,7 @@
 #include "server/reaper.h"
 #include "server/recommendation_service.h"
 #include "server/request_batcher.h"
+#include "server/scoring_device.h"
 #include "server/server_metrics.h"
 #include "server/snapshot_holder.h"
 #include "server/version_history.h"
@@ -65,6 +67,8 @@ class Server {
     bool reflection = true;
 
     CheckpointLoader::Options loader;
+    DeviceOptions device;
+    DeviceRecovery::Options recovery;
     RequestLimits limits;
     RequestBatcher::Options batcher;
     // Time between two looks into checkpoint_dir.
@@ -80,8 +84,9 @@ class Server {
   };
 
   // Binds every address, removes the port file of an earlier run, then serves.
-  // INVALID_ARGUMENT, ALREADY_EXISTS and the errors of the port file name the
-  // flag that has to change.
+  // INVALID_ARGUMENT, ALREADY_EXISTS, the errors of the port file, and
+  // UNAVAILABLE when the GPU that is asked for is not there, name the flag that
+  // has to change.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const Options& options);
 
   // Drain()s.
@@ -109,7 +114,7 @@ class Server {
  private:
   enum class Phase { kStarting, kReady, kLeaving };
 
-  explicit Server(const Options& options);
+  Server(const Options& options, bool uses_gpu);
 
   absl::Status Listen();
   // The address that `flag` gives as `text`, resolved and allowed.
@@ -137,6 +142,8 @@ class Server {
   Reaper reaper_;
   SnapshotHolder snapshots_;
   VersionHistory history_;
+  ScoringDevice device_;
+  DeviceRecovery recovery_;
   CheckpointLoader loader_;
   CheckpointWatcher watcher_;
   std::atomic<Phase> phase_{Phase::kStarting};

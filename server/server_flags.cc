@@ -20,9 +20,13 @@ constexpr char kUsage[] =
 constexpr int32_t kLargestMaxK = 10'000;
 constexpr absl::Duration kLongest = absl::Hours(24);
 
+constexpr int kLargestCudaDevice = 1023;
+
 // What is not simply a field of the options.
 struct Choices {
   std::string device = "auto";
+  std::string on_device_error = "recover";
+  CudaScorerOptions cuda;
   size_t threads = 0;
   bool help = false;
   bool version = false;
@@ -57,9 +61,28 @@ void AddModel(Server::Options* o, Choices* choices, FlagTable* flags) {
              kLongest, "Time between two looks for new versions.");
   flags->Add("wait_for_checkpoint", &o->wait_for_checkpoint,
              "Start without a servable checkpoint and wait for one.");
-  flags->Add("device", &choices->device, "Where to score: auto, cpu or cuda.");
-  flags->Add("threads", &choices->threads, size_t{0}, size_t{1024},
-             "Threads that score. 0: one for each core.");
+  flags->Add(
+      "threads", &choices->threads, size_t{0}, size_t{1024},
+      "Threads that load checkpoints, and that score on the CPU. 0: one\n"
+      "for each core.");
+}
+
+void AddDevice(Choices* choices, FlagTable* flags) {
+  flags->Group("The GPU");
+  flags->Add(
+      "device", &choices->device,
+      "Where to score. auto: on the GPU where there is one and the model\n"
+      "fits it, else on the CPU; the log says which, and why. cuda: on\n"
+      "the GPU; without one the server does not start, and a checkpoint\n"
+      "that does not fit is refused. cpu: on the CPU.");
+  flags->Add("cuda_device", &choices->cuda.device, 0, kLargestCudaDevice,
+             "Which GPU, as CUDA counts them.");
+  flags->Add(
+      "on_device_error", &choices->on_device_error,
+      "What follows an error of the GPU. recover: it is reset and the\n"
+      "model loaded again; when that fails for half a minute, the server\n"
+      "ends with exit code 3. cpu: the model is loaded again for the\n"
+      "CPU, which scores from then on.");
 }
 
 void AddRequests(Server::Options* o, FlagTable* flags) {
@@ -93,18 +116,34 @@ void AddRest(Server::Options* o, Choices* choices, FlagTable* flags) {
   flags->Add("version", &choices->version, "Print the version.");
 }
 
+absl::Status ApplyDevice(const Choices& choices, DeviceOptions* options) {
+  if (choices.device == "auto") {
+    options->device = DeviceFlag::kAuto;
+  } else if (choices.device == "cpu") {
+    options->device = DeviceFlag::kCpu;
+  } else if (choices.device == "cuda") {
+    options->device = DeviceFlag::kCuda;
+  } else {
+    return absl::InvalidArgumentError("--device: must be auto, cpu or cuda");
+  }
+  if (choices.on_device_error == "recover") {
+    options->on_device_error = OnDeviceError::kRecover;
+  } else if (choices.on_device_error == "cpu") {
+    options->on_device_error = OnDeviceError::kCpu;
+  } else {
+    return absl::InvalidArgumentError(
+        "--on_device_error: must be recover or cpu");
+  }
+  options->gpu = MakeCudaGpu(choices.cuda);
+  return absl::OkStatus();
+}
+
 absl::Status Apply(const Choices& choices, Server::Options* options) {
   if (options->checkpoint_dir.empty()) {
     return absl::InvalidArgumentError(
         "--checkpoint_dir: is required; --help explains all flags");
   }
-  if (choices.device == "cuda") {
-    return absl::InvalidArgumentError(
-        "--device: this build has no CUDA scorer");
-  }
-  if (choices.device != "auto" && choices.device != "cpu") {
-    return absl::InvalidArgumentError("--device: must be auto, cpu or cuda");
-  }
+  NEUMF_RETURN_IF_ERROR(ApplyDevice(choices, &options->device));
   if (options->limits.default_k > options->limits.max_k) {
     return absl::InvalidArgumentError("--default_k: must not exceed --max_k");
   }
@@ -123,6 +162,7 @@ absl::StatusOr<Command> ParseCommand(absl::Span<const std::string> args,
   Choices choices;
   FlagTable flags;
   AddModel(&command.options, &choices, &flags);
+  AddDevice(&choices, &flags);
   AddListening(&command.options, &flags);
   AddRequests(&command.options, &flags);
   AddRest(&command.options, &choices, &flags);

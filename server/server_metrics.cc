@@ -1,19 +1,17 @@
 #include "server/server_metrics.h"
 
-#include <algorithm>
 #include <array>
 #include <iterator>
-#include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/string_view.h"
 #include "base/mutex.h"
 #include "prometheus/counter.h"
 #include "prometheus/gauge.h"
 #include "prometheus/histogram.h"
 #include "prometheus/registry.h"
 #include "server/latency_histogram.h"
+#include "server/model_labels.h"
 #include "server/process_metrics.h"
 
 namespace neumf {
@@ -67,23 +65,11 @@ constexpr std::array<const char*, 5> kStages = {"admission", "queue", "gather",
 constexpr std::array<const char*, 3> kShedReasons = {"queue_full", "draining",
                                                      "no_model"};
 // In the order of ReloadResult.
-constexpr std::array<const char*, 6> kReloadResults = {
-    "ok", "corrupt", "incompatible", "probe_failed", "no_memory", "io_error"};
-
-constexpr std::array<absl::string_view, 7> kModelKinds = {
-    "mf", "gmf", "mlp", "neumf", "bilinear-triplet", "deep-triplet", "fm"};
-
-// The kind stands in a file, and a label never holds a text from outside.
-std::string KindLabel(absl::string_view kind) {
-  const bool known = std::find(kModelKinds.begin(), kModelKinds.end(), kind) !=
-                     kModelKinds.end();
-  return known ? std::string(kind) : "other";
-}
-
-// "cpu" of "cpu (AVX2)".
-std::string DeviceLabel(absl::string_view scorer_name) {
-  return std::string(scorer_name.substr(0, scorer_name.find(' ')));
-}
+constexpr std::array<const char*, 7> kReloadResults = {
+    "ok",        "corrupt",  "incompatible", "probe_failed",
+    "no_memory", "io_error", "device_error"};
+// In the order of Series::gpu_memory.
+constexpr std::array<const char*, 3> kMemoryKinds = {"used", "free", "total"};
 
 template <typename Enum>
 size_t IndexOf(Enum value) {
@@ -186,6 +172,9 @@ struct ServerMetrics::Series : public prometheus::Collectable {
   Histogram& batch_users = AddHistogram(
       "neumf_batch_users", "Users scored with one pass over the catalog.",
       BatchBuckets());
+  Counter& rescored_items = AddCounter(
+      "neumf_rescored_items_total",
+      "Items that were scored in float32 after a first pass in low precision.");
   Gauge& queue_users =
       AddGauge("neumf_queue_users", "Users that wait for the scorer.");
   Gauge& inflight =
@@ -239,6 +228,12 @@ struct ServerMetrics::Series : public prometheus::Collectable {
       "neumf_reload_duration_seconds",
       "Time that an attempt to load a checkpoint took.", ReloadBuckets());
 
+  Counter& device_errors = AddCounter(
+      "neumf_device_errors_total", "Times that the GPU failed and was lost.");
+  Family<Gauge>& gpu_memory_family =
+      GaugeFamily("neumf_gpu_memory_bytes",
+                  "Memory of the GPU that is in use, by all of its processes.");
+
   Gauge& connections =
       AddGauge("neumf_connections", "Open connections of both gRPC listeners.");
   Counter& connections_refused =
@@ -250,6 +245,7 @@ struct ServerMetrics::Series : public prometheus::Collectable {
 
   Mutex mutex;
   Gauge* served_info ABSL_GUARDED_BY(mutex) = nullptr;  // of model_info
+  std::array<Gauge*, kMemoryKinds.size()> gpu_memory ABSL_GUARDED_BY(mutex){};
 };
 
 ServerMetrics::Series::Series() {
@@ -341,6 +337,10 @@ void ServerMetrics::BatchScored(size_t num_users) {
   series_->batch_users.Observe(static_cast<double>(num_users));
 }
 
+void ServerMetrics::ItemsRescored(uint64_t num_items) {
+  series_->rescored_items.Increment(static_cast<double>(num_items));
+}
+
 void ServerMetrics::SetQueueUsers(size_t num_users) {
   series_->queue_users.Set(static_cast<double>(num_users));
 }
@@ -374,12 +374,7 @@ void ServerMetrics::ModelServed(const Snapshot& snapshot, absl::Time now) {
   if (series_->served_info != nullptr) {
     series_->model_info.Remove(series_->served_info);
   }
-  series_->served_info = &series_->model_info.Add(
-      {{"version", snapshot.version_text},
-       {"digest", snapshot.digest},
-       {"kind", KindLabel(snapshot.kind)},
-       {"device", DeviceLabel(snapshot.scorer->name())},
-       {"precision", "float32"}});
+  series_->served_info = &series_->model_info.Add(ModelLabels(snapshot));
   series_->served_info->Set(1);
 }
 
@@ -390,6 +385,30 @@ void ServerMetrics::ReloadFinished(ReloadResult result, absl::Duration took) {
 
 void ServerMetrics::SetLoadProgress(double ratio) {
   series_->load_progress.Set(ratio);
+}
+
+void ServerMetrics::DeviceFailed() { series_->device_errors.Increment(); }
+
+void ServerMetrics::SetGpuMemory(uint64_t total_bytes, uint64_t free_bytes) {
+  const std::array<uint64_t, kMemoryKinds.size()> bytes = {
+      total_bytes - free_bytes, free_bytes, total_bytes};
+  MutexLock lock(&series_->mutex);
+  for (size_t i = 0; i < kMemoryKinds.size(); ++i) {
+    Gauge*& gauge = series_->gpu_memory[i];
+    if (gauge == nullptr) {
+      gauge = &series_->gpu_memory_family.Add({{"kind", kMemoryKinds[i]}});
+    }
+    gauge->Set(static_cast<double>(bytes[i]));
+  }
+}
+
+void ServerMetrics::ClearGpuMemory() {
+  MutexLock lock(&series_->mutex);
+  for (Gauge*& gauge : series_->gpu_memory) {
+    if (gauge == nullptr) continue;
+    series_->gpu_memory_family.Remove(gauge);
+    gauge = nullptr;
+  }
 }
 
 void ServerMetrics::SetConnections(size_t open) {

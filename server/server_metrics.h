@@ -9,6 +9,7 @@
 // method.
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 
 #include "absl/time/time.h"
@@ -43,6 +44,7 @@ enum class ReloadResult {
   kProbeFailed,
   kNoMemory,
   kIoError,
+  kDeviceError,
 };
 const char* ReloadResultName(ReloadResult result);  // "ok", "corrupt", ...
 
@@ -63,6 +65,7 @@ class ServerMetrics {
   // Requests.
   void StageTook(Stage stage, absl::Duration duration);
   void BatchScored(size_t num_users);
+  void ItemsRescored(uint64_t num_items);  // in float32, after a first pass
   void SetQueueUsers(size_t num_users);
   void RequestShed(ShedReason reason);
   void RequestExpired(Stage stage);
@@ -74,6 +77,11 @@ class ServerMetrics {
   void ModelServed(const Snapshot& snapshot, absl::Time now);
   void ReloadFinished(ReloadResult result, absl::Duration took);
   void SetLoadProgress(double ratio);  // 0 to 1; of the load in progress
+
+  // The GPU. Its memory has no series before the first call, nor after the last.
+  void DeviceFailed();
+  void SetGpuMemory(uint64_t total_bytes, uint64_t free_bytes);
+  void ClearGpuMemory();
 
   // Connections.
   void SetConnections(size_t open);

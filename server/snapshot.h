@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,9 @@ struct Snapshot {
   uint64_t resident_bytes = 0;  // of all parts
 
   std::shared_ptr<const Scorer> scorer;  // item tables and network
+  // Which life of the GPU (scoring_device.h) the scorer lives in; none: it is
+  // the CPU's.
+  std::optional<uint64_t> device_life;
   std::shared_ptr<const UserTables> users;
   std::shared_ptr<const IdTable> user_ids;
   std::shared_ptr<const IdTable> item_ids;

@@ -6,12 +6,14 @@
 #include <filesystem>
 #include <memory>
 #include <new>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "tests/server/fake_gpu.h"
 #include "tests/server/metric_reader.h"
 #include "tests/server/test_checkpoint.h"
 #include "tests/support/faulty_file_system.h"
@@ -55,10 +57,16 @@ std::vector<Probe> ProbesOf(uint64_t version) {
 
 class CheckpointLoaderTest : public testing::Test {
  protected:
+  void UseGpu(DeviceFlag flag) {
+    device_.device = flag;
+    device_.gpu = gpu_.functions();
+    uses_gpu_ = true;
+  }
   LoadOutcome Load(uint64_t version) { return LoadFrom(files_, version); }
   LoadOutcome LoadFrom(FileSystem& files, uint64_t version) {
-    const CheckpointLoader loader(&files, options_, &metrics_);
-    return loader.Load(folder_.File(version), [] { return false; });
+    ScoringDevice device(device_, uses_gpu_, &metrics_, [] {});
+    const CheckpointLoader loader(&files, options_, &device, &metrics_);
+    return loader.Load(folder_.File(version), nullptr, [] { return false; });
   }
   // The snapshot of a valid checkpoint.
   std::unique_ptr<Snapshot> LoadOk(uint64_t version) {
@@ -77,6 +85,9 @@ class CheckpointLoaderTest : public testing::Test {
   const std::unique_ptr<FileSystem> posix_ = MakePosixFileSystem();
   FaultyFileSystem files_{posix_.get()};
   CheckpointLoader::Options options_;
+  FakeGpu gpu_;
+  DeviceOptions device_;
+  bool uses_gpu_ = false;
   ServerMetrics metrics_;
 };
 
@@ -176,6 +187,60 @@ TEST_F(CheckpointLoaderTest, AFileThatJustFitsIntoMemoryIsLoaded) {
   LoadOk(1);
 }
 
+TEST_F(CheckpointLoaderTest, AGpuTakesWhatItCan) {
+  UseGpu(DeviceFlag::kCuda);
+  Manifest manifest;
+  manifest.probes = ProbesOf(1);
+  folder_.Publish(1, manifest);
+  const std::unique_ptr<Snapshot> snapshot = LoadOk(1);
+  EXPECT_THAT(snapshot->scorer->name(), testing::StartsWith("cuda"));
+  EXPECT_EQ(snapshot->device_life, 0U);
+}
+
+TEST_F(CheckpointLoaderTest, WhatAGpuCannotTakeIsRefusedWithItsReason) {
+  UseGpu(DeviceFlag::kCuda);
+  folder_.Publish(1);
+  gpu_.SetVerdict(absl::UnimplementedError("only ReLU"));
+  ExpectRefused(Load(1), ReloadResult::kIncompatible, "only ReLU");
+  gpu_.SetVerdict(absl::ResourceExhaustedError("needs 2 bytes, 1 is free"));
+  ExpectRefused(Load(1), ReloadResult::kNoMemory,
+                folder_.File(1).path + ": needs 2 bytes, 1 is free");
+}
+
+TEST_F(CheckpointLoaderTest, TheCpuTakesWhatTheGpuDoesNotWhenItMayBeEither) {
+  UseGpu(DeviceFlag::kAuto);
+  folder_.Publish(1);
+  gpu_.SetVerdict(absl::UnimplementedError("only ReLU"));
+  const std::unique_ptr<Snapshot> snapshot = LoadOk(1);
+  EXPECT_THAT(snapshot->scorer->name(), testing::StartsWith("cpu"));
+  EXPECT_EQ(snapshot->device_life, std::nullopt);
+}
+
+TEST_F(CheckpointLoaderTest, ItemsOnTheGpuTakeNoMemoryOfTheHost) {
+  UseGpu(DeviceFlag::kAuto);
+  folder_.Publish(1);
+  const uint64_t item_bytes = 33 * (8 + 4 + 1) * sizeof(float);
+  const uint64_t host_bytes = folder_.Bytes(1).size() - item_bytes;
+  options_.available_memory_bytes = [&] { return host_bytes; };
+  LoadOk(1);
+  options_.available_memory_bytes = [&] { return host_bytes - 1; };
+  ExpectRefused(Load(1), ReloadResult::kNoMemory,
+                absl::StrCat("needs ", host_bytes, " bytes"));
+  gpu_.SetVerdict(absl::UnimplementedError("only ReLU"));  // so to the CPU
+  ExpectRefused(Load(1), ReloadResult::kNoMemory,
+                absl::StrCat("needs ", host_bytes + item_bytes, " bytes"));
+}
+
+TEST_F(CheckpointLoaderTest, AGpuThatFailsMeanwhileIsLostAndSaysSo) {
+  UseGpu(DeviceFlag::kAuto);
+  folder_.Publish(1);
+  gpu_.BreakNextBuild();
+  ExpectRefused(Load(1), ReloadResult::kDeviceError,
+                "the GPU failed: an illegal memory access");
+  ExpectRefused(Load(1), ReloadResult::kDeviceError, "the GPU failed");
+  EXPECT_EQ(ReadMetric(metrics_, "neumf_device_errors_total"), 2);
+}
+
 TEST_F(CheckpointLoaderTest, OtherExceptionsEndInARefusalToo) {
   folder_.Publish(1);
   ThrowingFileSystem<TestFailure> files(posix_.get());
@@ -186,12 +251,14 @@ TEST_F(CheckpointLoaderTest, EndsWithoutASnapshotWheneverItIsCancelled) {
   Manifest manifest;
   manifest.probes = ProbesOf(1);
   folder_.Publish(1, manifest);
-  const CheckpointLoader loader(&files_, options_, &metrics_);
+  ScoringDevice device({}, /*uses_gpu=*/false, &metrics_, [] {});
+  const CheckpointLoader loader(&files_, options_, &device, &metrics_);
   int patience = 0;
   for (;; ++patience) {
     int asked = 0;
     const auto cancelled = [&] { return asked++ == patience; };
-    const LoadOutcome outcome = loader.Load(folder_.File(1), cancelled);
+    const LoadOutcome outcome =
+        loader.Load(folder_.File(1), nullptr, cancelled);
     if (asked <= patience) break;  // it was never told to end
     EXPECT_EQ(outcome.snapshot, nullptr) << "asked " << asked << " times";
     EXPECT_EQ(asked, patience + 1) << "it went on";

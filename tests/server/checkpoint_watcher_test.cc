@@ -51,6 +51,8 @@ class CheckpointWatcherTest : public testing::Test {
     parts.files = &files_;
     parts.clock = &clock_;
     parts.loader = &loader_;
+    parts.device = &device_;
+    parts.recovery = &recovery_;
     parts.holder = &holder_;
     parts.reaper = &reaper_;
     parts.history = &history_;
@@ -96,7 +98,9 @@ class CheckpointWatcherTest : public testing::Test {
   VersionHistory history_;
   Reaper reaper_;
   SnapshotHolder holder_;
-  const CheckpointLoader loader_{&files_, {}, &metrics_};
+  ScoringDevice device_{{}, /*uses_gpu=*/false, &metrics_, [] {}};
+  DeviceRecovery recovery_{{}, &clock_, &device_};
+  const CheckpointLoader loader_{&files_, {}, &device_, &metrics_};
   std::unique_ptr<CheckpointWatcher> watcher_;
 };
 

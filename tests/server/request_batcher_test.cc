@@ -96,7 +96,8 @@ class RequestBatcherTest : public testing::Test {
   }
 
   void Start() {
-    batcher_ = std::make_unique<RequestBatcher>(options_, &clock_, &metrics_);
+    batcher_ = std::make_unique<RequestBatcher>(options_, &clock_, &device_,
+                                                &metrics_);
   }
   TestCall NewCall(size_t num_users) { return MakeCall(snapshot_, num_users); }
   TestCall Submit(size_t num_users) {
@@ -117,6 +118,7 @@ class RequestBatcherTest : public testing::Test {
 
   FakeClock clock_;
   ServerMetrics metrics_;
+  ScoringDevice device_{{}, /*uses_gpu=*/true, &metrics_, [] {}};
   RequestBatcher::Options options_;
   std::shared_ptr<FakeScorer> scorer_;
   std::shared_ptr<const Snapshot> snapshot_;
@@ -282,6 +284,43 @@ TEST_F(RequestBatcherTest, AThrowingScorerMakesTheBatchUnavailable) {
   scorer_->Throw();
   EXPECT_THAT(Submit(2).answer->status(),
               StatusIs(absl::StatusCode::kUnavailable));
+}
+
+TEST_F(RequestBatcherTest, AGpuThatFailsIsReportedAndNotAskedAgain) {
+  TestSnapshot made = MakeTestSnapshot(2);
+  made.snapshot->device_life = device_.life();
+  const std::shared_ptr<const Snapshot> on_gpu = std::move(made.snapshot);
+  made.scorer->FailWith(absl::UnavailableError("the device is gone"));
+  Start();
+  for (int i = 0; i < 2; ++i) {
+    const TestCall call = MakeCall(on_gpu, 1);
+    NEUMF_ASSERT_OK(batcher_->Submit(call.call));
+    EXPECT_THAT(ToRpcStatus(call.answer->status()).SerializeAsString(),
+                HasSubstr("SCORER_FAILED"));
+  }
+  EXPECT_TRUE(device_.IsDead(*on_gpu));
+  EXPECT_THAT(made.scorer->batch_sizes(), ElementsAre(1));
+  EXPECT_EQ(Metric("neumf_device_errors_total"), 1);
+  NEUMF_EXPECT_OK(Submit(1).answer->status());  // the CPU serves on
+}
+
+TEST_F(RequestBatcherTest, FailuresThatAreNotTheGpusLoseNone) {
+  Start();
+  scorer_->FailWith(absl::UnavailableError("not on a GPU"));
+  EXPECT_FALSE(Submit(1).answer->status().ok());
+  TestSnapshot made = MakeTestSnapshot(2);
+  made.snapshot->device_life = device_.life();
+  made.scorer->Throw();
+  const TestCall call = MakeCall(std::move(made.snapshot), 1);
+  NEUMF_ASSERT_OK(batcher_->Submit(call.call));
+  EXPECT_FALSE(call.answer->status().ok());
+  EXPECT_FALSE(device_.lost());
+}
+
+TEST_F(RequestBatcherTest, CountsTheItemsThatWereRescored) {
+  Start();
+  Submit(3).answer->Wait();
+  EXPECT_EQ(Metric("neumf_rescored_items_total"), 3 * FakeScorer::kRescored);
 }
 
 TEST_F(RequestBatcherTest, ABatchNeverMixesSnapshots) {

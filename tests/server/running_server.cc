@@ -27,6 +27,7 @@ RunningServer::RunningServer() : files_(MakePosixFileSystem()) {
   options.listen = "127.0.0.1:0";
   options.metrics_listen = "127.0.0.1:0";
   options.admin_listen = "127.0.0.1:0";
+  options.device.device = DeviceFlag::kCpu;
   options.poll_interval = absl::Milliseconds(20);
   options.drain_timeout = absl::Seconds(10);
 }

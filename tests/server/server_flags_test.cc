@@ -63,6 +63,17 @@ TEST_F(ServerFlagsTest, TakesAllForms) {
   EXPECT_EQ(command.options.batcher.max_queue_delay, absl::Microseconds(1500));
 }
 
+TEST_F(ServerFlagsTest, SaysWhereToScore) {
+  NEUMF_ASSERT_OK_AND_ASSIGN(const Command plain, ParseWithDirectory({}));
+  EXPECT_EQ(plain.options.device.device, DeviceFlag::kAuto);
+  EXPECT_EQ(plain.options.device.on_device_error, OnDeviceError::kRecover);
+  NEUMF_ASSERT_OK_AND_ASSIGN(
+      const Command command,
+      ParseWithDirectory({"--device=cuda", "--on_device_error=cpu"}));
+  EXPECT_EQ(command.options.device.device, DeviceFlag::kCuda);
+  EXPECT_EQ(command.options.device.on_device_error, OnDeviceError::kCpu);
+}
+
 TEST_F(ServerFlagsTest, NamesTheFlagThatIsWrong) {
   EXPECT_THAT(Parse({}), IsBadFlag("--checkpoint_dir", "required"));
   EXPECT_THAT(ParseWithDirectory({"--lissten=1"}),
@@ -84,8 +95,10 @@ TEST_F(ServerFlagsTest, NamesTheFlagThatIsWrong) {
               IsBadFlag("--poll_interval", "from"));
   EXPECT_THAT(ParseWithDirectory({"--reflection=perhaps"}),
               IsBadFlag("--reflection", "perhaps"));
-  EXPECT_THAT(ParseWithDirectory({"--device=cuda"}),
-              IsBadFlag("--device", "no CUDA scorer"));
+  EXPECT_THAT(ParseWithDirectory({"--cuda_device=-1"}),
+              IsBadFlag("--cuda_device", "from 0"));
+  EXPECT_THAT(ParseWithDirectory({"--on_device_error=panic"}),
+              IsBadFlag("--on_device_error", "recover or cpu"));
   EXPECT_THAT(ParseWithDirectory({"--device=tpu"}),
               IsBadFlag("--device", "auto, cpu or cuda"));
 }

@@ -19,6 +19,7 @@
 #include "prometheus/metric_family.h"
 #include "prometheus/text_serializer.h"
 #include "server/latency_histogram.h"
+#include "server/model_labels.h"
 #include "server/process_metrics.h"
 #include "tests/server/metric_reader.h"
 #include "tests/server/test_snapshot.h"
@@ -171,6 +172,30 @@ TEST_F(ServerMetricsTest, OneModelIsServedAtATime) {
   EXPECT_EQ(Read("neumf_model_trained_timestamp_seconds"), 0);
 }
 
+TEST_F(ServerMetricsTest, ShowsTheFirstPassAsThePrecision) {
+  const auto precision_of = [](const char* scorer_name) {
+    TestSnapshot made = MakeTestSnapshot(1);
+    made.scorer->set_name(scorer_name);
+    return ModelLabels(*made.snapshot)["precision"];
+  };
+  EXPECT_EQ(precision_of("cpu (AVX2)"), "float32");
+  EXPECT_EQ(precision_of("cpu (AVX3, int8 first pass)"), "int8 first pass");
+  EXPECT_EQ(precision_of("cuda (NVIDIA H200, float16 first pass)"),
+            "float16 first pass");
+}
+
+TEST_F(ServerMetricsTest, TheGpusMemoryIsThereWhileThereIsAGpu) {
+  const MetricLabels used = {{"kind", "used"}};
+  EXPECT_EQ(Read("neumf_gpu_memory_bytes", used), -1);
+  metrics_.SetGpuMemory(10, 4);
+  EXPECT_EQ(Read("neumf_gpu_memory_bytes", used), 6);
+  EXPECT_EQ(Read("neumf_gpu_memory_bytes", {{"kind", "free"}}), 4);
+  EXPECT_EQ(Read("neumf_gpu_memory_bytes", {{"kind", "total"}}), 10);
+  metrics_.ClearGpuMemory();
+  metrics_.ClearGpuMemory();
+  EXPECT_EQ(Read("neumf_gpu_memory_bytes", used), -1);
+}
+
 TEST_F(ServerMetricsTest, NoLabelHoldsATextFromAFile) {
   const TestSnapshot made = MakeTestSnapshot(1);
   made.snapshot->kind = "evil\"kind";
@@ -184,6 +209,7 @@ TEST_F(ServerMetricsTest, WhatIsExportedIsDocumentedAndTheOtherWayRound) {
   const std::string path = SourcePath("docs/metrics.md");
   if (path.empty()) GTEST_SKIP() << "NEUMF_SOURCE_DIR is not set";
   ServeVersion(1);
+  metrics_.SetGpuMemory(10, 4);
   EXPECT_EQ(ExportedMetrics(metrics_), DocumentedMetrics(path));
 }
 
@@ -193,6 +219,7 @@ TEST_F(ServerMetricsTest, PromtoolFindsNothingToComplainAbout) {
     GTEST_SKIP() << "no promtool: scripts/setup fetches one";
   }
   ServeVersion(1);
+  metrics_.SetGpuMemory(10, 4);
   const TempDirectory directory;
   std::ofstream(directory.Path("scrape")) << Scrape();
   const std::string command =

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -69,6 +70,26 @@ TEST_F(ServerProgramTest, AnOpenListenerIsRefused) {
   const ProgramResult result = Run({"--listen=0.0.0.0:0"});
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_THAT(result.errors, HasSubstr("--allow_insecure_listen"));
+}
+
+// No machine has so many GPUs.
+constexpr char kNoSuchGpu[] = "--cuda_device=1023";
+
+TEST_F(ServerProgramTest, AGpuThatIsNotThereExitsWithOneAndOneLine) {
+  const ProgramResult result = Run({"--device=cuda", kNoSuchGpu});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.errors,
+              AllOf(StartsWith("neumf-server: --device=cuda: "),
+                    HasSubstr("--device=auto scores on the CPU")));
+  EXPECT_EQ(std::count(result.errors.begin(), result.errors.end(), '\n'), 1);
+}
+
+TEST_F(ServerProgramTest, WithoutAGpuAutoTakesTheCpuAndSaysWhy) {
+  const ProgramResult result = Run({"--device=auto", kNoSuchGpu});
+  EXPECT_EQ(result.exit_code, 2);  // there is no checkpoint
+  EXPECT_THAT(result.errors,
+              testing::ContainsRegex("event=device_chosen device=cpu "
+                                     "reason=\"[^\"]+\"\n"));
 }
 
 TEST_F(ServerProgramTest, NoCheckpointExitsWithTwoAndSaysWhereItLooked) {

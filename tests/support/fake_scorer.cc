@@ -27,6 +27,7 @@ absl::Status FakeScorer::Rank(absl::Span<const RankQuery> queries,
     Ranking& ranking = rankings[b];
     ranking.items.clear();
     ranking.eligible_count = shape_.num_items;
+    ranking.rescored_count = kRescored;
     ranking.cancelled = query.cancelled != nullptr && *query.cancelled;
     const uint64_t count = std::min<uint64_t>(query.k, shape_.num_items);
     for (uint32_t row = 0; row < count; ++row) {

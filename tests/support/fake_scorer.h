@@ -19,6 +19,9 @@ namespace neumf {
 
 class FakeScorer : public Scorer {
  public:
+  // What it says of each ranking.
+  static constexpr uint64_t kRescored = 5;
+
   FakeScorer(ModelShape shape, float stamp)
       : shape_(std::move(shape)), stamp_(stamp) {}
   ~FakeScorer() override;
@@ -27,7 +30,9 @@ class FakeScorer : public Scorer {
                     absl::Span<Ranking> rankings) const override;
   const ModelShape& shape() const override { return shape_; }
   uint64_t resident_bytes() const override { return 1000; }
-  const char* name() const override { return "fake (test)"; }
+  const char* name() const override { return name_; }
+  // Any text that outlives it. Set it before others see the scorer.
+  void set_name(const char* name) { name_ = name; }
 
   // From now on Rank() does not return before Unblock().
   void Block();
@@ -50,6 +55,7 @@ class FakeScorer : public Scorer {
  private:
   const ModelShape shape_;
   const float stamp_;
+  const char* name_ = "fake (test)";
 
   mutable Mutex mutex_;
   mutable CondVar changed_;

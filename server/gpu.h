@@ -1,0 +1,30 @@
+#pragma once
+
+// What the daemon needs of a GPU, as functions, so that tests can put one in
+// its place that fails when they say so.
+
+#include <functional>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "model/serving_model.h"
+#include "scoring/cuda/cuda_scorer.h"
+#include "scoring/scorer.h"
+
+namespace neumf {
+
+// Each is called by one thread at a time, and means what its namesake in
+// scoring/cuda/cuda_scorer.h does.
+struct Gpu {
+  std::function<absl::StatusOr<CudaDeviceInfo>()> find;
+  std::function<absl::StatusOr<std::unique_ptr<ScorerBuilder>>(
+      const ModelShape&, const ScoreNetwork&)>
+      make_builder;
+  std::function<absl::Status()> reset;
+};
+
+// The CUDA device of that number.
+Gpu MakeCudaGpu(const CudaScorerOptions& options);
+
+}  // namespace neumf
