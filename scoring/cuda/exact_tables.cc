@@ -26,20 +26,14 @@ class NetworkImage {
   // Fills in what points to the weights, which lie at `base`.
   void Place(const float* base, ExactModel* model) const {
     for (size_t l = 0; l < layers_.size(); ++l) {
-      model->layers[l].in = layers_[l].in;
-      model->layers[l].out = layers_[l].out;
       model->layers[l].weight = base + layers_[l].weight;
       model->layers[l].bias = base + layers_[l].bias;
-      model->widest = std::max(model->widest, layers_[l].out);
     }
-    model->num_layers = static_cast<uint32_t>(layers_.size());
     model->head_weight = base + head_;
   }
 
  private:
   struct Layer {
-    uint32_t in = 0;
-    uint32_t out = 0;
     size_t weight = 0;
     size_t bias = 0;
   };
@@ -54,7 +48,8 @@ class NetworkImage {
 
   void AddLayer(const DenseLayer& layer) {
     const size_t stride = PaddedOuts(layer.out);
-    Layer placed{layer.in, layer.out, Reserve(layer.in * stride), 0};
+    Layer placed;
+    placed.weight = Reserve(layer.in * stride);
     placed.bias = Reserve(stride);
     for (size_t out = 0; out < layer.out; ++out) {
       for (size_t in = 0; in < layer.in; ++in) {
@@ -77,6 +72,25 @@ uint64_t TableBytes(const ModelShape& shape, uint64_t width) {
 }
 
 }  // namespace
+
+ExactModel SizesOfExactModel(const ModelShape& shape,
+                             const ScoreNetwork& network) {
+  ExactModel model;
+  model.num_items = static_cast<uint32_t>(shape.num_items);
+  model.gmf_width = shape.gmf_width;
+  model.head_bias = network.head_bias;
+  if (!shape.has_tower()) return model;
+  model.tower_width = shape.tower_width();
+  model.head_width = shape.tower_widths.back();
+  model.widest = shape.tower_width();
+  for (const DenseLayer& layer : network.layers) {
+    ExactLayer& sizes = model.layers[model.num_layers++];
+    sizes.in = layer.in;
+    sizes.out = layer.out;
+    model.widest = std::max(model.widest, layer.out);
+  }
+  return model;
+}
 
 uint64_t ExactTables::Bytes(const ModelShape& shape,
                             const ScoreNetwork& network) {
@@ -105,13 +119,8 @@ absl::StatusOr<ExactTables> ExactTables::Make(Device& device,
       allocate(TableBytes(shape, shape.has_item_bias ? 1 : 0), &tables.bias_));
   NEUMF_RETURN_IF_ERROR(allocate(image_bytes, &tables.network_));
 
+  tables.model_ = SizesOfExactModel(shape, network);
   ExactModel& model = tables.model_;
-  model.num_items = static_cast<uint32_t>(shape.num_items);
-  model.gmf_width = shape.gmf_width;
-  model.tower_width = shape.tower_width();
-  model.widest = shape.tower_width();
-  model.head_width = shape.has_tower() ? shape.tower_widths.back() : 0;
-  model.head_bias = network.head_bias;
   model.item_tower = tables.tower_.as<float>();
   model.item_gmf = tables.gmf_.as<float>();
   model.item_bias = tables.bias_.as<float>();

@@ -18,6 +18,10 @@
 
 namespace neumf::cuda {
 
+// Sizes alone, without a place of anything. REQUIRES: `network` fits `shape`.
+ExactModel SizesOfExactModel(const ModelShape& shape,
+                             const ScoreNetwork& network);
+
 class ExactTables {
  public:
   // Of the device's memory.

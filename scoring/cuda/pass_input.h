@@ -37,6 +37,7 @@ class PassInput {
             uint32_t capacity);
 
   size_t size_bytes() const { return size_bytes_; }
+  uint32_t num_users() const { return header_.num_users; }
   // The largest k of a query that is not idle.
   uint32_t max_k() const { return header_.result_stride; }
   // Whether no query has anything to answer.

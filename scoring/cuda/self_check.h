@@ -1,0 +1,28 @@
+#pragma once
+
+// Looks at a coarse scan before it serves: a kernel that is wrong on some
+// device, whatever the reason, must not find candidates there.
+//
+// Users that lie among the items are made up, some items of the first, of a
+// middle and of the last chunk are scanned for them by the very kernel that
+// serves, and each coarse score is held against the exact one of the same
+// device.
+
+#include "absl/status/statusor.h"
+#include "model/serving_model.h"
+#include "scoring/cuda/coarse_scales.h"
+#include "scoring/cuda/pass_kernels.h"
+#include "scoring/cuda/pass_size.h"
+#include "scoring/cuda/workspace.h"
+
+namespace neumf::cuda {
+
+// How far a coarse score is from the exact one at most, over what the bound of
+// its user's error allows: a scan is right where this is at most 1. Infinite
+// when an item was missed or came twice, or no user has a bound. REQUIRES:
+// `kernels` are coarse, and those of `workspace`.
+absl::StatusOr<double> MeasureCoarseError(
+    const PassKernels& kernels, Workspace& workspace, const ModelShape& shape,
+    const PassSizes& sizes, const ItemRanges& ranges, float score_scale);
+
+}  // namespace neumf::cuda
