@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cfloat>
 #include <cmath>
 #include <functional>
@@ -62,6 +63,23 @@ class PrepareUsersTest : public testing::Test {
     ASSERT_EQ(form_->pass().outcome(user), Outcome::kReady) << "user " << user;
     ASSERT_TRUE(std::isfinite(form_->pass().margin(user)));
     ASSERT_LE(LargestPartOfMargin(user), 1) << "user " << user;
+  }
+
+  // Whatever the item, its units of layer 1 are 0, and its gmf adds nothing.
+  void ExpectHarmless(uint32_t user) const {
+    for (uint32_t k = 0; k < form_->user_tower().columns; ++k) {
+      EXPECT_EQ(form_->user_tower().at(user, k), -kLargestHalf);
+    }
+    for (uint32_t k = 0; k < form_->user_gmf().columns; ++k) {
+      EXPECT_EQ(form_->user_gmf().at(user, k), 0);
+    }
+  }
+
+  void ExpectUnbounded(uint32_t user) const {
+    EXPECT_EQ(form_->pass().outcome(user), Outcome::kUnbounded);
+    EXPECT_EQ(form_->pass().threshold(user), kInfinity);
+    EXPECT_EQ(form_->pass().count(user), 0);
+    ExpectHarmless(user);
   }
 
   TinyModel tiny_;
@@ -235,6 +253,195 @@ TEST_F(PrepareUsersTest, BoundsTheErrorOnRandomModels) {
     Prepare();
     for (uint32_t user = 0; user < queries_.size(); ++user) {
       ASSERT_NO_FATAL_FAILURE(ExpectBoundHolds(user));
+    }
+  }
+}
+
+// Items' halves that are off by all that they can be, either way: half the
+// margin would not hold.
+TEST_F(PrepareUsersTest, GivesAMarginThatErrorsOfGmfReach) {
+  TinyModel tiny = MakeTinyModel(Sized(40, 1, {}));
+  tiny.model.users.gmf.row(0)[0] = 1;
+  for (uint64_t item = 0; item < 40; ++item) {
+    const float midpoint = 1.5F + 0x1p-11F;
+    tiny.items.gmf.row(item)[0] =
+        std::nextafter(midpoint, item % 2 == 0 ? 0.0F : 2.0F);
+  }
+  tiny.items.bias.assign(40, 0);
+  tiny.model.network.head_bias = 0;
+  Use(std::move(tiny));
+  Prepare();
+  EXPECT_GT(LargestPartOfMargin(0), 0.95);
+  EXPECT_LE(LargestPartOfMargin(0), 1);
+}
+
+// One unit after another, so that the roundings of all of them add up instead of
+// cancelling.
+TEST_F(PrepareUsersTest, GivesAMarginThatErrorsOfTowersComeNearTo) {
+  TinyModelOptions options = Sized(4000, 0, {1, 1, 1});
+  options.item_bias = false;
+  TinyModel tiny = MakeTinyModel(options);
+  for (DenseLayer& layer : tiny.model.network.layers) {
+    layer.weight = {1.0F + 0x1p-6F};
+    layer.bias = {0};
+  }
+  tiny.model.network.head_weight = {1};
+  tiny.model.users.tower.row(0)[0] = 2.1F;
+  Use(std::move(tiny));
+  Prepare();
+  EXPECT_GT(LargestPartOfMargin(0), 0.6);
+  EXPECT_LE(LargestPartOfMargin(0), 1);
+}
+
+// What a margin is for: most of a catalog stays below it. Random numbers, which
+// cancel in scores but not in bounds, are worse than trained ones.
+TEST_F(PrepareUsersTest, MarginsAreSmallBesideTheScores) {
+  const std::pair<Widths, double> cases[] = {{{}, 0.02}, {{32, 16, 8}, 0.1}};
+  for (const auto& [tower, most] : cases) {
+    SCOPED_TRACE(tower.size());
+    TinyModel tiny = MakeTinyModel(Sized(300, 8, tower));
+    for (DenseLayer& layer : tiny.model.network.layers) {
+      for (float& weight : layer.weight) weight *= 0.3F;
+    }
+    Use(std::move(tiny));
+    Prepare();
+    std::vector<float> scores = ExactScores(tiny_, queries_[0]);
+    std::sort(scores.begin(), scores.end());
+    const double spread =
+        scores[3 * scores.size() / 4] - scores[scores.size() / 4];
+    EXPECT_LT(form_->pass().margin(0) / form_->model().score_scale,
+              most * spread);
+  }
+}
+
+TEST_F(PrepareUsersTest, UsersWhoScanStartWithEverything) {
+  Use(MakeTinyModel(Sized(40, 3, {8, 4, 2})));
+  Prepare();
+  for (uint32_t user = 0; user < queries_.size(); ++user) {
+    EXPECT_EQ(form_->pass().threshold(user), -kInfinity);
+    EXPECT_GT(form_->pass().margin(user), 0);
+    EXPECT_EQ(form_->pass().count(user), 0);
+    EXPECT_EQ(form_->pass().outcome(user), Outcome::kReady);
+  }
+}
+
+TEST_F(PrepareUsersTest, WritesTheUsersHalvesAndZerosBesideThem) {
+  Use(MakeTinyModel(Sized(40, 11, {30, 7, 2})));
+  Prepare();
+  const CoarseModel& model = form_->model();
+  for (uint32_t user = 0; user < queries_.size(); ++user) {
+    const auto expected = [](const float* vector, uint32_t width, uint32_t k,
+                             float scale) {
+      return k < width ? FloatOfHalf(HalfBits(vector[k] * scale)) : 0;
+    };
+    for (uint32_t k = 0; k < 32; ++k) {
+      ASSERT_EQ(form_->user_tower().at(user, k),
+                expected(queries_[user].user_tower, 30, k, model.tower_scale));
+    }
+    for (uint32_t k = 0; k < 16; ++k) {
+      ASSERT_EQ(form_->user_gmf().at(user, k),
+                expected(queries_[user].user_gmf, 11, k, model.user_gmf_scale));
+    }
+  }
+}
+
+// No unit of theirs is active, whatever the item.
+TEST_F(PrepareUsersTest, UsersWhoDoNotScanPassNothingAndHarmNobody) {
+  Use(MakeTinyModel(Sized(40, 3, {8, 4, 2})));
+  const std::vector<uint32_t> rows = {3, 5};
+  queries_[0].allow_rows = rows;
+  queries_[2].k = 0;
+  Prepare();
+  EXPECT_EQ(form_->pass().threshold(1), -kInfinity);
+  for (uint32_t user = 0; user < form_->max_users(); ++user) {
+    if (user == 1) continue;
+    SCOPED_TRACE(user);
+    EXPECT_EQ(form_->pass().threshold(user), kInfinity);
+    EXPECT_EQ(form_->pass().count(user), 0);
+    EXPECT_EQ(form_->pass().outcome(user), Outcome::kReady);
+    ExpectHarmless(user);
+  }
+}
+
+TEST_F(PrepareUsersTest, UsersBeyondHalvesHaveNoBoundAndHarmNobody) {
+  Use(MakeTinyModel(Sized(40, 3, {8, 4, 2})));
+  for (const float number :
+       {NAN, kInfinity, -kInfinity, FLT_MAX, -FLT_MAX, 1e6F}) {
+    SCOPED_TRACE(number);
+    const std::vector<float> tower(8, number);
+    queries_[1] = QueryOf(tiny_, 1, 5);
+    queries_[1].user_tower = tower.data();
+    Prepare();
+    ExpectUnbounded(1);
+  }
+  for (const float number : {NAN, kInfinity, -kInfinity, FLT_MAX, -FLT_MAX}) {
+    SCOPED_TRACE(number);
+    const std::vector<float> gmf(3, number);
+    queries_[1] = QueryOf(tiny_, 1, 5);
+    queries_[1].user_gmf = gmf.data();
+    Prepare();
+    ExpectUnbounded(1);
+  }
+  for (const uint32_t user : {0, 2}) ExpectBoundHolds(user);
+}
+
+// The largest item alone takes a unit of layer 1 there.
+TEST_F(PrepareUsersTest, ActivationsBeyondHalvesHaveNoBound) {
+  TinyModel tiny = MakeTinyModel(Sized(40, 3, {8, 4, 2}));
+  tiny.items.tower.row(7)[3] = 100;
+  // Layer 2 is not to overflow before.
+  for (uint32_t o = 0; o < 4; ++o) {
+    tiny.model.network.layers[0].weight[o * 8 + 3] = 0;
+  }
+  Use(std::move(tiny));
+  const float limit = kLargestHalf / form_->model().tower_scale;
+  std::vector<float> tower(8, 0);
+  queries_[0].user_tower = tower.data();
+  tower[3] = 0.99F * limit - 100;
+  Prepare();
+  ExpectBoundHolds(0);
+  tower[3] = 1.01F * limit - 100;
+  Prepare();
+  ExpectUnbounded(0);
+}
+
+// A column that all items leave at 0, and so the scales out of account.
+TEST_F(PrepareUsersTest, SumsBeyondHalvesHaveNoBound) {
+  TinyModel tiny = MakeTinyModel(Sized(40, 3, {8, 4, 2}));
+  for (uint64_t row = 0; row < 40; ++row) tiny.items.tower.row(row)[3] = 0;
+  tiny.model.network.layers[0].weight[3] = 1000;
+  Use(std::move(tiny));
+  std::vector<float> tower(8, 0);
+  queries_[0].user_tower = tower.data();
+  Prepare();
+  ExpectBoundHolds(0);
+  // Well within halves in layer 1.
+  tower[3] = kLargestHalf / 4 / form_->model().tower_scale;
+  ASSERT_GT(tower[3] * 1000 * form_->network().scales().tower *
+                form_->network().scales().weights[0],
+            kLargestHalf);
+  Prepare();
+  ExpectUnbounded(0);
+}
+
+TEST_F(PrepareUsersTest, DoesTheSameInAnyOrderAndCompany) {
+  Use(MakeTinyModel(Sized(40, 19, {60, 30, 16})));
+  Prepare();
+  const float margin = form_->pass().margin(2);
+  const HalfMatrix tower = form_->user_tower();
+  const HalfMatrix gmf = form_->user_gmf();
+  for (const Order order : {Order::kDescending, Order::kShuffled}) {
+    EmulationOptions options;
+    options.order = order;
+    Use(MakeTinyModel(Sized(40, 19, {60, 30, 16})), options);
+    queries_ = {queries_[2]};
+    Prepare();
+    EXPECT_EQ(form_->pass().margin(0), margin);
+    for (uint32_t k = 0; k < tower.columns; ++k) {
+      EXPECT_EQ(form_->user_tower().at(0, k), tower.at(2, k));
+    }
+    for (uint32_t k = 0; k < gmf.columns; ++k) {
+      EXPECT_EQ(form_->user_gmf().at(0, k), gmf.at(2, k));
     }
   }
 }
