@@ -1,7 +1,6 @@
 """What callers and operators may rely on, bad input and bad files included."""
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,11 +13,15 @@ import models
 import numpy as np
 from daemon import Daemon, neumfctl
 from google.protobuf import json_format
+from promtool import find_promtool
 from protos import error_details, health_grpc, health_pb, model_pb
 from protos import recommendation_pb as pb
 
 SERVICE = "neumf.v1.RecommendationService"
 TIMEOUT = 20
+
+# No machine has so many.
+NO_SUCH_GPU = "--cuda_device=1023"
 
 # Go's names, as the usual dashboards expect them.
 GRPC_CODES = [
@@ -37,15 +40,6 @@ def handled(method, code):
         "grpc_method": method,
         "grpc_code": code,
     }
-
-
-def find_promtool():
-    candidates = (
-        os.environ.get("NEUMF_PROMTOOL"),
-        shutil.which("promtool"),
-        os.path.join(os.environ["NEUMF_SOURCE_DIR"], "build/tools/promtool"))
-    return next(
-        (path for path in candidates if path and os.path.exists(path)), None)
 
 
 class ServingCase(unittest.TestCase):
@@ -463,6 +457,35 @@ class StartTest(unittest.TestCase):
             models.publish_bytes(directory, 1, b"junk")
             result = self.run_server(f"--checkpoint_dir={directory}")
         self.assertEqual(result.returncode, 2, result.stderr)
+
+    def test_ends_with_1_without_the_gpu_that_is_asked_for(self):
+        with tempfile.TemporaryDirectory() as directory:
+            models.random_model(seed=1).publish(directory, 1)
+            result = self.run_server(
+                f"--checkpoint_dir={directory}", "--device=cuda", NO_SUCH_GPU)
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertRegex(
+            result.stderr,
+            r"\Aneumf-server: --device=cuda: .+; --device=auto scores on the "
+            r"CPU where there is no GPU\n\Z")
+
+    def test_serves_from_the_cpu_without_a_gpu_and_says_why(self):
+        model = models.random_model(seed=1)
+        with tempfile.TemporaryDirectory() as directory:
+            model.publish(directory, 1)
+            with Daemon(directory, "--device=auto", NO_SUCH_GPU) as daemon:
+                answer = daemon.recommendations().Recommend(
+                    pb.RecommendRequest(user_id=model.user_ids[0]),
+                    timeout=TIMEOUT)
+                (choice,) = daemon.events("device_chosen")
+                (serving,) = daemon.events("checkpoint_serving")
+                gpu_series = [name for name, _ in daemon.metrics()
+                              if name.startswith("neumf_gpu_")]
+        self.assertEqual(answer.served_from, pb.SERVED_FROM_MODEL)
+        self.assertEqual(choice["device"], "cpu")
+        self.assertIn("CUDA", choice["reason"])
+        self.assertRegex(serving["scorer"], "^(cpu|reference)")
+        self.assertEqual(gpu_series, [])
 
     def test_ends_with_1_on_a_bad_configuration(self):
         for flags in (["--no_such_flag=1"], [],

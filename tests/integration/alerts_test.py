@@ -1,0 +1,34 @@
+"""Each alert fires when it should and keeps quiet when it should not."""
+
+import os
+import subprocess
+import sys
+import unittest
+
+from promtool import find_promtool
+
+SOURCE_DIR = os.environ["NEUMF_SOURCE_DIR"]
+PROMETHEUS_DIR = os.path.join(SOURCE_DIR, "deploy/prometheus")
+CASES = os.path.join(SOURCE_DIR, "tests/integration/alerts_cases.yml")
+
+
+class AlertsTest(unittest.TestCase):
+
+    def promtool(self, *arguments):
+        result = subprocess.run([find_promtool(), *arguments], check=False,
+                                capture_output=True, text=True)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+
+    def test_the_configuration_and_its_rules_are_right(self):
+        self.promtool("check", "config",
+                      os.path.join(PROMETHEUS_DIR, "prometheus.yml"))
+
+    def test_each_alert_has_a_firing_and_a_quiet_case(self):
+        self.promtool("test", "rules", CASES)
+
+
+if __name__ == "__main__":
+    if find_promtool() is None:
+        print("skipped: no promtool: scripts/setup fetches one")
+        sys.exit(77)
+    unittest.main()
