@@ -136,6 +136,29 @@ TEST_P(BlockSelectTest, SortsAnyPowerOfTwo) {
   }
 }
 
+TEST_P(BlockSelectTest, SeesWhatOtherThreadsWroteBefore) {
+  const Keys keys = MakeKeys(Scores::kAny, kThreads);
+  const Keys sorted = Sorted(keys);
+  constexpr uint32_t kSize = 64;
+  Keys kth(kThreads, keys[0]), kept = kth, in_order = kth;
+  RunBody<kThreads>(sizeof(SelectShared), [&](EmulatedThread& thread) {
+    auto* const shared = reinterpret_cast<SelectShared*>(thread.shared());
+    // Another thread reads first what this one writes.
+    const uint32_t own = (thread.thread() + 40) % kThreads;
+    kth[own] = keys[own];
+    ASSERT_EQ(KthGreatest<kThreads>(thread, kth.data(), kThreads, 5, shared),
+              sorted[4]);
+    kept[own] = keys[own];
+    ASSERT_EQ(
+        KeepFrom<kThreads>(thread, kept.data(), kThreads, sorted[6], shared),
+        7);
+    in_order[own] = keys[own];
+    SortDescending<kThreads>(thread, in_order.data(), kSize);
+    ASSERT_TRUE(std::is_sorted(in_order.begin(), in_order.begin() + kSize,
+                               std::greater<>()));
+  });
+}
+
 // A network that sorts zeros and ones sorts everything.
 TEST_P(BlockSelectTest, SortsAllPatternsOfZerosAndOnes) {
   constexpr uint32_t kSize = 8;

@@ -90,10 +90,13 @@ class ExactRankingTest : public KernelTest {
     }
     RankByRadix(exact, pass, listed);
     for (uint32_t user = 0; user < queries.size(); ++user) {
+      SCOPED_TRACE(testing::Message()
+                   << "query " << user << ", k " << queries[user].k);
       ASSERT_EQ(pass.result(user).outcome, Outcome::kReady);
+      // No more than the answer was collected.
+      ASSERT_EQ(pass.count(user), expected[user].items.size());
       ASSERT_EQ(RowsAndBits(pass.Answer(user)),
-                RowsAndBits(expected[user].items))
-          << "query " << user << ", k " << queries[user].k;
+                RowsAndBits(expected[user].items));
     }
   }
 

@@ -37,12 +37,12 @@ class FinishTest : public KernelTest {
     return candidates;
   }
 
-  // Every third of the list becomes none.
+  // All but every fifth of the list become none.
   static void Drop(const EmulatedPass& pass, uint32_t user,
                    std::vector<ScoredRow>* candidates) {
     std::vector<ScoredRow> left;
     for (uint32_t i = 0; i < candidates->size(); ++i) {
-      if (i % 3 == 0) {
+      if (i % 5 != 0) {
         pass.pass().candidates[size_t{user} * pass.pass().capacity + i] = 0;
       } else {
         left.push_back((*candidates)[i]);

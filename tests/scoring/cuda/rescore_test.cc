@@ -172,16 +172,17 @@ TEST_P(RescoreTest, LeavesAloneWhatNeedsNoScore) {
   const RankQuery query = QueryOf(tiny, 0, 1);
   const RankQuery idle = QueryOf(tiny, 0, 0);
   const std::vector<ScoredRow> candidates = {{9, 0}, {8, 1}};
-  EmulatedPass pass({query, query, idle, query}, tiny.model.shape, 4);
-  for (uint32_t user = 0; user < 5; ++user) pass.Push(user, candidates);
+  EmulatedPass pass({query, query, idle, query, query}, tiny.model.shape, 2);
+  for (uint32_t user = 0; user < 6; ++user) pass.Push(user, candidates);
   pass.outcome(0) = Outcome::kUnbounded;
   pass.outcome(1) = Outcome::kOverflow;
+  pass.Push(4, {{7, 2}});  // which is lost
   RunRescore(TinyExactModel(tiny), pass, 1, /*lists_only=*/true);
   EXPECT_EQ(pass.Candidates(3), candidates);
   RunRescore(TinyExactModel(tiny), pass, 1);
   EXPECT_THAT(pass.Candidates(3),
               testing::ElementsAre(ScoredRow{2, 1}, ScoredRow{1, 0}));
-  for (uint32_t user : {0, 1, 2, 4}) {
+  for (uint32_t user : {0, 1, 2, 4, 5}) {
     EXPECT_EQ(pass.Candidates(user), candidates);
   }
 }
