@@ -143,8 +143,8 @@ TEST_P(BlockSelectTest, SeesWhatOtherThreadsWroteBefore) {
   Keys kth(kThreads, keys[0]), kept = kth, in_order = kth;
   RunBody<kThreads>(sizeof(SelectShared), [&](EmulatedThread& thread) {
     auto* const shared = reinterpret_cast<SelectShared*>(thread.shared());
-    // Another thread reads first what this one writes.
-    const uint32_t own = (thread.thread() + 40) % kThreads;
+    // What the next thread reads first.
+    const uint32_t own = (thread.thread() + 1) % kThreads;
     kth[own] = keys[own];
     ASSERT_EQ(KthGreatest<kThreads>(thread, kth.data(), kThreads, 5, shared),
               sorted[4]);
