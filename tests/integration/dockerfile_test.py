@@ -56,6 +56,16 @@ class DockerfileTest(unittest.TestCase):
     def test_trainer_image_has_the_libraries_of_its_program(self):
         self.assert_installs_libraries_of("trainer", "neumf-train")
 
+    def test_no_program_needs_a_library_of_cuda_to_start(self):
+        for program in ("neumf-server", "neumf-train"):
+            if not (BIN_DIR / program).exists():
+                continue
+            libraries = subprocess.run(["ldd", BIN_DIR / program], capture_output=True, text=True,
+                                       check=True).stdout
+            self.assertNotRegex(libraries, r"libcuda|libcudart|libnvidia", program)
+            help_text = subprocess.run([BIN_DIR / program, "--help"], capture_output=True, check=False)
+            self.assertEqual(help_text.returncode, 0, program)
+
 
 if __name__ == "__main__":
     if not all(map(shutil.which, ("objdump", "dpkg", "ldd"))):
