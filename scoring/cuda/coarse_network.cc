@@ -27,9 +27,9 @@ struct CoarseMatrix {
   CoarseMatrix(uint32_t inputs, uint32_t outputs)
       : in(inputs),
         out(outputs),
-        half(in * out),
-        value(in * out),
-        error(in * out) {}
+        half(size_t{inputs} * outputs),
+        value(half.size()),
+        error(half.size()) {}
 
   void Set(uint32_t k, uint32_t o, float number) {
     const CoarseNumber coarse = MakeCoarse(number);
@@ -99,6 +99,7 @@ std::vector<Words2> HeadFragments(const CoarseMatrix& head) {
 std::vector<ColumnRange> Scaled(const std::vector<ColumnRange>& ranges,
                                 float scale) {
   std::vector<ColumnRange> scaled;
+  scaled.reserve(ranges.size());
   for (const ColumnRange& range : ranges) {
     scaled.push_back({range.low * scale, range.high * scale, 0});
   }

@@ -35,7 +35,7 @@ struct PrepareUsers {
   // Dynamic shared memory.
   static uint32_t SharedBytes(const CoarseModel& model) {
     return kThreads * sizeof(Share) +
-           2 * WidestLayer(model) * sizeof(CoarseUnit);
+           2 * sizeof(CoarseUnit) * WidestLayer(model);
   }
 
   template <typename Thread>

@@ -198,9 +198,10 @@ void CoarseForm::Unpack() {
 void CoarseForm::Prepare(absl::Span<const RankQuery> queries) {
   constexpr uint32_t kNonsense = 0x7FFF7FFF;  // NaN
   pass_.emplace(queries, tiny_.model.shape, 8);
-  user_tower_words_.assign(max_users() * model_.tower_width / 2, kNonsense);
-  user_gmf_words_.assign(max_users() / kGroupUsers * model_.gmf_steps * kLanes,
-                         kNonsense);
+  user_tower_words_.assign(size_t{max_users()} * model_.tower_width / 2,
+                           kNonsense);
+  user_gmf_words_.assign(
+      size_t{max_users()} / kGroupUsers * model_.gmf_steps * kLanes, kNonsense);
   for (uint32_t user = 0; user < max_users(); ++user) {
     pass_->threshold(user) = pass_->margin(user) = NAN;
     pass_->count(user) = 77;
@@ -222,7 +223,7 @@ void CoarseForm::UnpackUsers() {
   user_gmf_ = HalfMatrix(max_users(), model_.gmf_steps * 8);
   for (uint32_t user = 0; user < max_users(); ++user) {
     const uint32_t* const words =
-        user_tower_words_.data() + user * (model_.tower_width / 2);
+        user_tower_words_.data() + size_t{user} * (model_.tower_width / 2);
     for (uint32_t k = 0; k < user_tower_.columns; ++k) {
       user_tower_.at(user, k) =
           HalfOf(words[UserTowerWord(model_.tower_width, k / 2)], k % 2);

@@ -92,21 +92,25 @@ std::vector<Widths> Towers() {
           {33, 7, 9}, {128, 64},   {1, 1},    {70, 9}};
 }
 
+void Multiply(absl::Span<float> values, float factor) {
+  for (float& value : values) value *= factor;
+}
 void Multiply(AlignedMatrix& table, float factor) {
-  for (size_t i = 0; i < table.size(); ++i) table.data()[i] *= factor;
+  Multiply(absl::MakeSpan(table.data(), table.size()), factor);
+}
+void Fill(absl::Span<float> values, float value) {
+  std::fill(values.begin(), values.end(), value);
 }
 
 // Halfway between two halves.
 float Midpoint(float value) {
   return FloatOfBits((BitsOfFloat(value) & ~0x1FFFU) | 0x1000);
 }
-void Midpoints(AlignedMatrix& table) {
-  for (size_t i = 0; i < table.size(); ++i) {
-    table.data()[i] = Midpoint(table.data()[i]);
-  }
+void Midpoints(absl::Span<float> values) {
+  std::transform(values.begin(), values.end(), values.begin(), Midpoint);
 }
-void Midpoints(std::vector<float>& values) {
-  for (float& value : values) value = Midpoint(value);
+void Midpoints(AlignedMatrix& table) {
+  Midpoints(absl::MakeSpan(table.data(), table.size()));
 }
 
 // What makes a model awkward, by name.
@@ -116,7 +120,7 @@ struct Twist {
   bool may_be_unbounded = false;  // user 1
 };
 
-std::vector<Twist> Twists() {
+std::vector<Twist> TwistsOfAll() {
   return {
       {"as it is", [](TinyModel&) {}},
       {"midpoints",
@@ -126,87 +130,94 @@ std::vector<Twist> Twists() {
          Midpoints(tiny.model.users.tower);
          Midpoints(tiny.model.users.gmf);
          for (DenseLayer& layer : tiny.model.network.layers) {
-           Midpoints(layer.weight);
+           Midpoints(absl::MakeSpan(layer.weight));
          }
-         Midpoints(tiny.model.network.head_weight);
+         Midpoints(absl::MakeSpan(tiny.model.network.head_weight));
        }},
+      {"everything denormal",
+       [](TinyModel& tiny) { tiny = Scaled(std::move(tiny), 0x1p-140F); }},
+      {"everything large",
+       [](TinyModel& tiny) { tiny = Scaled(std::move(tiny), 0x1p+80F); }},
+      {"one huge bias", [](TinyModel& tiny) { tiny.items.bias[3] = 1e7F; }},
+  };
+}
+
+std::vector<Twist> TwistsOfTables() {
+  return {
       {"one huge item",
        [](TinyModel& tiny) {
-         if (!tiny.items.gmf.empty()) tiny.items.gmf.row(5)[0] *= 1e4F;
-         if (!tiny.items.tower.empty()) tiny.items.tower.row(5)[0] *= 1e4F;
+         Multiply(tiny.items.gmf.row(5), 1e4F);
+         Multiply(tiny.items.tower.row(5), 1e4F);
+       }},
+      {"one huge column",
+       [](TinyModel& tiny) {
+         const size_t first = tiny.items.tower.empty() ? 0 : 1;
+         for (uint64_t row = 0; row < tiny.items.tower.rows(); ++row) {
+           Multiply(tiny.items.tower.row(row).first(first), 1e3F);
+         }
+       }},
+      {"items alike",
+       [](TinyModel& tiny) {
+         for (uint64_t row = 0; row < tiny.items.tower.rows(); ++row) {
+           Fill(tiny.items.tower.row(row), 0.7F);
+         }
        }},
       {"one large user",
-       [](TinyModel& tiny) {
-         if (tiny.model.users.tower.empty()) return;
-         for (float& value : tiny.model.users.tower.row(1)) value *= 8;
-       },
+       [](TinyModel& tiny) { Multiply(tiny.model.users.tower.row(1), 8); },
        true},
       {"one huge user",
-       [](TinyModel& tiny) {
-         if (tiny.model.users.tower.empty()) return;
-         for (float& value : tiny.model.users.tower.row(1)) value *= 1e5F;
-       },
+       [](TinyModel& tiny) { Multiply(tiny.model.users.tower.row(1), 1e5F); },
        true},
       {"a huge gmf vector",
-       [](TinyModel& tiny) {
-         if (tiny.model.users.gmf.empty()) return;
-         for (float& value : tiny.model.users.gmf.row(1)) value *= 1e5F;
-       },
+       [](TinyModel& tiny) { Multiply(tiny.model.users.gmf.row(1), 1e5F); },
        true},
       {"a user below all items",
-       [](TinyModel& tiny) {
-         if (tiny.model.users.tower.empty()) return;
-         for (float& value : tiny.model.users.tower.row(1)) value = -1e5F;
-       }},
+       [](TinyModel& tiny) { Fill(tiny.model.users.tower.row(1), -1e5F); }},
       {"a user above all items",
-       [](TinyModel& tiny) {
-         if (tiny.model.users.tower.empty()) return;
-         for (float& value : tiny.model.users.tower.row(1)) value = 9;
-       },
-       true},
+       [](TinyModel& tiny) { Fill(tiny.model.users.tower.row(1), 9); }, true},
       {"tiny users",
        [](TinyModel& tiny) {
          Multiply(tiny.model.users.tower, 1e-6F);
          Multiply(tiny.model.users.gmf, 1e-6F);
        }},
-      {"columns without a range",
-       [](TinyModel& tiny) {
-         if (tiny.items.tower.empty()) return;
-         for (uint64_t row = 0; row < tiny.items.tower.rows(); ++row) {
-           tiny.items.tower.row(row)[0] = 0.7F;
-         }
-       }},
-      {"dead and always active units",
-       [](TinyModel& tiny) {
-         for (DenseLayer& layer : tiny.model.network.layers) {
-           layer.bias[0] = -1e4F;
-           layer.bias.back() = 1e4F;
-         }
-       }},
-      {"all weights zero",
-       [](TinyModel& tiny) {
-         for (DenseLayer& layer : tiny.model.network.layers) {
-           std::fill(layer.weight.begin(), layer.weight.end(), 0.0F);
-           std::fill(layer.bias.begin(), layer.bias.end(), 0.0F);
-         }
-       }},
-      {"one huge weight",
-       [](TinyModel& tiny) {
-         if (tiny.model.network.layers.empty()) return;
-         tiny.model.network.layers[0].weight[0] = 1e6F;
-       }},
-      {"one huge bias", [](TinyModel& tiny) { tiny.items.bias[3] = 1e7F; }},
-      {"everything denormal",
-       [](TinyModel& tiny) { tiny = Scaled(std::move(tiny), 0x1p-140F); }},
-      {"everything large",
-       [](TinyModel& tiny) { tiny = Scaled(std::move(tiny), 0x1p+80F); }},
-      {"everything positive",
-       [](TinyModel& tiny) {
-         for (DenseLayer& layer : tiny.model.network.layers) {
-           for (float& weight : layer.weight) weight = std::fabs(weight);
-         }
-       }},
   };
+}
+
+// `apply` to each layer.
+std::function<void(TinyModel&)> ForLayers(
+    std::function<void(DenseLayer&)> apply) {
+  return [apply = std::move(apply)](TinyModel& tiny) {
+    for (DenseLayer& layer : tiny.model.network.layers) apply(layer);
+  };
+}
+
+std::vector<Twist> TwistsOfLayers() {
+  return {
+      {"dead and always active units", ForLayers([](DenseLayer& layer) {
+         layer.bias[0] = -1e4F;
+         layer.bias.back() = 1e4F;
+       })},
+      {"all weights zero", ForLayers([](DenseLayer& layer) {
+         Fill(absl::MakeSpan(layer.weight), 0);
+         Fill(absl::MakeSpan(layer.bias), 0);
+       })},
+      {"huge weights",
+       ForLayers([](DenseLayer& layer) { layer.weight[0] = 1e6F; })},
+      {"tiny weights", ForLayers([](DenseLayer& layer) {
+         Multiply(absl::MakeSpan(layer.weight), 1e-9F);
+       })},
+      {"everything positive", ForLayers([](DenseLayer& layer) {
+         for (float& weight : layer.weight) weight = std::fabs(weight);
+       })},
+  };
+}
+
+std::vector<Twist> Twists() {
+  std::vector<Twist> all = TwistsOfAll();
+  for (const auto& more : {TwistsOfTables(), TwistsOfLayers()}) {
+    all.insert(all.end(), more.begin(), more.end());
+  }
+  return all;
 }
 
 TEST_F(PrepareUsersTest, BoundsTheErrorOfEveryItem) {
@@ -244,10 +255,10 @@ TEST_F(PrepareUsersTest, BoundsTheErrorOnRandomModels) {
     TinyModelOptions options = Sized(30 + random() % 50, gmf_width, tower);
     options.seed = random();
     TinyModel tiny = MakeTinyModel(options);
-    Multiply(tiny.model.users.tower, std::ldexp(1.0F, random() % 4));
-    Multiply(tiny.model.users.gmf, std::ldexp(1.0F, random() % 8));
+    Multiply(tiny.model.users.tower, static_cast<float>(1 + random() % 8));
+    Multiply(tiny.model.users.gmf, static_cast<float>(1 + random() % 100));
     for (DenseLayer& layer : tiny.model.network.layers) {
-      for (float& weight : layer.weight) weight *= 0.3F;
+      Multiply(absl::MakeSpan(layer.weight), 0.3F);
     }
     ASSERT_NO_FATAL_FAILURE(Use(std::move(tiny)));
     Prepare();
@@ -325,7 +336,7 @@ TEST_F(PrepareUsersTest, MarginsAreSmallBesideTheScores) {
     SCOPED_TRACE(tower.size());
     TinyModel tiny = MakeTinyModel(Sized(300, 8, tower));
     for (DenseLayer& layer : tiny.model.network.layers) {
-      for (float& weight : layer.weight) weight *= 0.3F;
+      Multiply(absl::MakeSpan(layer.weight), 0.3F);
     }
     Use(std::move(tiny));
     Prepare();
