@@ -25,7 +25,7 @@ namespace neumf::cuda {
 template <typename Shape>
 constexpr uint32_t kWideThreads = 512;
 template <>
-constexpr uint32_t kWideThreads<TowerC> = 384;
+inline constexpr uint32_t kWideThreads<TowerC> = 384;  // one in a program
 
 template <typename Shape>
 struct ScanWide : CoarseScan {
