@@ -197,7 +197,8 @@ void CoarseForm::Unpack() {
 
 void CoarseForm::Prepare(absl::Span<const RankQuery> queries) {
   constexpr uint32_t kNonsense = 0x7FFF7FFF;  // NaN
-  pass_.emplace(queries, tiny_.model.shape, 8);
+  const ModelShape& shape = tiny_.model.shape;
+  pass_.emplace(queries, shape, static_cast<uint32_t>(shape.num_items));
   user_tower_words_.assign(size_t{max_users()} * model_.tower_width / 2,
                            kNonsense);
   user_gmf_words_.assign(
@@ -208,14 +209,19 @@ void CoarseForm::Prepare(absl::Span<const RankQuery> queries) {
   }
   PrepareUsers kernel;
   kernel.model = model_;
-  kernel.pass = pass_->pass();
-  kernel.pass.user_tower = user_tower_words_.data();
-  kernel.pass.user_gmf = user_gmf_words_.data();
-  kernel.gmf_width = tiny_.model.shape.gmf_width;
-  kernel.tower_width = tiny_.model.shape.tower_width();
+  kernel.pass = kernel_pass();
+  kernel.gmf_width = shape.gmf_width;
+  kernel.tower_width = shape.tower_width();
   NEUMF_EXPECT_OK(RunGrid({max_users(), PrepareUsers::SharedBytes(model_)},
                           kernel, options_));
   UnpackUsers();
+}
+
+Pass CoarseForm::kernel_pass() {
+  Pass pass = pass_->pass();
+  pass.user_tower = user_tower_words_.data();
+  pass.user_gmf = user_gmf_words_.data();
+  return pass;
 }
 
 void CoarseForm::UnpackUsers() {

@@ -73,9 +73,11 @@ class CoarseForm {
   const HalfMatrix& weights(uint32_t layer) const { return weights_[layer]; }
   const HalfMatrix& head() const { return head_; }
 
-  // Runs PrepareUsers.
+  // Runs PrepareUsers for a pass whose lists hold all items.
   void Prepare(absl::Span<const RankQuery> queries);
   EmulatedPass& pass() { return *pass_; }
+  // As kernels take it, with the users in halves.
+  Pass kernel_pass();
   uint32_t max_users() const { return pass_->pass().max_users; }
   // Padded: [U', Hp] and [U', Gp].
   const HalfMatrix& user_tower() const { return user_tower_; }
