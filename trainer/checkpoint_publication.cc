@@ -105,7 +105,7 @@ nlohmann::json CheckpointPublication::TrainingJson(
           {"recipe", options_.recipe.name},
           {"seed", options_.seed},
           {"threads", options_.threads},
-          {"device", "cpu"},
+          {"device", trained.device},
           {"stages", trained.stages}};
 }
 

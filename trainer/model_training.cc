@@ -11,6 +11,8 @@
 #include "base/logging.h"
 #include "base/status_macros.h"
 #include "base/thread_pool.h"
+#include "trainer/cuda/step_plan.h"
+#include "trainer/cuda/training_device.h"
 #include "trainer/distributed/agreement.h"
 #include "trainer/distributed/gradient_exchange.h"
 #include "trainer/ials.h"
@@ -20,13 +22,10 @@
 #include "trainer/step/fused_step.h"
 #include "trainer/step/gradient.h"
 #include "trainer/step/schedule.h"
+#include "trainer/training_run.h"
 
 namespace neumf {
 namespace {
-
-bool IsSet(const std::atomic<bool>* flag) {
-  return flag != nullptr && flag->load(std::memory_order_relaxed);
-}
 
 // log(n Q(item)) by item row, of pairs; empty when nothing is to be corrected.
 std::vector<float> LogQ(const TrainSettings& settings,
@@ -52,117 +51,9 @@ StepOptions StepOptionsOf(const TrainSettings& settings, uint64_t num_items,
   return options;
 }
 
-// What a way of training keeps from epoch to epoch besides the parameters.
-using AddToState = absl::FunctionRef<void(TrainingState* state)>;
-
 std::vector<float> CopyOf(absl::Span<const float> values) {
   return std::vector<float>(values.begin(), values.end());
 }
-
-// What both ways of training share: the clock, the epochs, who is told.
-class Run {
- public:
-  Run(uint32_t num_epochs, TrainingStart start,
-      const TrainingEnvironment& environment, ProgressCallback progress,
-      EpochCallback epoch_done)
-      : num_epochs_(num_epochs),
-        environment_(environment),
-        progress_(progress),
-        epoch_done_(epoch_done),
-        state_(start.state),
-        model_{std::move(start.parameters), {}, 0, {}} {
-    if (state_ == nullptr) return;
-    NEUMF_CHECK(state_->parameters.size() == parameters().values().size());
-    std::copy(state_->parameters.begin(), state_->parameters.end(),
-              parameters().values().begin());
-    model_.epoch_losses = state_->epoch_losses;
-    model_.num_examples = state_->num_examples;
-    model_.duration = state_->duration;
-  }
-
-  Parameters& parameters() { return model_.parameters; }
-  // That training goes on from; may be null.
-  const TrainingState* state() const { return state_; }
-
-  // Calls train_epoch(epoch) for each epoch until they are done or somebody
-  // ends it. It returns the epoch's mean loss and tells its progress.
-  absl::StatusOr<TrainedModel> Train(
-      absl::FunctionRef<absl::StatusOr<double>(uint32_t epoch)> train_epoch,
-      AddToState add_to_state) {
-    auto epoch = static_cast<uint32_t>(model_.epoch_losses.size());
-    NEUMF_ASSIGN_OR_RETURN(bool goes_on, EndEpoch(epoch, add_to_state));
-    // Several processes have agreed on stopping at the end of the epoch.
-    const auto* const stop =
-        environment_.collective == nullptr ? environment_.stop : nullptr;
-    while (goes_on && epoch < num_epochs_ && !IsSet(stop)) {
-      ++epoch;
-      start_ = environment_.clock->MonotonicNow();
-      NEUMF_ASSIGN_OR_RETURN(const double loss, train_epoch(epoch));
-      model_.duration += environment_.clock->MonotonicNow() - start_;
-      if (!std::isfinite(loss)) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("the loss is not finite in epoch ", epoch,
-                         ": try a lower learning rate"));
-      }
-      model_.epoch_losses.push_back(loss);
-      NEUMF_ASSIGN_OR_RETURN(goes_on, EndEpoch(epoch, add_to_state));
-    }
-    if (model_.epoch_losses.empty() && num_epochs_ > 0) {
-      return absl::CancelledError("stopped before the first epoch");
-    }
-    return std::move(model_);
-  }
-
-  void Tell(uint32_t epoch, uint64_t done, uint64_t total, double mean_loss) {
-    TrainingProgress progress;
-    progress.epoch = epoch;
-    progress.num_epochs = num_epochs_;
-    progress.examples_done = done;
-    progress.epoch_examples = total;
-    progress.mean_loss = mean_loss;
-    progress.elapsed =
-        model_.duration + environment_.clock->MonotonicNow() - start_;
-    if (progress.epoch_done()) model_.num_examples += total;
-    progress_(progress);
-  }
-
- private:
-  // Whether training goes on; the same in all processes.
-  absl::StatusOr<bool> EndEpoch(uint32_t epoch, AddToState add_to_state) {
-    Collective* const collective = environment_.collective;
-    if (collective == nullptr) return TellOfEpoch(epoch, add_to_state);
-    NEUMF_RETURN_IF_ERROR(
-        CheckSameParameters(parameters().values(), *collective).status());
-    absl::StatusOr<bool> goes_on = true;
-    if (collective->leads()) goes_on = TellOfEpoch(epoch, add_to_state);
-    NEUMF_RETURN_IF_ERROR(ShareStatus(goes_on.status(), *collective));
-    NEUMF_ASSIGN_OR_RETURN(
-        const bool ends,
-        AnySays(!*goes_on || IsSet(environment_.stop), *collective));
-    return !ends;
-  }
-
-  absl::StatusOr<bool> TellOfEpoch(uint32_t epoch, AddToState add_to_state) {
-    const auto copy_state = [&] {
-      TrainingState state;
-      state.epoch_losses = model_.epoch_losses;
-      state.num_examples = model_.num_examples;
-      state.duration = model_.duration;
-      state.parameters = CopyOf(parameters().values());
-      add_to_state(&state);
-      return state;
-    };
-    return epoch_done_({epoch, parameters(), copy_state});
-  }
-
-  const uint32_t num_epochs_;
-  const TrainingEnvironment& environment_;
-  const ProgressCallback progress_;
-  const EpochCallback epoch_done_;
-  const TrainingState* const state_;
-  TrainedModel model_;
-  absl::Duration start_;  // of the epoch
-};
 
 // This process's part of the batches, which all processes share.
 BatchOptions PartOf(BatchOptions options, const Collective* collective) {
@@ -179,7 +70,7 @@ class GradientTraining {
   GradientTraining(const TrainSettings& settings, uint64_t seed,
                    const TrainingData& data, const NegativeSampler* sampler,
                    std::vector<float> log_q,
-                   const TrainingEnvironment& environment, Run* run)
+                   const TrainingEnvironment& environment, TrainingRun* run)
       : settings_(settings),
         run_(run),
         threads_(environment.num_threads, "train"),
@@ -267,7 +158,7 @@ class GradientTraining {
   }
 
   const TrainSettings& settings_;
-  Run* const run_;
+  TrainingRun* const run_;
   ThreadPool threads_;
   const ItemBags item_bags_;
   const UserBags user_bags_;
@@ -282,7 +173,7 @@ class GradientTraining {
 
 absl::StatusOr<TrainedModel> TrainByGradient(
     const TrainSettings& settings, uint64_t seed, const TrainingData& data,
-    const TrainingEnvironment& environment, Run* run) {
+    const TrainingEnvironment& environment, TrainingRun* run) {
   const bool draws =
       settings.batches == BatchForm::kPairs || settings.candidates > 0;
   std::optional<NegativeSampler> sampler;
@@ -302,7 +193,7 @@ absl::StatusOr<TrainedModel> TrainByGradient(
 absl::StatusOr<TrainedModel> TrainByIals(const TrainSettings& settings,
                                          const TrainingData& data,
                                          const TrainingEnvironment& environment,
-                                         Run* run) {
+                                         TrainingRun* run) {
   ThreadPool threads(environment.num_threads, "train");
   IalsOptions options;
   options.factors = settings.factors;
@@ -324,6 +215,46 @@ absl::StatusOr<TrainedModel> TrainByIals(const TrainSettings& settings,
   return run->Train(train_epoch, [](TrainingState* /*state*/) {});
 }
 
+DeviceProgress ProgressOf(TrainingRun& run) {
+  DeviceProgress progress;
+  progress.parameters = CopyOf(run.parameters().values());
+  const TrainingState* const state = run.state();
+  if (state == nullptr) return progress;
+  progress.first_moment = state->first_moment;
+  progress.second_moment = state->second_moment;
+  progress.num_steps = state->num_steps;
+  return progress;
+}
+
+absl::StatusOr<TrainedModel> TrainOnDevice(
+    const TrainSettings& settings, uint64_t seed, const TrainingData& data,
+    const TrainingEnvironment& environment, TrainingRun* run) {
+  NEUMF_ASSIGN_OR_RETURN(const StepPlan plan,
+                         StepPlanOf(settings, seed, run->parameters().spec()));
+  DeviceProgress progress = ProgressOf(*run);
+  NEUMF_ASSIGN_OR_RETURN(
+      const std::unique_ptr<DeviceTraining> training,
+      environment.device->Start(plan, *data.train, *data.sequences, progress));
+  const uint64_t num_examples =
+      data.sequences->num_events() * (1 + settings.negatives);
+  const auto train_epoch = [&](uint32_t epoch) -> absl::StatusOr<double> {
+    const auto tell = [&](uint64_t done, uint64_t total, double mean_loss) {
+      run->Tell(epoch, num_examples * done / total, num_examples, mean_loss);
+    };
+    NEUMF_ASSIGN_OR_RETURN(const double loss,
+                           training->TrainEpoch(epoch, tell));
+    NEUMF_RETURN_IF_ERROR(training->Read(&progress));
+    std::copy(progress.parameters.begin(), progress.parameters.end(),
+              run->parameters().values().begin());
+    return loss;
+  };
+  return run->Train(train_epoch, [&](TrainingState* state) {
+    state->num_steps = progress.num_steps;
+    state->first_moment = progress.first_moment;
+    state->second_moment = progress.second_moment;
+  });
+}
+
 // log of the share of the train events, so that the scores start as popularity.
 void StartBiasesAtPopularity(const TrainSettings& settings,
                              const TrainingData& data, Parameters* parameters) {
@@ -340,6 +271,19 @@ void StartBiasesAtPopularity(const TrainSettings& settings,
 }
 
 }  // namespace
+
+absl::StatusOr<StepPlan> StepPlanOf(const TrainSettings& settings,
+                                    uint64_t seed, const ModelSpec& spec) {
+  StepPlan plan;
+  plan.spec = spec;
+  plan.step = StepOptionsOf(settings, spec.num_items, {});
+  plan.batches = BatchOptionsOf(settings, seed);
+  plan.sampler = SamplerOptionsOf(settings, seed);
+  plan.optimizer = OptimizerOptionsOf(settings);
+  NEUMF_ASSIGN_OR_RETURN(plan.schedule, ParseSchedule(settings.schedule));
+  plan.num_epochs = settings.epochs;
+  return plan;
+}
 
 absl::StatusOr<ModelSpec> SpecOf(const TrainSettings& settings,
                                  const TrainingData& data) {
@@ -382,16 +326,21 @@ absl::StatusOr<TrainedModel> TrainModel(const TrainSettings& settings,
   }
   std::optional<TrainingState> shared;
   if (environment.collective != nullptr) {
-    NEUMF_CHECK(settings.loss != "ials");
+    NEUMF_CHECK(settings.loss != kIals);
     std::optional<TrainingState> mine;
     if (start.state != nullptr) mine = *start.state;
     NEUMF_ASSIGN_OR_RETURN(shared, ShareState(mine, *environment.collective));
     start.state = shared ? &*shared : nullptr;
   }
-  Run run(settings.epochs, std::move(start), environment, progress, epoch_done);
-  return settings.loss == "ials"
-             ? TrainByIals(settings, data, environment, &run)
-             : TrainByGradient(settings, seed, data, environment, &run);
+  TrainingRun run(settings.epochs, std::move(start), environment, progress,
+                  epoch_done);
+  if (settings.loss == kIals) {
+    return TrainByIals(settings, data, environment, &run);
+  }
+  if (environment.device != nullptr) {
+    return TrainOnDevice(settings, seed, data, environment, &run);
+  }
+  return TrainByGradient(settings, seed, data, environment, &run);
 }
 
 }  // namespace neumf

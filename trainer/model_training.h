@@ -14,6 +14,8 @@
 #include "data/features.h"
 #include "data/interactions.h"
 #include "data/item_sequences.h"
+#include "trainer/cuda/step_plan.h"
+#include "trainer/cuda/training_device.h"
 #include "trainer/distributed/collective.h"
 #include "trainer/model/bags.h"
 #include "trainer/model/parameters.h"
@@ -63,7 +65,15 @@ struct TrainingEnvironment {
   // that is called, and its start's state the one that counts; `stop` counts in
   // any.
   Collective* collective = nullptr;
+  // What trains in this machine's place; null: its threads do. Only without
+  // other processes.
+  TrainingDevice* device = nullptr;
 };
+
+// What a device would train. REQUIRES: a loss that is not ials; the spec is that
+// of the settings.
+absl::StatusOr<StepPlan> StepPlanOf(const TrainSettings& settings,
+                                    uint64_t seed, const ModelSpec& spec);
 
 // The function that `settings` and the data's features give.
 absl::StatusOr<ModelSpec> SpecOf(const TrainSettings& settings,
@@ -80,9 +90,10 @@ struct TrainingStart {
 // The same settings, seed, data and number of threads give the same parameters,
 // and so does a run that goes on after any of its epochs. INVALID_ARGUMENT when
 // there is no train event, or when the loss stops being finite. CANCELLED when
-// `stop` was true before the first epoch was done.
+// `stop` was true before the first epoch was done. UNAVAILABLE or
+// RESOURCE_EXHAUSTED as the device is.
 // REQUIRES: ValidateSettings(settings) is OK; the state is of these parameters;
-// loss ials only without other processes.
+// loss ials only without other processes; a device has checked StepPlanOf().
 absl::StatusOr<TrainedModel> TrainModel(const TrainSettings& settings,
                                         uint64_t seed, const TrainingData& data,
                                         TrainingStart start,

@@ -117,7 +117,31 @@ absl::StatusOr<StageRunner> StageRunner::Create(
   for (const RecipeStage& stage : stages) {
     NEUMF_RETURN_IF_ERROR(InStage(stage, stages, runner.Add(stage, task)));
   }
+  NEUMF_RETURN_IF_ERROR(runner.ChooseDevice());
   return runner;
+}
+
+absl::Status StageRunner::ChooseDevice() {
+  if (environment_->collective != nullptr) return absl::OkStatus();
+  std::vector<PlannedStage> planned;
+  for (const Stage& stage : stages_) {
+    const TrainSettings& settings = stage.recipe->settings;
+    planned.push_back({stage.recipe->name, std::nullopt});
+    if (settings.loss == kIals) continue;
+    NEUMF_ASSIGN_OR_RETURN(
+        planned.back().plan,
+        StepPlanOf(settings, SeedOf(stage), stage.inputs->spec()));
+  }
+  NEUMF_ASSIGN_OR_RETURN(ChosenDevice chosen,
+                         neumf::ChooseDevice(options_->device, planned,
+                                             environment_->open_device));
+  device_ = std::move(chosen.device);
+  if (device_ != nullptr) {
+    absl::FPrintF(stderr, "training on %s\n", device_->name());
+  } else if (!chosen.why.empty()) {
+    absl::FPrintF(stderr, "training on the CPU: %s\n", chosen.why);
+  }
+  return absl::OkStatus();
 }
 
 absl::Status StageRunner::Add(const RecipeStage& recipe,
@@ -193,9 +217,13 @@ CurveOptions StageRunner::CurveOptionsOf(const Stage& stage) const {
 absl::StatusOr<TrainedStages> StageRunner::Run(Measure measure,
                                                StateDirectory* states) {
   const Stage& last = stages_.back();
-  TrainedStages trained{last.inputs.get(),        Parameters(ModelSpec()),
-                        nlohmann::json::object(), nlohmann::json::array(),
-                        absl::ZeroDuration(),     0};
+  TrainedStages trained{last.inputs.get(),
+                        Parameters(ModelSpec()),
+                        nlohmann::json::object(),
+                        nlohmann::json::array(),
+                        device_name(),
+                        absl::ZeroDuration(),
+                        0};
   // Before hours of training, not after some of them.
   for (const Stage& stage : stages_) {
     NEUMF_RETURN_IF_ERROR(InStage(*stage.recipe, options_->recipe.stages,
@@ -274,6 +302,7 @@ absl::StatusOr<TrainedModel> StageRunner::TrainFrom(
   training.num_threads = static_cast<size_t>(options_->threads);
   training.stop = environment_->stop;
   training.collective = environment_->collective;
+  training.device = device_.get();
   return TrainModel(
       settings, SeedOf(stage), stage.inputs->data(), std::move(start), training,
       [&](const TrainingProgress& progress) {

@@ -22,6 +22,8 @@
 #include "absl/time/time.h"
 #include "eval/evaluation.h"
 #include "nlohmann/json.hpp"
+#include "trainer/cuda/training_device.h"
+#include "trainer/device_choice.h"
 #include "trainer/epoch_curve.h"
 #include "trainer/model/parameters.h"
 #include "trainer/model_training.h"
@@ -43,6 +45,7 @@ struct TrainedStages {
 
   // Of all stages: [{"stage", "settings", "epochs_done", "losses"}].
   nlohmann::json stages;
+  std::string device;       // kCpuName, or the name of a GPU
   absl::Duration duration;  // of training alone
   uint64_t num_examples = 0;
   // Whether every stage came to its own end, and was not stopped by a signal.
@@ -64,7 +67,8 @@ class StageRunner {
   // Reads what the stages name, features and pretrained weights, and tries each
   // start, so that nothing is trained before the last stage is known to fit.
   // INVALID_ARGUMENT for weights of other users and items, and for weights that
-  // were trained on what this run holds out. All three must outlive it.
+  // were trained on what this run holds out. Chooses the device, and says which
+  // on stderr: its errors are those of ChooseDevice(). All three must outlive it.
   static absl::StatusOr<StageRunner> Create(
       const TrainOptions& options, const TrainTask& task,
       const CommandEnvironment& environment);
@@ -75,6 +79,11 @@ class StageRunner {
   // on with ends the run before anything is trained. INVALID_ARGUMENT when a
   // stage's loss has grown out of all proportion.
   absl::StatusOr<TrainedStages> Run(Measure measure, StateDirectory* states);
+
+  // kCpuName, or the name of the GPU that trains.
+  std::string device_name() const {
+    return device_ == nullptr ? kCpuName : device_->name();
+  }
 
  private:
   struct Stage {
@@ -87,6 +96,7 @@ class StageRunner {
       : options_(&options), environment_(&environment) {}
 
   absl::Status Add(const RecipeStage& recipe, const TrainTask& task);
+  absl::Status ChooseDevice();
   absl::Status ReadWeightsOnce(absl::string_view flag, const std::string& name,
                                const TrainTask& task);
   absl::StatusOr<Parameters> StartOf(const Stage& stage) const;
@@ -104,6 +114,7 @@ class StageRunner {
   const TrainOptions* options_;
   const CommandEnvironment* environment_;
   bool is_measured_ = false;
+  std::unique_ptr<TrainingDevice> device_;  // null: the CPU
   std::vector<Stage> stages_;
   // By the text that names them in a setting: a file, or @stage. Those of a
   // stage are zero until it is done.

@@ -46,6 +46,11 @@ absl::Status CheckPatience(const TrainOptions& options) {
 
 absl::Status CheckDistributed(const TrainOptions& options) {
   if (!options.place) return absl::OkStatus();
+  if (options.device == DeviceChoice::kCuda) {
+    return absl::InvalidArgumentError(
+        "--device cuda trains in one process: leave out WORLD_SIZE, or give "
+        "--device cpu");
+  }
   for (const RecipeStage& stage : options.recipe.stages) {
     if (stage.settings.loss == "ials") {
       return absl::InvalidArgumentError(
@@ -124,8 +129,7 @@ absl::Status CheckMeasuring(const TrainOptions& options,
   NEUMF_RETURN_IF_ERROR(
       CheckHeldOut(task.log, task.split, HeldOutOptionsOf(options, task)));
   if (options.select_by.empty()) return absl::OkStatus();
-  return CheckMetricName(task.protocol, options.whole_lists,
-                         options.select_by);
+  return CheckMetricName(task.protocol, options.whole_lists, options.select_by);
 }
 
 // Without a lowest rating of positives nothing counts as rated low.
@@ -164,11 +168,14 @@ void WarnOfLeaks(const TrainOptions& options, const TrainTask& task) {
 }
 
 absl::StatusOr<std::optional<StateDirectory>> OpenStates(
-    const TrainOptions& options, const TrainTask& task, FileSystem& files) {
+    const TrainOptions& options, const TrainTask& task,
+    const std::string& device, FileSystem& files) {
   if (options.state.empty() || !Leads(options)) {
     return std::optional<StateDirectory>();
   }
   NEUMF_ASSIGN_OR_RETURN(RunIdentity run, RunIdentityOf(options, task, files));
+  // Another device rounds differently.
+  if (device != kCpuName) run["the device"] = device;
   NEUMF_ASSIGN_OR_RETURN(
       StateDirectory states,
       StateDirectory::Open(files, options.state, std::move(run)));
@@ -191,8 +198,9 @@ absl::StatusOr<std::string> TrainAndPublish(
     const CommandEnvironment& environment) {
   NEUMF_ASSIGN_OR_RETURN(StageRunner runner,
                          StageRunner::Create(options, task, environment));
-  NEUMF_ASSIGN_OR_RETURN(std::optional<StateDirectory> states,
-                         OpenStates(options, task, *environment.files));
+  NEUMF_ASSIGN_OR_RETURN(
+      std::optional<StateDirectory> states,
+      OpenStates(options, task, runner.device_name(), *environment.files));
   CheckpointPublication publication(options, task, environment);
   NEUMF_ASSIGN_OR_RETURN(
       TrainedStages trained,

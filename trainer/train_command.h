@@ -11,6 +11,8 @@
 #include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "base/file_system.h"
+#include "trainer/cuda/training_device.h"
+#include "trainer/device_choice.h"
 #include "trainer/distributed/collective.h"
 #include "trainer/distributed/process_place.h"
 #include "trainer/recipes.h"
@@ -24,6 +26,7 @@ struct TrainOptions {
   Recipe recipe;  // with the settings that flags changed
   uint64_t seed = 1;
   int threads = 1;
+  DeviceChoice device = DeviceChoice::kAuto;
   bool drop_rated = false;      // see HeldOutOptions
   bool whole_lists = false;     // see HeldOutOptions
   uint32_t evaluate_every = 0;  // epochs; 0: after the last one alone
@@ -47,6 +50,7 @@ struct CommandEnvironment {
   const Clock* clock = nullptr;
   const std::atomic<bool>* stop = nullptr;  // see TrainingEnvironment
   Collective* collective = nullptr;         // Train() joins it
+  OpenDevice open_device = OpenTrainingDevice;
 };
 
 // The path of the published checkpoint; empty in the processes of a distributed

@@ -197,8 +197,8 @@ TEST_F(ProgramTest, RefusesWhatItDoesNotKnowInOneLine) {
                    "--margin would change nothing: it is for --loss hinge");
   ExpectUsageError(Run(TrainArguments({"--patience", "2"})),
                    "give --held_out validation");
-  ExpectUsageError(Run(TrainArguments({"--device", "cuda"})),
-                   "this build knows auto, cpu");
+  ExpectUsageError(Run(TrainArguments({"--device", "tpu"})),
+                   "there is no --device 'tpu'; there are auto, cpu, cuda");
   ExpectUsageError(Run(TrainArguments({"--split", "newest"})), "newest");
   ExpectUsageError(Run(TrainArguments({"--recipe", "ncf"})), "d2l-neumf");
   ExpectUsageError(Run(TrainArguments({"--hidden", "10,10"})), "32-16-8");

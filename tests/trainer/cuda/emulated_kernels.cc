@@ -1,0 +1,20 @@
+// The training kernels on the emulated GPU.
+
+#include "tests/support/gpu_emulator/emulated_launch.h"
+#include "trainer/cuda/kernels/draw_batch.h"
+#include "trainer/cuda/kernels/train_tiles.h"
+#include "trainer/cuda/kernels/update.h"
+
+namespace neumf::cuda {
+
+template absl::Status Launch(Stream& stream, const Grid& grid,
+                             const DrawBatch& kernel);
+template absl::Status Launch(Stream& stream, const Grid& grid,
+                             const TrainTiles& kernel);
+template absl::Status Launch(Stream& stream, const Grid& grid,
+                             const UpdateParameters& kernel);
+
+template uint32_t BlocksPerMultiprocessor<TrainTiles>(const Device& device,
+                                                      uint32_t shared_bytes);
+
+}  // namespace neumf::cuda

@@ -1,0 +1,66 @@
+#include "trainer/device_choice.h"
+
+#include <utility>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "trainer/step/names.h"
+
+namespace neumf {
+namespace {
+
+constexpr Named<DeviceChoice> kDeviceChoices[] = {
+    {"auto", DeviceChoice::kAuto},
+    {"cpu", DeviceChoice::kCpu},
+    {"cuda", DeviceChoice::kCuda},
+};
+
+// The first fault that `check` finds, with the stage where there are several.
+absl::Status CheckStages(
+    absl::Span<const PlannedStage> stages,
+    absl::FunctionRef<absl::Status(const StepPlan& plan)> check) {
+  for (const PlannedStage& stage : stages) {
+    const absl::Status status =
+        stage.plan ? check(*stage.plan)
+                   : absl::UnimplementedError(
+                         "a GPU trains no --loss ials; --device cpu does");
+    if (status.ok()) continue;
+    return stages.size() == 1
+               ? status
+               : Annotate(status, absl::StrCat("stage ", stage.name));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<TrainingDevice>> OpenFor(
+    absl::Span<const PlannedStage> stages, const OpenDevice& open) {
+  // What no GPU trains is refused on any machine alike.
+  NEUMF_RETURN_IF_ERROR(CheckStages(stages, CheckDeviceTrains));
+  NEUMF_ASSIGN_OR_RETURN(std::unique_ptr<TrainingDevice> device, open());
+  NEUMF_RETURN_IF_ERROR(CheckStages(
+      stages, [&](const StepPlan& plan) { return device->Check(plan); }));
+  return device;
+}
+
+}  // namespace
+
+absl::StatusOr<DeviceChoice> ParseDeviceChoice(absl::string_view text) {
+  return ParseName<DeviceChoice>("--device", text, kDeviceChoices);
+}
+
+absl::StatusOr<ChosenDevice> ChooseDevice(DeviceChoice choice,
+                                          absl::Span<const PlannedStage> stages,
+                                          const OpenDevice& open) {
+  if (choice == DeviceChoice::kCpu) return ChosenDevice();
+  absl::StatusOr<std::unique_ptr<TrainingDevice>> device =
+      OpenFor(stages, open);
+  if (device.ok()) return ChosenDevice{*std::move(device), ""};
+  if (choice == DeviceChoice::kCuda) {
+    return Annotate(device.status(), "--device cuda");
+  }
+  return ChosenDevice{nullptr, std::string(device.status().message())};
+}
+
+}  // namespace neumf

@@ -1,0 +1,46 @@
+#pragma once
+
+// Where a run trains: --device.
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "trainer/cuda/step_plan.h"
+#include "trainer/cuda/training_device.h"
+
+namespace neumf {
+
+// kAuto takes a GPU where there is one that trains all stages, else the CPU.
+enum class DeviceChoice { kAuto, kCpu, kCuda };
+
+// "auto", "cpu", "cuda"; else INVALID_ARGUMENT.
+absl::StatusOr<DeviceChoice> ParseDeviceChoice(absl::string_view text);
+
+// What a manifest says of a run that had no GPU.
+inline constexpr char kCpuName[] = "cpu";
+
+struct PlannedStage {
+  std::string name;
+  std::optional<StepPlan> plan;  // none: iALS, which has no steps
+};
+
+using OpenDevice =
+    std::function<absl::StatusOr<std::unique_ptr<TrainingDevice>>()>;
+
+struct ChosenDevice {
+  std::unique_ptr<TrainingDevice> device;  // null: the CPU
+  std::string why;  // it is the CPU though a GPU was welcome; else empty
+};
+
+// With kCuda it is never the CPU: UNIMPLEMENTED when a GPU does not train a
+// stage, UNAVAILABLE when there is none.
+absl::StatusOr<ChosenDevice> ChooseDevice(DeviceChoice choice,
+                                          absl::Span<const PlannedStage> stages,
+                                          const OpenDevice& open);
+
+}  // namespace neumf
