@@ -72,23 +72,6 @@ ScoreNetwork RandomNetwork(const std::vector<uint32_t>& widths,
   return network;
 }
 
-BenchModel MakeRandomModel(const std::vector<uint32_t>& widths,
-                           uint32_t gmf_width, uint64_t num_items) {
-  RandomNumbers random;
-  BenchModel model;
-  model.shape.num_users = kRandomUsers;
-  model.shape.num_items = num_items;
-  model.shape.gmf_width = gmf_width;
-  model.shape.tower_widths = widths;
-  model.network = RandomNetwork(widths, random);
-  const uint32_t tower_width = model.shape.tower_width();
-  model.users.gmf = random.Matrix(kRandomUsers, gmf_width, 0.5F);
-  model.users.tower = random.Matrix(kRandomUsers, tower_width, 0.5F);
-  model.items.gmf = random.Matrix(num_items, gmf_width, 0.5F);
-  model.items.tower = random.Matrix(num_items, tower_width, 0.5F);
-  return model;
-}
-
 // Standard deviation of each column of `values` [rows, cols].
 std::vector<float> Deviations(const float* values, uint64_t rows,
                               uint32_t cols) {
@@ -221,6 +204,23 @@ double MacsPerPair(const ModelShape& shape) {
         static_cast<double>(shape.tower_widths[l - 1]) * shape.tower_widths[l];
   }
   return macs + shape.tower_widths.back();
+}
+
+BenchModel MakeRandomModel(const std::vector<uint32_t>& widths,
+                           uint32_t gmf_width, uint64_t num_items) {
+  RandomNumbers random;
+  BenchModel model;
+  model.shape.num_users = kRandomUsers;
+  model.shape.num_items = num_items;
+  model.shape.gmf_width = gmf_width;
+  model.shape.tower_widths = widths;
+  model.network = RandomNetwork(widths, random);
+  const uint32_t tower_width = model.shape.tower_width();
+  model.users.gmf = random.Matrix(kRandomUsers, gmf_width, 0.5F);
+  model.users.tower = random.Matrix(kRandomUsers, tower_width, 0.5F);
+  model.items.gmf = random.Matrix(num_items, gmf_width, 0.5F);
+  model.items.tower = random.Matrix(num_items, tower_width, 0.5F);
+  return model;
 }
 
 BenchModel MakeRandomTower(absl::string_view tower, uint64_t num_items) {

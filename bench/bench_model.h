@@ -29,9 +29,14 @@ struct BenchModel {
 // Multiply-adds of one (user, item) pair, the first layer being folded.
 double MacsPerPair(const ModelShape& shape);
 
+// Normal weights, scaled so that scores neither vanish nor explode. `widths`,
+// after the fold, may be empty, or `gmf_width` 0.
+BenchModel MakeRandomModel(const std::vector<uint32_t>& widths,
+                           uint32_t gmf_width, uint64_t num_items);
+
 // The towers of the figures, after the fold: "A" = [32,16,8], "B" = [64,32,16],
-// "C" = [128,64], each with a GMF part of 8. Normal weights, scaled so that
-// scores neither vanish nor explode. REQUIRES: `tower` is one of the three.
+// "C" = [128,64], each with a GMF part of 8. REQUIRES: `tower` is one of the
+// three.
 BenchModel MakeRandomTower(absl::string_view tower, uint64_t num_items);
 
 // Dot products alone, of width `dim`.

@@ -1,0 +1,16 @@
+// launch.h for the probes' kernels.
+
+#include "bench/gpu/probe_kernels.h"
+#include "scoring/cuda/device/launch_kernel.h"
+
+namespace neumf::cuda {
+
+#define NEUMF_INSTANTIATE(...)                                          \
+  template absl::Status Launch<__VA_ARGS__>(Stream&, const Grid&,       \
+                                            const __VA_ARGS__&);        \
+  template uint32_t BlocksPerMultiprocessor<__VA_ARGS__>(const Device&, \
+                                                         uint32_t);
+NEUMF_PROBE_KERNELS(NEUMF_INSTANTIATE)
+#undef NEUMF_INSTANTIATE
+
+}  // namespace neumf::cuda
