@@ -2,8 +2,8 @@
 
 // How far a user's coarse scores can be off.
 //
-// THEOREM. For a user whose numbers halves hold (PrepareUsers) there is an interval [under, over]
-// such that for every item of the catalog
+// THEOREM. For a user whose numbers halves hold (prepare_users.h) there is an
+// interval [under, over] such that for every item of the catalog
 //
 //   under <= coarse score - score_scale * float32 score <= over,
 //
@@ -54,8 +54,8 @@ namespace neumf::cuda {
 // bits or more, and cuts the result again (Fasi, Higham, Mikaitis, Pranesh:
 // Numerical behavior of NVIDIA tensor cores, 2021; also in two steps of k / 2).
 // So each of the k + 1 terms and the result are off by less than 2^-23 of the
-// magnitude of all of them, which is within (k + 1) 2^-22 of it; and products
-// that are all 0 leave the sum before as it is.
+// magnitude of all of them, which is within (k + 1) 2^-22 of it; products that
+// are all 0 leave the sum before as it is; and denormal halves count like others.
 constexpr double kTensorCoreRounding = 0x1p-22;
 constexpr double kFloatRounding = 0x1p-24;
 constexpr double kHalfRounding = 0x1p-11;
@@ -99,7 +99,8 @@ struct CoarseSum {
   double over = 0;
   double magnitude = 0;
 
-  // A term that is the same for all items, but for what `error` says of it.
+  // A term that is the same for all items; `error` is what the coarse one is too
+  // large by.
   NEUMF_HOST_DEVICE void AddConstant(double value, double error) {
     low += value - error;
     high += value - error;
@@ -211,8 +212,8 @@ NEUMF_HOST_DEVICE void FinishScore(const CoarseModel& model, CoarseSum* sum) {
                    (gmf_roundings + head_roundings) * sum->magnitude);
 }
 
-// Twice the bound, rounded up: what float32 takes off a K-th best score, where
-// that subtraction is rounded, too.
+// What a threshold has to stay below a K-th best score, rounded up; float32
+// rounds that subtraction, too.
 NEUMF_HOST_DEVICE float MarginOf(const CoarseSum& score) {
   return static_cast<float>(kSlack * (score.over - score.under) +
                             2 * kFloatRounding * kSlack * score.magnitude);

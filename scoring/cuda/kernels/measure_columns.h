@@ -13,7 +13,8 @@
 namespace neumf::cuda {
 
 // Of a column, as integers that ascend with the numbers, so that an atomic
-// maximum finds them in any order of threads; 0: nothing was measured yet.
+// maximum finds them in any order of threads; 0: nothing was measured yet. NaN is
+// beyond all numbers, so that a column with one has an end that is no number.
 struct ColumnBits {
   uint32_t negated_low = 0;
   uint32_t high = 0;
@@ -34,7 +35,7 @@ inline ColumnRange RangeOf(const ColumnBits& bits) {
           0};
 }
 
-// Any number of blocks. REQUIRES: no NaN; `columns` are zeros.
+// Any number of blocks. REQUIRES: `columns` are zeros.
 struct MeasureColumns {
   static constexpr uint32_t kThreads = 256;
   static constexpr uint32_t kMinBlocks = 1;

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "scoring/cuda/device/half.h"
+#include "scoring/cuda/kernels/measure_columns.h"
 #include "tests/scoring/cuda/coarse_form.h"
 #include "tests/scoring/cuda/kernel_test.h"
 #include "tests/scoring/scorer_models.h"
@@ -167,6 +168,23 @@ TEST_P(CoarseNetworkTest, RangesAreThoseOfItemsAlone) {
   EXPECT_EQ(ranges.gmf[1].low, -50);
   EXPECT_EQ(ranges.bias.low, -70);
   EXPECT_EQ(ranges.bias.high, 71);
+}
+
+TEST_P(CoarseNetworkTest, RangesTellOfWhatIsNotFinite) {
+  for (const float number : {NAN, -NAN, INFINITY, -INFINITY}) {
+    std::vector<float> column(50, 1);
+    column[37] = number;
+    ColumnBits bits;
+    MeasureColumns kernel;
+    kernel.values = column.data();
+    kernel.num_rows = 50;
+    kernel.width = 1;
+    kernel.columns = &bits;
+    Run(kernel, 2, 0);
+    const ColumnRange range = RangeOf(bits);
+    EXPECT_FALSE(std::isfinite(range.low) && std::isfinite(range.high))
+        << number;
+  }
 }
 
 // A bias of layer 2 that no scale between the others' brings into halves.
