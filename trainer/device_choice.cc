@@ -24,8 +24,7 @@ absl::Status CheckStages(
   for (const PlannedStage& stage : stages) {
     const absl::Status status =
         stage.plan ? check(*stage.plan)
-                   : absl::UnimplementedError(
-                         "a GPU trains no --loss ials; --device cpu does");
+                   : absl::UnimplementedError("a GPU trains no --loss ials");
     if (status.ok()) continue;
     return stages.size() == 1
                ? status
@@ -36,12 +35,27 @@ absl::Status CheckStages(
 
 absl::StatusOr<std::unique_ptr<TrainingDevice>> OpenFor(
     absl::Span<const PlannedStage> stages, const OpenDevice& open) {
-  // What no GPU trains is refused on any machine alike.
-  NEUMF_RETURN_IF_ERROR(CheckStages(stages, CheckDeviceTrains));
   NEUMF_ASSIGN_OR_RETURN(std::unique_ptr<TrainingDevice> device, open());
   NEUMF_RETURN_IF_ERROR(CheckStages(
       stages, [&](const StepPlan& plan) { return device->Check(plan); }));
   return device;
+}
+
+absl::StatusOr<ChosenDevice> ChooseCuda(absl::Span<const PlannedStage> stages,
+                                        const OpenDevice& open) {
+  // What no GPU trains is refused on any machine alike.
+  absl::Status status = CheckStages(stages, CheckDeviceTrains);
+  if (status.ok()) {
+    absl::StatusOr<std::unique_ptr<TrainingDevice>> device =
+        OpenFor(stages, open);
+    if (device.ok()) return ChosenDevice{*std::move(device), ""};
+    status = device.status();
+  }
+  if (absl::IsUnimplemented(status)) {
+    status = absl::UnimplementedError(
+        absl::StrCat(status.message(), "; --device cpu does"));
+  }
+  return Annotate(status, "--device cuda");
 }
 
 }  // namespace
@@ -54,12 +68,10 @@ absl::StatusOr<ChosenDevice> ChooseDevice(DeviceChoice choice,
                                           absl::Span<const PlannedStage> stages,
                                           const OpenDevice& open) {
   if (choice == DeviceChoice::kCpu) return ChosenDevice();
+  if (choice == DeviceChoice::kCuda) return ChooseCuda(stages, open);
   absl::StatusOr<std::unique_ptr<TrainingDevice>> device =
       OpenFor(stages, open);
   if (device.ok()) return ChosenDevice{*std::move(device), ""};
-  if (choice == DeviceChoice::kCuda) {
-    return Annotate(device.status(), "--device cuda");
-  }
   return ChosenDevice{nullptr, std::string(device.status().message())};
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/status_macros.h"
 #include "tests/support/status_matchers.h"
 
 namespace neumf {
@@ -25,7 +26,8 @@ class FakeDevice : public TrainingDevice {
   explicit FakeDevice(absl::Status verdict) : verdict_(std::move(verdict)) {}
 
   const std::string& name() const override { return name_; }
-  absl::Status Check(const StepPlan& /*plan*/) const override {
+  absl::Status Check(const StepPlan& plan) const override {
+    NEUMF_RETURN_IF_ERROR(CheckDeviceTrains(plan));
     return verdict_;
   }
   absl::StatusOr<std::unique_ptr<DeviceTraining>> Start(
@@ -100,9 +102,9 @@ TEST(DeviceChoiceTest, CudaNeverFallsBack) {
   EXPECT_THAT(ChooseDevice(DeviceChoice::kCuda, kTrained, OpenNone).status(),
               StatusIs(absl::StatusCode::kUnavailable,
                        "--device cuda: no CUDA device: none was asked for"));
-  EXPECT_THAT(
-      ChooseDevice(DeviceChoice::kCuda, kTrained, OpenSmall).status(),
-      StatusIs(absl::StatusCode::kUnimplemented, "--device cuda: too small"));
+  EXPECT_THAT(ChooseDevice(DeviceChoice::kCuda, kTrained, OpenSmall).status(),
+              StatusIs(absl::StatusCode::kUnimplemented,
+                       "--device cuda: too small; --device cpu does"));
   EXPECT_THAT(
       ChooseDevice(DeviceChoice::kCuda, kIalsStage, OpenFake).status(),
       StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("--loss ials")));
@@ -125,7 +127,8 @@ TEST(DeviceChoiceTest, AutoSaysWhyItIsTheCpu) {
   };
   expect(kTrained, OpenNone, "no CUDA device");
   expect(kTrained, OpenSmall, "too small");
-  expect(kUntrained, OpenFake, "--dropout");
+  expect(kUntrained, OpenNone, "no CUDA device");
+  expect(kIalsStage, OpenFake, "--loss ials");
 }
 
 }  // namespace

@@ -58,9 +58,9 @@ absl::Status DeviceStep::CheckFits(const Device& device, const StepPlan& plan) {
     return absl::OkStatus();
   }
   return absl::UnimplementedError(absl::StrCat(
-      "a GPU trains towers that its shared memory holds: this one takes ",
+      "a GPU trains no tower larger than its shared memory: this one takes ",
       tile.bytes(), " bytes, ", device.name(), " has ",
-      device.max_shared_bytes(), "; --device cpu trains it"));
+      device.max_shared_bytes()));
 }
 
 DeviceStep::DeviceStep(Device& device, const StepPlan& plan,
@@ -77,8 +77,7 @@ absl::StatusOr<std::unique_ptr<DeviceStep>> DeviceStep::Create(
     Device& device, const StepPlan& plan, const Interactions& train,
     const ItemSequences& sequences) {
   if (sequences.num_events() > std::numeric_limits<uint32_t>::max()) {
-    return absl::UnimplementedError(
-        "a GPU trains on up to 2^32 events; --device cpu trains on more");
+    return absl::UnimplementedError("a GPU trains on less than 2^32 events");
   }
   std::unique_ptr<DeviceStep> step(
       new DeviceStep(device, plan, ViewOf(plan.spec), sequences.num_events()));

@@ -10,8 +10,7 @@ namespace neumf {
 namespace {
 
 absl::Status Refuse(absl::string_view what) {
-  return absl::UnimplementedError(
-      absl::StrCat("a GPU trains no ", what, "; --device cpu does"));
+  return absl::UnimplementedError(absl::StrCat("a GPU trains no ", what));
 }
 
 absl::Status CheckModel(const ModelSpec& spec) {
