@@ -258,9 +258,8 @@ TEST_F(EmulatedGpuTest, CopiesAreBetweenPinnedMemoryAndTheDevice) {
       NEUMF_EXPECT_OK(stream_->Fill(pinned_.as<void>(), 0, 8)), "a fill of 8");
 }
 
-// AddressSanitizer ends the program at once.
 TEST_F(EmulatedGpuTest, WritesAroundMemoryFailTheTest) {
-  if (kWithAddressSanitizer) GTEST_SKIP() << "it ends the program";
+  if (kWithAddressSanitizer) GTEST_SKIP() << "it ends the program at once";
   Start();
   Counters()[kCount] = 0;
   EXPECT_NONFATAL_FAILURE(counters_ = Memory(), "wrote around 400 bytes");

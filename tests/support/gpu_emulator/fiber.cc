@@ -3,9 +3,9 @@
 #include <sys/mman.h>
 
 #include <boost/context/detail/fcontext.hpp>
+#include <cstddef>
 
 #include "base/logging.h"
-#include "tests/support/gpu_emulator/sanitizers.h"
 
 // The layer below boost::context::fiber: that one unwinds a fiber that has not
 // ended with an exception, and a kernel stops in its middle only after a fault,
@@ -17,16 +17,31 @@ using boost::context::detail::transfer_t;
 namespace neumf {
 namespace {
 
+constexpr size_t kGuardBytes = 4096;
 // AddressSanitizer puts zones around variables.
 constexpr size_t kStackBytes = (kWithAddressSanitizer ? 256 : 64) * 1024;
-constexpr size_t kGuardBytes = 4096;
+
+// A stack grows down: one that is too small meets the page below and faults.
+char* MapStack() {
+  void* const mapped =
+      mmap(nullptr, kGuardBytes + kStackBytes, PROT_READ | PROT_WRITE,
+           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  NEUMF_CHECK(mapped != MAP_FAILED);
+  NEUMF_CHECK(mprotect(mapped, kGuardBytes, PROT_NONE) == 0);
+  return static_cast<char*>(mapped);
+}
 
 }  // namespace
 
 struct Fiber::Entry {
-  static void Run(transfer_t from) {
+#if defined(__clang__)
+  // It never returns, which ThreadSanitizer's own stack would show.
+  __attribute__((no_sanitize("thread")))
+#endif
+  static void
+  Run(transfer_t from) {
     auto* const fiber = static_cast<Fiber*>(from.data);
-    RunsAgain(nullptr, &fiber->caller_stack_, &fiber->caller_stack_bytes_);
+    fiber->stack_.OnArrival();
     fiber->caller_ = from.fctx;
     fiber->run_(fiber->argument_);
     fiber->ended_ = true;
@@ -34,42 +49,34 @@ struct Fiber::Entry {
   }
 };
 
-Fiber::Fiber() {
-  void* const mapped =
-      mmap(nullptr, kGuardBytes + kStackBytes, PROT_READ | PROT_WRITE,
-           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  NEUMF_CHECK(mapped != MAP_FAILED);
-  NEUMF_CHECK(mprotect(mapped, kGuardBytes, PROT_NONE) == 0);
-  mapped_ = static_cast<char*>(mapped);
-  stack_ = mapped_ + kGuardBytes;
-}
+Fiber::Fiber()
+    : mapped_(MapStack()), stack_(mapped_ + kGuardBytes, kStackBytes) {}
 
 Fiber::~Fiber() {
-  Allow(stack_, kStackBytes);
+  stack_.Drop();
   munmap(mapped_, kGuardBytes + kStackBytes);
 }
 
 void Fiber::Start(void (*run)(void*), void* argument) {
-  Allow(stack_, kStackBytes);
+  if (self_ != nullptr) stack_.Drop();
   run_ = run;
   argument_ = argument;
   ended_ = false;
-  self_ = make_fcontext(stack_ + kStackBytes, kStackBytes, &Entry::Run);
+  self_ = make_fcontext(mapped_ + kGuardBytes + kStackBytes, kStackBytes,
+                        &Entry::Run);
 }
 
 void Fiber::Resume() {
   NEUMF_CHECK(!ended_);
-  void* fake_stack = nullptr;
-  WillRunOn(&fake_stack, stack_, kStackBytes);
+  stack_.BeforeEntering();
   self_ = jump_fcontext(self_, this).fctx;
-  RunsAgain(fake_stack, nullptr, nullptr);
+  stack_.WhenBack();
 }
 
 void Fiber::Yield() {
-  void* fake_stack = nullptr;
-  WillRunOn(&fake_stack, caller_stack_, caller_stack_bytes_);
+  stack_.BeforeLeaving();
   caller_ = jump_fcontext(caller_, nullptr).fctx;
-  RunsAgain(fake_stack, &caller_stack_, &caller_stack_bytes_);
+  stack_.OnArrival();
 }
 
 }  // namespace neumf

@@ -4,7 +4,7 @@
 // what a thread of a block is to the emulator. Switching takes some ten
 // nanoseconds. A Fiber belongs to the host thread that started it.
 
-#include <cstddef>
+#include "tests/support/gpu_emulator/sanitizers.h"
 
 namespace neumf {
 
@@ -24,25 +24,20 @@ class Fiber {
   // Called by the function that runs: Resume() returns, the next one goes on
   // here.
   void Yield();
-  // Whether the function has returned.
+  // Whether the function has returned, or none was started.
   bool ended() const { return ended_; }
 
  private:
   struct Entry;  // where it starts, in terms of Boost.Context
 
-  // The stack, above a page that faults when it is too small.
-  char* mapped_ = nullptr;
-  char* stack_ = nullptr;
+  char* const mapped_;  // a page that faults, then the stack
+  AnnouncedStack stack_;
 
   void (*run_)(void*) = nullptr;
   void* argument_ = nullptr;
   bool ended_ = true;
   void* self_ = nullptr;    // where the fiber stopped
   void* caller_ = nullptr;  // where Resume() waits
-
-  // For sanitizers, which want to know on which stack code runs.
-  const void* caller_stack_ = nullptr;
-  size_t caller_stack_bytes_ = 0;
 };
 
 }  // namespace neumf

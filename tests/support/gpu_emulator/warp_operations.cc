@@ -16,22 +16,13 @@ constexpr uint32_t kMaxDepth = 16;
 
 using Lanes = Operation* const[kLanes];
 
-float HalfOf(uint32_t word, uint32_t half) {
-  return half == 0 ? LowHalf(word) : HighHalf(word);
-}
-
 // Towards zero. `value` within the range of floats, as sums of products of
 // halves and floats far from the largest are.
 float CutToFloat(double value) {
   const auto nearest = static_cast<float>(value);
   return std::fabs(static_cast<double>(nearest)) > std::fabs(value)
-             ? std::nextafter(nearest, 0.0F)
+             ? FloatOfBits(BitsOfFloat(nearest) - 1)
              : nearest;
-}
-
-// Cuts `value` to a multiple of 2^place, towards zero.
-double CutToPlace(double value, int place) {
-  return std::ldexp(std::trunc(std::ldexp(value, -place)), place);
 }
 
 float SumRoundedOnce(float start, const double* terms, uint32_t count) {
@@ -53,86 +44,135 @@ float SumAligned(float start, const double* terms, uint32_t count) {
     greatest = std::max(greatest, std::fabs(terms[i]));
   }
   if (greatest == 0) return start;
-  const int place = std::ilogb(greatest) - kFractionBits;
-  double sum = CutToPlace(start, place);
-  for (uint32_t i = 0; i < count; ++i) sum += CutToPlace(terms[i], place);
-  return CutToFloat(sum);
+  // In units of the last place every term is a whole number below 2^24.
+  const double unit = std::ldexp(1.0, std::ilogb(greatest) - kFractionBits);
+  const auto cut = [unit](double term) {
+    return static_cast<int64_t>(term / unit);
+  };
+  int64_t sum = cut(start);
+  for (uint32_t i = 0; i < count; ++i) sum += cut(terms[i]);
+  return CutToFloat(static_cast<double>(sum) * unit);
 }
 
+// Row-major. As doubles, which are only wider.
 struct Matrices {
-  float a[kRows][kMaxDepth];
-  float b[kMaxDepth][kColumns];
-  float c[kRows][kColumns];
+  double a[kRows * kMaxDepth];
+  double b[kMaxDepth * kColumns];
+  double c[kRows * kColumns];
 };
 
-void Gather(const Lanes& lanes, uint32_t depth, Matrices& m) {
-  const uint32_t b_words = depth / 8;
+// Where in Matrices each lane's halves and floats lie, by fragments.h: half h of
+// word w as number 2 w + h. The same for both depths, of which the smaller one
+// has fewer words.
+struct Places {
+  uint8_t a[kLanes][8];
+  uint8_t b[kLanes][4];
+  uint8_t c[kLanes][4];
+};
+
+constexpr Places MakePlaces() {
+  Places places{};
+  const auto index = [](Place at, uint32_t columns) {
+    return static_cast<uint8_t>(at.row * columns + at.column);
+  };
   for (uint32_t lane = 0; lane < kLanes; ++lane) {
-    const Operation& held = *lanes[lane];
-    for (uint32_t half = 0; half < 2; ++half) {
-      for (uint32_t word = 0; word < 2 * b_words; ++word) {
-        const Place at = PlaceInA(lane, word, half);
-        m.a[at.row][at.column] = HalfOf(held.a[word], half);
-      }
-      for (uint32_t word = 0; word < b_words; ++word) {
-        const Place at = PlaceInB(lane, word, half);
-        m.b[at.row][at.column] = HalfOf(held.b[word], half);
-      }
+    for (uint32_t i = 0; i < 8; ++i) {
+      places.a[lane][i] = index(PlaceInA(lane, i / 2, i % 2), kMaxDepth);
     }
     for (uint32_t i = 0; i < 4; ++i) {
-      const Place at = PlaceInC(lane, i);
-      m.c[at.row][at.column] = held.acc[i];
+      places.b[lane][i] = index(PlaceInB(lane, i / 2, i % 2), kColumns);
+      places.c[lane][i] = index(PlaceInC(lane, i), kColumns);
+    }
+  }
+  return places;
+}
+constexpr Places kPlaces = MakePlaces();
+
+// All lanes' words as halves: of word w of lane l numbers 2 (kWords l + w) and
+// the next. First copied side by side, so that the compiler makes it fast.
+template <uint32_t kWords>
+void Unpack(const Lanes& lanes, const uint32_t* Operation::*operand,
+            float (&halves)[2 * kWords * kLanes]) {
+  uint32_t words[kWords * kLanes];
+  for (uint32_t lane = 0; lane < kLanes; ++lane) {
+    std::copy_n(lanes[lane]->*operand, kWords, words + kWords * lane);
+  }
+  for (uint32_t i = 0; i < kWords * kLanes; ++i) {
+    halves[2 * i] = LowHalf(words[i]);
+    halves[2 * i + 1] = HighHalf(words[i]);
+  }
+}
+
+template <uint32_t kDepth>
+void Gather(const Lanes& lanes, Matrices& m) {
+  constexpr uint32_t kHalvesOfA = kDepth / 2;  // of a lane
+  constexpr uint32_t kHalvesOfB = kDepth / 4;
+  float a[kHalvesOfA * kLanes];
+  float b[kHalvesOfB * kLanes];
+  Unpack<kHalvesOfA / 2>(lanes, &Operation::a, a);
+  Unpack<kHalvesOfB / 2>(lanes, &Operation::b, b);
+  for (uint32_t lane = 0; lane < kLanes; ++lane) {
+    for (uint32_t i = 0; i < kHalvesOfA; ++i) {
+      m.a[kPlaces.a[lane][i]] = a[kHalvesOfA * lane + i];
+    }
+    for (uint32_t i = 0; i < kHalvesOfB; ++i) {
+      m.b[kPlaces.b[lane][i]] = b[kHalvesOfB * lane + i];
+    }
+    for (uint32_t i = 0; i < 4; ++i) {
+      m.c[kPlaces.c[lane][i]] = lanes[lane]->acc[i];
     }
   }
 }
 
 // c += a b, an element at a time.
-void MultiplyRounded(uint32_t depth, MmaSums sums, Matrices& m) {
+template <uint32_t kDepth>
+void MultiplyRounded(MmaSums sums, Matrices& m) {
   for (uint32_t row = 0; row < kRows; ++row) {
     for (uint32_t column = 0; column < kColumns; ++column) {
-      double terms[kMaxDepth];
-      bool finite = std::isfinite(m.c[row][column]);
-      for (uint32_t k = 0; k < depth; ++k) {
-        terms[k] = static_cast<double>(m.a[row][k]) * m.b[k][column];
+      double& c = m.c[row * kColumns + column];
+      double terms[kDepth];
+      bool finite = std::isfinite(c);
+      for (uint32_t k = 0; k < kDepth; ++k) {
+        terms[k] = m.a[row * kMaxDepth + k] * m.b[k * kColumns + column];
         finite = finite && std::isfinite(terms[k]);
       }
-      const float start = m.c[row][column];
-      m.c[row][column] = !finite || sums == MmaSums::kRoundedOnce
-                             ? SumRoundedOnce(start, terms, depth)
-                         : sums == MmaSums::kCut
-                             ? SumCut(start, terms, depth)
-                             : SumAligned(start, terms, depth);
+      const auto start = static_cast<float>(c);
+      c = !finite                 ? SumRoundedOnce(start, terms, kDepth)
+          : sums == MmaSums::kCut ? SumCut(start, terms, kDepth)
+                                  : SumAligned(start, terms, kDepth);
     }
   }
 }
 
-// The same for kRoundedOnce, in an order that the compiler makes fast.
-void MultiplyFast(uint32_t depth, Matrices& m) {
+// The same for kRoundedOnce, in an order that the compiler makes fast; rounded
+// by who takes the sums.
+template <uint32_t kDepth>
+void MultiplyFast(Matrices& m) {
   for (uint32_t row = 0; row < kRows; ++row) {
+    double* const c = m.c + row * kColumns;
     double sums[kColumns];
-    for (uint32_t n = 0; n < kColumns; ++n) sums[n] = m.c[row][n];
-    for (uint32_t k = 0; k < depth; ++k) {
-      const double a = m.a[row][k];
-      for (uint32_t n = 0; n < kColumns; ++n) sums[n] += a * m.b[k][n];
+    std::copy_n(c, kColumns, sums);
+    for (uint32_t k = 0; k < kDepth; ++k) {
+      const double a = m.a[row * kMaxDepth + k];
+      const double* const b = m.b + k * kColumns;
+      for (uint32_t n = 0; n < kColumns; ++n) sums[n] += a * b[n];
     }
-    for (uint32_t n = 0; n < kColumns; ++n) {
-      m.c[row][n] = static_cast<float>(sums[n]);
-    }
+    std::copy_n(sums, kColumns, c);
   }
 }
 
-void Multiply(const Lanes& lanes, uint32_t depth, MmaSums sums) {
+template <uint32_t kDepth>
+void Multiply(const Lanes& lanes, MmaSums sums) {
   Matrices m;
-  Gather(lanes, depth, m);
+  Gather<kDepth>(lanes, m);
   if (sums == MmaSums::kRoundedOnce) {
-    MultiplyFast(depth, m);
+    MultiplyFast<kDepth>(m);
   } else {
-    MultiplyRounded(depth, sums, m);
+    MultiplyRounded<kDepth>(sums, m);
   }
   for (uint32_t lane = 0; lane < kLanes; ++lane) {
     for (uint32_t i = 0; i < 4; ++i) {
-      const Place at = PlaceInC(lane, i);
-      lanes[lane]->acc[i] = m.c[at.row][at.column];
+      lanes[lane]->acc[i] = static_cast<float>(m.c[kPlaces.c[lane][i]]);
     }
   }
 }
@@ -177,10 +217,10 @@ bool Execute(Operation* const (&lanes)[kLanes], MmaSums sums) {
     case Operation::Kind::kShuffle:
       return Shuffle(lanes);
     case Operation::Kind::kMma16:
-      Multiply(lanes, 16, sums);
+      Multiply<16>(lanes, sums);
       return true;
     case Operation::Kind::kMma8:
-      Multiply(lanes, 8, sums);
+      Multiply<8>(lanes, sums);
       return true;
     default:
       NEUMF_CHECK(false);
