@@ -8,6 +8,7 @@
 // last layer's go straight into the score. A layer is computed kExactOuts
 // outputs at a time, which share the load of each activation.
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -33,7 +34,7 @@ struct ExactScratch {
   // Of the block's shared memory, when that is where the scratch is.
   template <uint32_t kThreads>
   static uint32_t SharedBytes(const ExactModel& model) {
-    return ExactScratchFloats(model) * kThreads * sizeof(float);
+    return sizeof(float) * kThreads * ExactScratchFloats(model);
   }
 
   // The calling thread's column; activation k is at [k * kThreads].
@@ -79,6 +80,7 @@ NEUMF_DEVICE void ForEachOfRow(Thread& thread, const float* table,
 template <uint32_t kThreads, typename Thread, typename Take>
 NEUMF_DEVICE void ForEachOutput(Thread& thread, const ExactLayer& layer,
                                 const float* in, const Take& take) {
+  constexpr size_t kNext = kThreads;  // from an activation to the next
   const uint32_t stride = PaddedOuts(layer.out);
   for (uint32_t first = 0; first < layer.out; first += kExactOuts) {
     float sums[kExactOuts];
@@ -89,7 +91,7 @@ NEUMF_DEVICE void ForEachOutput(Thread& thread, const ExactLayer& layer,
       float weight[kExactOuts];
       LoadFour(thread, weights, weight);
       LoadFour(thread, weights + 4, weight + 4);
-      const float h = in[k * kThreads];
+      const float h = in[k * kNext];
       NEUMF_UNROLL
       for (uint32_t i = 0; i < kExactOuts; ++i) {
         sums[i] = thread.Fma(weight[i], h, sums[i]);
@@ -118,17 +120,17 @@ NEUMF_DEVICE float AddExactTower(Thread& thread, const ExactModel& model,
                  });
     return score;
   }
+  constexpr size_t kNext = kThreads;
   float* in = column;
-  float* out = column + model.widest * kThreads;
+  float* out = column + model.widest * kNext;
   ForEachOfRow(thread, model.item_tower, model.tower_width, row,
                [&](uint32_t k, float value) {
-                 in[k * kThreads] = Relu(user_tower[k] + value);
+                 in[k * kNext] = Relu(user_tower[k] + value);
                });
   const uint32_t last = model.num_layers - 1;
   for (uint32_t layer = 0; layer < last; ++layer) {
-    ForEachOutput<kThreads>(
-        thread, model.layers[layer], in,
-        [&](uint32_t o, float h) { out[o * kThreads] = h; });
+    ForEachOutput<kThreads>(thread, model.layers[layer], in,
+                            [&](uint32_t o, float h) { out[o * kNext] = h; });
     float* const next = out;
     out = in;
     in = next;

@@ -12,9 +12,10 @@
 //   }
 //   RadixCollect, FinishAgain
 //
-// As soon as no key is open, for one as all scores differ in their upper half,
-// the remaining rounds have nothing to do and end at once.
+// Scores that do not crowd leave no key open after a round or two; then the
+// remaining rounds score nothing and end at once.
 
+#include <cstddef>
 #include <cstdint>
 
 #include "scoring/cuda/device/annotations.h"
@@ -85,7 +86,7 @@ struct RadixHistogram {
           const bool counts = key != 0 && IsOpen(i, key) &&
                               IsEligible(pass, pass.queries()[user], row);
           const uint32_t shift = 64 - kRadixBits * (round + 1);
-          Count(thread, memory.histogram + i * kRadixDigits,
+          Count(thread, memory.histogram + size_t{i} * kRadixDigits,
                 static_cast<uint32_t>(key >> shift) % kRadixDigits, counts);
         });
   }
@@ -137,7 +138,7 @@ struct RadixStep {
       state = memory.states[i];
     }
     if (state.open > 0) {
-      uint32_t* const histogram = memory.histogram + i * kRadixDigits;
+      uint32_t* const histogram = memory.histogram + size_t{i} * kRadixDigits;
       Narrow(thread, histogram, &state);
       for (uint32_t d = thread.thread(); d < kRadixDigits; d += kThreads) {
         histogram[d] = 0;

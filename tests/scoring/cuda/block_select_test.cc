@@ -140,7 +140,9 @@ TEST_P(BlockSelectTest, SeesWhatOtherThreadsWroteBefore) {
   const Keys keys = MakeKeys(Scores::kAny, kThreads);
   const Keys sorted = Sorted(keys);
   constexpr uint32_t kSize = 64;
-  Keys kth(kThreads, keys[0]), kept = kth, in_order = kth;
+  Keys kth(kThreads, keys[0]);
+  Keys kept = kth;
+  Keys in_order = kth;
   RunBody<kThreads>(sizeof(SelectShared), [&](EmulatedThread& thread) {
     auto* const shared = reinterpret_cast<SelectShared*>(thread.shared());
     // What the next thread reads first.

@@ -103,7 +103,7 @@ class ExactRankingTest : public KernelTest {
  private:
   std::vector<RadixState> states_ = std::vector<RadixState>(kRadixUsers);
   std::vector<uint32_t> histogram_ =
-      std::vector<uint32_t>(kRadixUsers * kRadixDigits, 0);
+      std::vector<uint32_t>(size_t{kRadixUsers} * kRadixDigits, 0);
 };
 
 INSTANTIATE_TEST_SUITE_P(Orders, ExactRankingTest, AllOrders(), OrderName);
