@@ -7,6 +7,7 @@
 
 #include "base/status_macros.h"
 #include "scoring/cuda/device/launch.h"
+#include "scoring/cuda/drain.h"
 #include "scoring/cuda/kernels/measure_columns.h"
 #include "scoring/cuda/kernels/pack_items.h"
 
@@ -45,6 +46,7 @@ absl::StatusOr<ItemRanges> MeasureItems(Device& device, const ExactModel& exact,
   NEUMF_ASSIGN_OR_RETURN(
       const Memory copy,
       Memory::Allocate(device, Memory::Place::kPinned, bytes));
+  Drain drain(stream);
   NEUMF_RETURN_IF_ERROR(stream.Fill(measured.as<ColumnBits>(), 0, bytes));
   auto* columns = measured.as<ColumnBits>();
   for (const Table& table : tables) {
@@ -57,6 +59,7 @@ absl::StatusOr<ItemRanges> MeasureItems(Device& device, const ExactModel& exact,
   NEUMF_RETURN_IF_ERROR(
       stream.Copy(copy.as<ColumnBits>(), measured.as<ColumnBits>(), bytes));
   NEUMF_RETURN_IF_ERROR(stream.Synchronize());
+  drain.Dismiss();
 
   ItemRanges ranges;
   const auto* bits = copy.as<const ColumnBits>();
@@ -128,12 +131,14 @@ absl::StatusOr<std::optional<CoarseTables>> CoarseTables::Make(
   NEUMF_ASSIGN_OR_RETURN(
       tables.memory_,
       Memory::Allocate(device, Memory::Place::kDevice, bytes.total()));
+  Drain drain(uploader.stream());
   const CoarsePlaces places = PlacesIn(tables.memory_, bytes);
   NEUMF_RETURN_IF_ERROR(uploader.Write(places.image, coarse->image().data(),
                                        coarse->image().size()));
   NEUMF_RETURN_IF_ERROR(
       PackItems(device, *coarse, places, exact, uploader.stream()));
   NEUMF_RETURN_IF_ERROR(uploader.Finish());
+  drain.Dismiss();
   tables.model_ = coarse->ModelAt(places);
   return std::optional<CoarseTables>(std::move(tables));
 }

@@ -145,7 +145,7 @@ absl::StatusOr<bool> CudaModel::IsRight(const PassKernels& kernels) const {
   if (worst <= 1) return true;
   LogEvent("cuda_first_pass_refused")
       .With("device", device_.name())
-      .WithNumber("error_over_bound", worst);
+      .WithNumber("spread_over_margin", worst);
   return false;
 }
 

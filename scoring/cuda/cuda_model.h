@@ -62,12 +62,13 @@ class CudaModel {
   const ModelShape shape_;
   const ScoreNetwork network_;
   const CudaScorerOptions options_;
-  std::unique_ptr<Uploader> uploader_;  // until Finish()
   std::optional<ExactTables> exact_;
   std::optional<CoarseTables> coarse_;
   std::optional<PassKernels> kernels_;
   std::optional<PassSizes> sizes_;
   mutable WorkspacePool workspaces_;
+  // Until Finish(). Declared last: it waits for its copies before tables go.
+  std::unique_ptr<Uploader> uploader_;
 };
 
 }  // namespace neumf::cuda

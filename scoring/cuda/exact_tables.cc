@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/status_macros.h"
+#include "scoring/cuda/drain.h"
 
 namespace neumf::cuda {
 namespace {
@@ -124,9 +125,11 @@ absl::StatusOr<ExactTables> ExactTables::Make(Device& device,
   model.item_tower = tables.tower_.as<float>();
   model.item_gmf = tables.gmf_.as<float>();
   model.item_bias = tables.bias_.as<float>();
+  Drain drain(uploader.stream());
   image.Place(tables.network_.as<float>(), &model);
   NEUMF_RETURN_IF_ERROR(uploader.Write(tables.network_.as<float>(),
                                        image.floats().data(), image_bytes));
+  drain.Dismiss();
   return tables;
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/split_mix64.h"
 #include "base/status_macros.h"
+#include "scoring/cuda/drain.h"
 #include "scoring/cuda/pass_input.h"
 #include "scoring/rank_key.h"
 
@@ -108,27 +109,32 @@ std::vector<uint32_t> RowsOf(const Level& level, uint32_t num_items) {
   return rows;
 }
 
-double WorstOfUser(const Scanned& scanned, uint32_t user,
-                   const std::vector<uint32_t>& rows, float score_scale) {
+// What is wrong with all scores alike costs a user nothing
+// (kernels/error_bound.h), so what counts is how far their errors are apart.
+double SpreadOfUser(const Scanned& scanned, uint32_t user,
+                    const std::vector<uint32_t>& rows, float score_scale) {
   const uint32_t count = scanned.count.as<uint32_t>()[user];
   if (count != rows.size()) return kInfinity;
   const uint64_t begin = uint64_t{user} * scanned.capacity;
-  const double bound = double{scanned.margin.as<float>()[user]} / 2;
   std::vector<uint32_t> found;
-  double worst = 0;
+  double least = kInfinity;
+  double most = -kInfinity;
   for (uint64_t i = begin; i < begin + count; ++i) {
     const ScoredRow coarse = FromRankKey(scanned.coarse.as<uint64_t>()[i]);
     const ScoredRow exact = FromRankKey(scanned.exact.as<uint64_t>()[i]);
-    if (coarse.row != exact.row) return kInfinity;
     const double error =
-        std::fabs(double{coarse.score} - double{score_scale} * exact.score);
-    const double ratio = error == 0 ? 0 : error / bound;
-    if (!std::isfinite(ratio)) return kInfinity;
-    worst = std::max(worst, ratio);
+        double{coarse.score} - double{score_scale} * exact.score;
+    if (coarse.row != exact.row || !std::isfinite(error)) return kInfinity;
+    least = std::min(least, error);
+    most = std::max(most, error);
     found.push_back(coarse.row);
   }
   std::sort(found.begin(), found.end());
-  return found == rows ? worst : kInfinity;
+  if (found != rows) return kInfinity;
+  const double spread = most - least;
+  const double ratio =
+      spread == 0 ? 0 : spread / double{scanned.margin.as<float>()[user]};
+  return std::isfinite(ratio) ? ratio : kInfinity;
 }
 
 // Of all users that have a bound.
@@ -139,7 +145,7 @@ double WorstOf(const Scanned& scanned, const std::vector<uint32_t>& rows,
   for (uint32_t user = 0; user < kUsers; ++user) {
     if (scanned.outcome.as<Outcome>()[user] != Outcome::kReady) continue;
     any = true;
-    worst = std::max(worst, WorstOfUser(scanned, user, rows, score_scale));
+    worst = std::max(worst, SpreadOfUser(scanned, user, rows, score_scale));
   }
   return any ? worst : kInfinity;
 }
@@ -173,6 +179,7 @@ absl::StatusOr<double> MeasureCoarseError(
 
   NEUMF_ASSIGN_OR_RETURN(const Scanned scanned,
                          Scanned::Make(workspace.stream().device(), capacity));
+  Drain drain(workspace.stream());
   double worst = 0;
   const auto num_items = static_cast<uint32_t>(shape.num_items);
   for (const Level& level : SampleLevels(num_items)) {
@@ -180,6 +187,7 @@ absl::StatusOr<double> MeasureCoarseError(
     worst = std::max(worst,
                      WorstOf(scanned, RowsOf(level, num_items), score_scale));
   }
+  drain.Dismiss();
   return worst;
 }
 

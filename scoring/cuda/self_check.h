@@ -17,10 +17,10 @@
 
 namespace neumf::cuda {
 
-// How far a coarse score is from the exact one at most, over what the bound of
-// its user's error allows: a scan is right where this is at most 1. Infinite
-// when an item was missed or came twice, or no user has a bound. REQUIRES:
-// `kernels` are coarse, and those of `workspace`.
+// How far the errors of a user's coarse scores are apart at most, over the margin
+// that is granted to that user: a scan is right where this is at most 1.
+// Infinite when an item was missed or came twice, or no user has a bound.
+// REQUIRES: `kernels` are coarse, and those of `workspace`.
 absl::StatusOr<double> MeasureCoarseError(
     const PassKernels& kernels, Workspace& workspace, const ModelShape& shape,
     const PassSizes& sizes, const ItemRanges& ranges, float score_scale);

@@ -40,7 +40,7 @@ TEST_P(ScorerBatchTest, AnswersAloneAsInABatch) {
 TEST_P(ScorerBatchTest, AnswersBatchesOfEverySize) {
   for (const Widths& tower : kTowers) {
     TinyModelOptions options = Sized(179, 5, tower);
-    options.num_users = 65;
+    options.num_users = GetParam().is_slow ? 19 : 65;
     Use(options);
     std::vector<RankQuery> queries = QueriesOfAll(10);
     for (; !queries.empty(); queries.pop_back()) {
@@ -55,7 +55,7 @@ TEST_P(ScorerBatchTest, AnswersBatchesOfMixedQueries) {
   for (const Widths& tower : kTowers) {
     UseUsers(33, tower);
     for (size_t num_queries : {1, 2, 3, 7, 33, 70}) {
-      for (uint64_t seed = 1; seed <= 2; ++seed) {
+      for (uint64_t seed = 1; seed <= Rounds(2); ++seed) {
         SCOPED_TRACE(absl::StrCat(num_queries, " queries, seed ", seed));
         const RandomQueries mixed(tiny_, num_queries, seed);
         ExpectSameAsReference(mixed.queries());

@@ -71,7 +71,7 @@ class ScorerTest : public testing::TestWithParam<BackendCase> {
   // Of `count` rounds, as many as this backend can do in the time that a test
   // has.
   static uint64_t Rounds(uint64_t count) {
-    return GetParam().is_slow ? (count + 9) / 10 : count;
+    return GetParam().is_slow ? (count + 1) / 2 : count;
   }
   static bool Takes(Activation activation) {
     return activation == Activation::kRelu || !GetParam().only_relu;

@@ -12,7 +12,11 @@ namespace {
 // There as long as tests run; what is left on it at the end fails them.
 class GpuEnvironment : public testing::Environment {
  public:
-  void SetUp() override { gpu_ = std::make_unique<cuda::EmulatedGpu>(); }
+  void SetUp() override {
+    cuda::GpuProperties properties;
+    properties.runs_late = true;
+    gpu_ = std::make_unique<cuda::EmulatedGpu>(properties);
+  }
   void TearDown() override { gpu_.reset(); }
 
  private:
