@@ -29,17 +29,48 @@ ModelView ViewOf(const ModelSpec& spec) {
   return ModelViewOf(spec, ParameterLayout(spec));
 }
 
-TileLayout TileOf(const StepPlan& plan) {
-  return MakeTileLayout(ViewOf(plan.spec), 1 + plan.batches.num_negatives);
-}
-
 uint64_t MaxPairs(const StepPlan& plan) {
   return uint64_t{plan.batches.batch_size} * (1 + plan.batches.num_negatives);
 }
 
 uint32_t TileBlocks(const Device& device, const TileLayout& tile) {
-  return device.num_multiprocessors() *
-         BlocksPerMultiprocessor<TrainTiles>(device, tile.bytes());
+  if (tile.bytes() > device.max_shared_bytes()) return 0;
+  const uint32_t blocks =
+      tile.dense_place == DensePlace::kShared
+          ? BlocksPerMultiprocessor<TrainTiles<DensePlace::kShared>>(
+                device, tile.bytes())
+          : BlocksPerMultiprocessor<TrainTiles<DensePlace::kGlobal>>(
+                device, tile.bytes());
+  return device.num_multiprocessors() * blocks;
+}
+
+// The layouts that a plan may have, the fastest first.
+std::vector<TileLayout> TilesOf(const StepPlan& plan) {
+  struct Form {
+    DensePlace place;
+    uint32_t pairs;
+  };
+  constexpr Form kForms[] = {
+      {DensePlace::kShared, 64}, {DensePlace::kShared, 32},
+      {DensePlace::kGlobal, 64}, {DensePlace::kGlobal, 32},
+      {DensePlace::kGlobal, 16},
+  };
+  const ModelView model = ViewOf(plan.spec);
+  const uint32_t group_size = 1 + plan.batches.num_negatives;
+  std::vector<TileLayout> tiles;
+  for (const Form& form : kForms) {
+    if (form.pairs < group_size) continue;
+    tiles.push_back(MakeTileLayout(model, group_size, form.pairs, form.place));
+  }
+  return tiles;
+}
+
+TileChoice ChooseTile(const Device& device, const StepPlan& plan) {
+  for (const TileLayout& tile : TilesOf(plan)) {
+    const uint32_t blocks = TileBlocks(device, tile);
+    if (blocks > 0) return {tile, blocks};
+  }
+  return {};
 }
 
 Grid GridFor(const Device& device, uint64_t count, uint32_t threads) {
@@ -52,14 +83,14 @@ Grid GridFor(const Device& device, uint64_t count, uint32_t threads) {
 }  // namespace
 
 absl::Status DeviceStep::CheckFits(const Device& device, const StepPlan& plan) {
-  const TileLayout tile = TileOf(plan);
-  if (tile.bytes() <= device.max_shared_bytes() &&
-      TileBlocks(device, tile) > 0) {
-    return absl::OkStatus();
+  if (ChooseTile(device, plan).max_blocks > 0) return absl::OkStatus();
+  uint32_t least = std::numeric_limits<uint32_t>::max();
+  for (const TileLayout& tile : TilesOf(plan)) {
+    least = std::min(least, tile.bytes());
   }
   return absl::UnimplementedError(absl::StrCat(
-      "a GPU trains no tower larger than its shared memory: this one takes ",
-      tile.bytes(), " bytes, ", device.name(), " has ",
+      "a GPU trains no tower so wide: its shared memory would have to hold ",
+      least, " bytes, and that of ", device.name(), " holds ",
       device.max_shared_bytes()));
 }
 
@@ -68,10 +99,9 @@ DeviceStep::DeviceStep(Device& device, const StepPlan& plan,
     : device_(device),
       plan_(plan),
       model_(model),
-      tile_(TileOf(plan)),
+      tile_(ChooseTile(device, plan)),
       num_events_(num_events),
-      max_blocks_(TileBlocks(device, tile_)),
-      fixed_(MakeFixedPoint(MaxPairs(plan), std::max(1U, max_blocks_))) {}
+      fixed_(MakeFixedPoint(MaxPairs(plan), std::max(1U, tile_.max_blocks))) {}
 
 absl::StatusOr<std::unique_ptr<DeviceStep>> DeviceStep::Create(
     Device& device, const StepPlan& plan, const Interactions& train,
@@ -81,7 +111,7 @@ absl::StatusOr<std::unique_ptr<DeviceStep>> DeviceStep::Create(
   }
   std::unique_ptr<DeviceStep> step(
       new DeviceStep(device, plan, ViewOf(plan.spec), sequences.num_events()));
-  NEUMF_CHECK(step->max_blocks_ > 0);
+  NEUMF_CHECK(step->tile_.max_blocks > 0);
   NEUMF_ASSIGN_OR_RETURN(step->stream_, device.MakeStream());
   NEUMF_RETURN_IF_ERROR(step->Allocate(sequences, train));
   NEUMF_RETURN_IF_ERROR(step->UploadEvents(sequences, train));
@@ -113,6 +143,10 @@ absl::Status DeviceStep::Allocate(const ItemSequences& sequences,
       {&cells_, (n + 1) * sizeof(uint64_t)},
       {&out_of_bounds_, sizeof(uint32_t)},
       {&losses_, kMaxQueued * sizeof(double)},
+      {&block_gradients_,
+       tile_.layout.dense_place == DensePlace::kGlobal
+           ? uint64_t{tile_.max_blocks} * model_.num_dense * sizeof(float)
+           : 0},
   };
   for (const auto& [memory, bytes] : sizes) {
     if (bytes == 0) continue;
@@ -249,16 +283,25 @@ absl::Status DeviceStep::QueueGradient(uint64_t number) {
   const uint64_t num_pairs = uint64_t{batch_groups_} * group_size();
   NEUMF_RETURN_IF_ERROR(
       Launch(*stream_, GridFor(device_, num_pairs, DrawBatch::kThreads), draw));
-  TrainTiles train;
+  return tile_.layout.dense_place == DensePlace::kShared
+             ? LaunchTiles<DensePlace::kShared>()
+             : LaunchTiles<DensePlace::kGlobal>();
+}
+
+template <DensePlace kPlace>
+absl::Status DeviceStep::LaunchTiles() {
+  TrainTiles<kPlace> train;
   train.model = model_;
-  train.layout = tile_;
+  train.layout = tile_.layout;
   train.batch = Batch();
   train.gradient = Gradient();
   train.parameters = parameters_.as<float>();
   train.negative_weight = static_cast<float>(plan_.step.loss.negative_weight);
-  const uint32_t num_tiles =
-      (batch_groups_ + tile_.num_groups - 1) / tile_.num_groups;
-  return Launch(*stream_, {std::min(num_tiles, max_blocks_), tile_.bytes()},
+  train.block_gradients = block_gradients_.as<float>();
+  const uint32_t tile_groups = tile_.layout.num_groups;
+  const uint32_t num_tiles = (batch_groups_ + tile_groups - 1) / tile_groups;
+  return Launch(*stream_,
+                {std::min(num_tiles, tile_.max_blocks), tile_.layout.bytes()},
                 train);
 }
 

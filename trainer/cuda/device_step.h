@@ -35,13 +35,19 @@
 
 namespace neumf::cuda {
 
+// How a device goes over the tiles of a plan.
+struct TileChoice {
+  TileLayout layout;
+  uint32_t max_blocks = 0;  // that run at once; 0: no layout fits
+};
+
 class DeviceStep {
  public:
   // Updates that may be queued between two calls of Wait().
   static constexpr uint32_t kMaxQueued = 64;
 
-  // UNIMPLEMENTED when the plan's tower does not fit into the device's shared
-  // memory. REQUIRES: CheckDeviceTrains(plan) is OK.
+  // UNIMPLEMENTED when a few pairs' values in the plan's tower do not fit into
+  // the device's shared memory. REQUIRES: CheckDeviceTrains(plan) is OK.
   static absl::Status CheckFits(const Device& device, const StepPlan& plan);
 
   // `device` must outlive it. REQUIRES: CheckFits() is OK; a user with an event
@@ -94,6 +100,8 @@ class DeviceStep {
 
   uint32_t group_size() const { return 1 + plan_.batches.num_negatives; }
   double Divisor() const;  // of the batch
+  template <DensePlace kPlace>
+  absl::Status LaunchTiles();
   EventsView Events() const;
   BatchView Batch() const;
   GradientView Gradient() const;
@@ -101,9 +109,8 @@ class DeviceStep {
   Device& device_;
   const StepPlan plan_;
   const ModelView model_;
-  const TileLayout tile_;
+  const TileChoice tile_;
   const uint64_t num_events_;
-  const uint32_t max_blocks_;  // of the gradient's kernel
   const FixedPoint fixed_;
 
   Memory staging_;  // pinned
@@ -112,6 +119,7 @@ class DeviceStep {
   Memory users_, items_;  // of the batch
   Memory parameters_, first_moment_, second_moment_;
   Memory cells_, out_of_bounds_, losses_;
+  Memory block_gradients_;  // of a tower that shared memory does not hold
   std::unique_ptr<Stream> stream_;
 
   uint32_t epoch_ = 0;

@@ -8,7 +8,8 @@
 namespace neumf::cuda {
 
 template const void* EntryPoint<DrawBatch>();
-template const void* EntryPoint<TrainTiles>();
+template const void* EntryPoint<TrainTiles<DensePlace::kShared>>();
+template const void* EntryPoint<TrainTiles<DensePlace::kGlobal>>();
 template const void* EntryPoint<UpdateParameters>();
 
 }  // namespace neumf::cuda

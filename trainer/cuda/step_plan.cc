@@ -49,8 +49,8 @@ absl::Status CheckBatches(const StepPlan& plan) {
   if (plan.optimizer.updates != Updates::kDense) {
     return Refuse("--updates rows");
   }
-  if (plan.batches.num_negatives >= cuda::kTilePairs) {
-    return Refuse(absl::StrCat("--negatives above ", cuda::kTilePairs - 1));
+  if (plan.batches.num_negatives >= cuda::kMaxTilePairs) {
+    return Refuse(absl::StrCat("--negatives above ", cuda::kMaxTilePairs - 1));
   }
   const uint64_t num_pairs =
       uint64_t{plan.batches.batch_size} * (1 + plan.batches.num_negatives);

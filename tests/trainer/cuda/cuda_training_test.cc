@@ -136,13 +136,13 @@ TEST_F(CudaTrainingTest, SaysWhoHasNoNegatives) {
                        HasSubstr("there is no negative to draw")));
 }
 
-TEST_F(CudaTrainingTest, RefusesATowerTooLargeForTheDevice) {
+TEST_F(CudaTrainingTest, RefusesATowerTooWideForTheDevice) {
   GpuProperties properties;
-  properties.max_shared_bytes = 48 * 1024;
+  properties.max_shared_bytes = 4 * 1024;
   const EmulatedGpu gpu(properties);
   EXPECT_THAT(OpenEmulated()->Check(plan_),
               StatusIs(absl::StatusCode::kUnimplemented,
-                       HasSubstr("emulated GPU has 49152")));
+                       HasSubstr("emulated GPU holds 4096")));
 }
 
 // What a run takes that nothing goes wrong with.

@@ -210,15 +210,43 @@ TEST(DeviceStepBitsTest, DoNotDependOnWhichThreadRunsWhen) {
   EXPECT_EQ(BitsOn(late), bits);
 }
 
-TEST(DeviceStepLimitsTest, RefusesATowerThatSharedMemoryDoesNotHold) {
-  EmulatedGpu gpu;
+// A device with less shared memory takes smaller tiles, or leaves the tower in
+// global memory: how the tower of the NCF recipe fits, and how it does not.
+class DeviceTileTest : public testing::TestWithParam<uint32_t> {};
+
+TEST_P(DeviceTileTest, ComputesTheGradientWhateverFits) {
+  const DeviceWorld world;
+  const StepPlan plan = NcfPlan();
+  const DeviceProgress start = DeviceWorld::RandomStart(plan.spec, 8);
+  GpuProperties properties;
+  properties.max_shared_bytes = GetParam();
+  OnDevice step(world, plan, start, properties);
+  CpuTwin twin(world, plan, start);
+  twin.StartEpoch(1);
+  for (uint64_t b = 0; b < 2; ++b) {
+    // Twice, so that nothing stays of the batch before.
+    NEUMF_ASSERT_OK(step->QueueGradient(b));
+    NEUMF_ASSERT_OK_AND_ASSIGN(const std::vector<float> gradient,
+                               step->ReadGradient());
+    twin.MakeBatch(b);
+    twin.ComputeGradient();
+    ExpectNear(twin.layout(), gradient, twin.gradient(), 1e-5);
+    NEUMF_ASSERT_OK(step->QueueUpdate(0));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(SharedBytes, DeviceTileTest,
+                         testing::Values(48'000, 40'000, 30'000, 16'000,
+                                         8'000));
+
+TEST(DeviceTileTest, RefusesATowerOfWhichNotEvenTheValuesFit) {
+  GpuProperties properties;
+  properties.max_shared_bytes = 4'000;
+  EmulatedGpu gpu(properties);
   NEUMF_ASSERT_OK_AND_ASSIGN(const auto device, Device::Open(0));
-  StepPlan plan = NcfPlan();
-  plan.spec.user_tower_factors = plan.spec.item_tower_factors = 128;
-  plan.spec.hidden = {128, 64};
-  EXPECT_THAT(DeviceStep::CheckFits(*device, plan),
+  EXPECT_THAT(DeviceStep::CheckFits(*device, NcfPlan()),
               StatusIs(absl::StatusCode::kUnimplemented,
-                       testing::HasSubstr("shared memory")));
+                       testing::HasSubstr("emulated GPU holds 4000")));
 }
 
 TEST(DeviceStepLimitsTest, TellsALossThatIsNotFiniteOfTermsOutOfBounds) {

@@ -52,6 +52,14 @@ StepPlan PlanOf(uint32_t factors, bool learned_head,
   return plan;
 }
 
+// Its weights stay in global memory.
+StepPlan LargePlan() {
+  StepPlan plan = PlanOf(16, true, {128, 64});
+  plan.spec.user_tower_factors = 128;
+  plan.spec.item_tower_factors = 128;
+  return plan;
+}
+
 }  // namespace
 
 StepPlan NcfPlan() {
@@ -64,6 +72,7 @@ StepPlan NcfPlan() {
 std::vector<NamedPlan> AllDevicePlans() {
   std::vector<NamedPlan> plans = {
       {"Ncf", NcfPlan()},
+      {"LargeTower", LargePlan()},
       {"Gmf", PlanOf(3, true, {})},
       {"GmfWithoutHead", PlanOf(9, false, {})},
       {"MlpOfOneLayer", PlanOf(0, false, {6})},

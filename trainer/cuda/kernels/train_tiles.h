@@ -3,12 +3,12 @@
 // The gradient of a batch: forward and backward of its pairs in one kernel, so
 // that of a pair only its embeddings are read and their gradients written.
 //
-// A block keeps the dense parameters in shared memory, and its part of their
-// gradient, and works on tiles (tile.h) in turns. The user's half of the tower's
-// first layer, and its gradient, are computed once a group. Gradients of
-// embeddings are added to global memory pair by pair, those of the dense
-// parameters once a block, all in fixed point (fixed_point.h): so the bits do
-// not depend on which block runs when.
+// A block works on tiles (tile.h) in turns, and adds up its part of the dense
+// parameters' gradient. The user's half of the tower's first layer, and its
+// gradient, are computed once a group. Gradients of embeddings are added to
+// global memory pair by pair, those of the dense parameters once a block, all in
+// fixed point (fixed_point.h): so the bits do not depend on which block runs
+// when.
 //
 // Numbers are float32, and products are summed in a fixed order with fused
 // multiply-adds. Tensor cores are left idle: the tower of the NCF recipe takes 16
@@ -20,14 +20,18 @@
 
 #include "scoring/cuda/device/annotations.h"
 #include "trainer/cuda/fixed_point.h"
+#include "trainer/cuda/kernels/embeddings.h"
+#include "trainer/cuda/kernels/products.h"
 #include "trainer/cuda/kernels/step_views.h"
 #include "trainer/cuda/kernels/tile.h"
 
 namespace neumf::cuda {
 
+// kPlace is the layout's.
+template <DensePlace kPlace>
 struct TrainTiles {
   static constexpr uint32_t kThreads = 256;
-  static constexpr uint32_t kMinBlocks = 2;
+  static constexpr uint32_t kMinBlocks = kPlace == DensePlace::kShared ? 3 : 1;
 
   ModelView model;
   TileLayout layout;
@@ -35,6 +39,7 @@ struct TrainTiles {
   GradientView gradient;
   const float* parameters = nullptr;
   float negative_weight = 1;
+  float* block_gradients = nullptr;  // kGlobal: [blocks, num_dense]
 
   template <typename Thread>
   NEUMF_DEVICE void operator()(Thread& thread) const {
@@ -56,7 +61,9 @@ struct TrainTiles {
 
     NEUMF_DEVICE void Run() {
       for (uint32_t i = thread_.thread(); i < model_.num_dense; i += kThreads) {
-        dense()[i] = step_.parameters[model_.dense_begin + i];
+        if constexpr (kPlace == DensePlace::kShared) {
+          shared_[layout_.dense + i] = step_.parameters[model_.dense_begin + i];
+        }
         d_dense()[i] = 0;
       }
       const uint32_t tile_groups = layout_.num_groups;
@@ -75,8 +82,21 @@ struct TrainTiles {
     }
 
    private:
-    NEUMF_DEVICE float* dense() const { return shared_ + layout_.dense; }
-    NEUMF_DEVICE float* d_dense() const { return shared_ + layout_.d_dense; }
+    NEUMF_DEVICE const float* dense() const {
+      if constexpr (kPlace == DensePlace::kShared) {
+        return shared_ + layout_.dense;
+      } else {
+        return step_.parameters + model_.dense_begin;
+      }
+    }
+    NEUMF_DEVICE float* d_dense() const {
+      if constexpr (kPlace == DensePlace::kShared) {
+        return shared_ + layout_.d_dense;
+      } else {
+        return step_.block_gradients +
+               uint64_t{thread_.block()} * model_.num_dense;
+      }
+    }
     NEUMF_DEVICE MatrixView View(const TileMatrix& matrix) const {
       return {shared_ + matrix.begin, matrix.stride};
     }
@@ -86,10 +106,6 @@ struct TrainTiles {
     NEUMF_DEVICE uint32_t* items() const {
       return reinterpret_cast<uint32_t*>(shared_ + layout_.items);
     }
-    NEUMF_DEVICE float* OrNull(float* dense_part, uint32_t place) const {
-      return place == kNoBlock ? nullptr : dense_part + place;
-    }
-
     NEUMF_DEVICE void RunTile(uint32_t first_group) {
       const uint32_t group_size = step_.batch.group_size;
       for (uint32_t i = thread_.thread(); i < num_pairs_; i += kThreads) {
@@ -97,49 +113,29 @@ struct TrainTiles {
         if (i < num_groups_) users()[i] = step_.batch.users[first_group + i];
       }
       thread_.SyncBlock();
-      Gather(model_.user_gmf, users(), num_groups_, layout_.user_gmf);
-      Gather(model_.item_gmf, items(), num_pairs_, layout_.item_gmf);
-      Gather(model_.user_tower, users(), num_groups_, layout_.user_tower);
-      Gather(model_.item_tower, items(), num_pairs_, layout_.item_tower);
+      ForTables([this](const TableView& table, const uint32_t* rows,
+                       uint32_t columns, const TileMatrix& to) {
+        Gather<kThreads>(thread_, step_.parameters, table, rows, columns,
+                         View(to));
+      });
       thread_.SyncBlock();
       Forward();
       ComputeLosses();
       Backward();
-      Scatter(model_.user_gmf, users(), num_groups_, layout_.user_gmf);
-      Scatter(model_.item_gmf, items(), num_pairs_, layout_.item_gmf);
-      Scatter(model_.user_tower, users(), num_groups_, layout_.user_tower);
-      Scatter(model_.item_tower, items(), num_pairs_, layout_.item_tower);
+      ForTables([this](const TableView& table, const uint32_t* rows,
+                       uint32_t columns, const TileMatrix& from) {
+        Scatter<kThreads>(thread_, step_.gradient, table, rows, columns,
+                          View(from));
+      });
     }
 
-    // ---- Embeddings ----
-
-    // Neighbouring threads take neighbouring components of a row.
-    NEUMF_DEVICE void Gather(const TableView& table, const uint32_t* rows,
-                             uint32_t columns, const TileMatrix& to) {
-      const MatrixView matrix = View(to);
-      const float* const values = step_.parameters + table.offset;
-      for (uint32_t i = thread_.thread(); i < columns * table.width;
-           i += kThreads) {
-        const uint32_t column = i / table.width;
-        const uint32_t k = i % table.width;
-        matrix.at(k, column) = values[uint64_t{rows[column]} * table.width + k];
-      }
-    }
-
-    NEUMF_DEVICE void Scatter(const TableView& table, const uint32_t* rows,
-                              uint32_t columns, const TileMatrix& from) {
-      const MatrixView matrix = View(from);
-      const GradientView& gradient = step_.gradient;
-      uint64_t* const cells = gradient.cells + table.offset;
-      for (uint32_t i = thread_.thread(); i < columns * table.width;
-           i += kThreads) {
-        const uint32_t column = i / table.width;
-        const uint32_t k = i % table.width;
-        AddTerm(thread_, gradient.fixed, matrix.at(k, column),
-                gradient.fixed.example_limit,
-                cells + uint64_t{rows[column]} * table.width + k,
-                gradient.out_of_bounds);
-      }
+    // Calls visit(table, rows of the tile, columns, matrix).
+    template <typename Visit>
+    NEUMF_DEVICE void ForTables(const Visit& visit) {
+      visit(model_.user_gmf, users(), num_groups_, layout_.user_gmf);
+      visit(model_.item_gmf, items(), num_pairs_, layout_.item_gmf);
+      visit(model_.user_tower, users(), num_groups_, layout_.user_tower);
+      visit(model_.item_tower, items(), num_pairs_, layout_.item_tower);
     }
 
     // ---- Forward ----
@@ -188,7 +184,8 @@ struct TrainTiles {
     template <typename Finish>
     NEUMF_DEVICE void Apply(const LayerView& layer, const MatrixView& x,
                             uint32_t columns, const Finish& finish) {
-      const float* const bias = OrNull(dense(), layer.bias);
+      const float* const bias =
+          layer.bias == kNoBlock ? nullptr : dense() + layer.bias;
       Multiply<kThreads>(
           thread_, Straight(dense() + layer.weight, layer.out, layer.in), x,
           columns, [=](uint32_t row, uint32_t column, float sum) {
@@ -276,8 +273,10 @@ struct TrainTiles {
     NEUMF_DEVICE void AddGradient(const LayerView& layer, const MatrixView& d,
                                   const MatrixView& x, uint32_t columns) {
       AddOuter<kThreads>(thread_, d, layer.out, x, layer.in, columns,
-                         d_dense() + layer.weight,
-                         OrNull(d_dense(), layer.bias));
+                         d_dense() + layer.weight);
+      if (layer.bias == kNoBlock) return;
+      AddRowSums<kThreads>(thread_, d, layer.out, columns,
+                           d_dense() + layer.bias);
     }
 
     // The gradient by the layer's inputs.
@@ -374,11 +373,11 @@ struct TrainTiles {
 
     NEUMF_DEVICE void FlushLoss() {
       auto* const losses = reinterpret_cast<double*>(shared_ + layout_.losses);
-      if (thread_.thread() < kTilePairs) losses[thread_.thread()] = loss_;
+      if (thread_.thread() < kMaxTilePairs) losses[thread_.thread()] = loss_;
       thread_.SyncBlock();
       if (thread_.thread() != 0) return;
       double sum = 0;
-      for (uint32_t i = 0; i < kTilePairs; ++i) sum += losses[i];
+      for (uint32_t i = 0; i < kMaxTilePairs; ++i) sum += losses[i];
       const GradientView& gradient = step_.gradient;
       AddTerm(thread_, gradient.fixed, static_cast<float>(sum),
               gradient.fixed.block_limit,
