@@ -172,10 +172,13 @@ absl::Status WarmUp(const Snapshot& snapshot) {
 
 }  // namespace
 
-CheckpointLoader::CheckpointLoader(FileSystem* files, const Options& options,
+CheckpointLoader::CheckpointLoader(FileSystem* files, Options options,
                                    ScoringDevice* device,
                                    ServerMetrics* metrics)
-    : files_(files), options_(options), device_(device), metrics_(metrics) {}
+    : files_(files),
+      options_(std::move(options)),
+      device_(device),
+      metrics_(metrics) {}
 
 LoadOutcome CheckpointLoader::Load(
     const CheckpointFile& file, const Snapshot* served,

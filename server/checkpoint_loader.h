@@ -53,8 +53,8 @@ class CheckpointLoader {
   };
 
   // `files`, `device` and `metrics` must outlive this.
-  CheckpointLoader(FileSystem* files, const Options& options,
-                   ScoringDevice* device, ServerMetrics* metrics);
+  CheckpointLoader(FileSystem* files, Options options, ScoringDevice* device,
+                   ServerMetrics* metrics);
 
   // `served` is what keeps its memory meanwhile, null without one. `cancelled`
   // is asked before each step and each piece of the file, by this

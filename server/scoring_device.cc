@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
+#include "base/status_macros.h"
 
 namespace neumf {
 
@@ -76,8 +77,7 @@ absl::Status ScoringDevice::Renew() {
     uses_gpu_ = false;
     LogChoice({false, "the GPU failed, and --on_device_error=cpu"});
   } else {
-    const absl::Status reset = options_.gpu.reset();
-    if (!reset.ok()) return reset;
+    NEUMF_RETURN_IF_ERROR(options_.gpu.reset());
   }
   renewed_.store(losses_);
   return absl::OkStatus();

@@ -1,6 +1,7 @@
 #include "server/device_recovery.h"
 
-#include <utility>
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "tests/server/fake_gpu.h"
@@ -28,9 +29,7 @@ class DeviceRecoveryTest : public testing::Test {
     served_ = MakeTestSnapshot(1);
     Reload();
     recovery_ = std::make_unique<DeviceRecovery>(options_, &clock_, &device_);
-    testing::internal::CaptureStderr();
   }
-  ~DeviceRecoveryTest() override { testing::internal::GetCapturedStderr(); }
 
   void Reload() { served_.snapshot->device_life = device_.life(); }
   void Lose() {
@@ -133,6 +132,15 @@ TEST_F(DeviceRecoveryTest, WhatTheCpuServesIsNotGivenUpForAGpu) {
   }
   EXPECT_EQ(num_give_ups_, 0);
   EXPECT_EQ(Next(), Step::kReload);
+}
+
+TEST_F(DeviceRecoveryTest, GivingUpEndsTheProcessWithThree) {
+  options_ = DeviceRecovery::Options();
+  options_.max_tries = 0;
+  DeviceRecovery recovery(options_, &clock_, &device_);
+  Lose();
+  EXPECT_EXIT(recovery.Next(nullptr), testing::ExitedWithCode(3),
+              "event=device_given_up");
 }
 
 TEST_F(DeviceRecoveryTest, GivesUpWhenThereIsNothingToServe) {

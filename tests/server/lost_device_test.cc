@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "server/checkpoint_watcher.h"
 #include "tests/server/fake_gpu.h"
@@ -14,7 +15,6 @@ namespace neumf {
 namespace {
 
 using testing::HasSubstr;
-using testing::StartsWith;
 
 class LostDeviceTest : public testing::Test {
  protected:

@@ -30,7 +30,7 @@ class ScoringDeviceTest : public testing::Test {
     return {options_, /*uses_gpu=*/true, &metrics_, [this] { ++num_losses_; }};
   }
   // Where a model lands beside `served`: "gpu", "cpu", or why it is refused.
-  std::string Place(ScoringDevice& device, const Snapshot* served) {
+  std::string Place(ScoringDevice& device, const Snapshot* served) const {
     const auto builder =
         device.TryGpu(2, tiny_.model.shape, tiny_.model.network, served);
     if (!builder.ok()) return std::string(builder.status().message());
