@@ -49,6 +49,16 @@ class CudaThread {
         : "+f"(acc[0]), "+f"(acc[1]), "+f"(acc[2]), "+f"(acc[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
   }
+  NEUMF_DEVICE void Mma16(float (&acc)[4], const uint32_t (&a)[4],
+                          const uint32_t (&b)[2],
+                          const float (&start)[4]) const {
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"
+        : "=f"(acc[0]), "=f"(acc[1]), "=f"(acc[2]), "=f"(acc[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]),
+          "f"(start[0]), "f"(start[1]), "f"(start[2]), "f"(start[3]));
+  }
   NEUMF_DEVICE void Mma8(float (&acc)[4], const uint32_t (&a)[2],
                          uint32_t b) const {
     asm volatile(
@@ -72,21 +82,23 @@ class CudaThread {
                             const uint32_t (&a)[kSteps][4],
                             const uint32_t* b) const {
     const uint64_t first = DescribeB(b);
+    // All registers have their values before the fence, as it wants them to.
+    Pin(acc);
+    uint32_t own[kSteps][4];
+    NEUMF_UNROLL
+    for (uint32_t i = 0; i < 4 * kSteps; ++i) {
+      own[i / 4][i % 4] = a[i / 4][i % 4];
+      asm volatile("" : "+r"(own[i / 4][i % 4])::"memory");
+    }
     asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
     NEUMF_UNROLL
     for (uint32_t s = 0; s < kSteps; ++s) {
-      WideMmaStep(acc, a[s], first + s * (kOuts * kPairBytes / 16));
+      WideMmaStep(acc, own[s], first + s * (kOuts * kPairBytes / 16));
     }
     asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
     asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
     // The sums are there from here on: nothing that reads them may move up.
-    NEUMF_UNROLL
-    for (uint32_t n = 0; n < kOuts; ++n) {
-      NEUMF_UNROLL
-      for (uint32_t c = 0; c < 4; ++c) {
-        asm volatile("" : "+f"(acc[n][c])::"memory");
-      }
-    }
+    Pin(acc);
   }
 #else
   static constexpr bool kHasWideMma = false;
@@ -142,6 +154,19 @@ class CudaThread {
   static constexpr uint32_t kWholeWarp = 0xFFFFFFFF;
 
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
+  // Nothing that writes the sums moves down past this, nothing that reads them
+  // up.
+  template <uint32_t kOuts>
+  NEUMF_DEVICE static void Pin(float (&acc)[kOuts][4]) {
+    NEUMF_UNROLL
+    for (uint32_t n = 0; n < kOuts; ++n) {
+      NEUMF_UNROLL
+      for (uint32_t c = 0; c < 4; ++c) {
+        asm volatile("" : "+f"(acc[n][c])::"memory");
+      }
+    }
+  }
+
   // Two core matrices of 8 x 8 halves: both halves of a step's 16 rows.
   static constexpr uint32_t kPairBytes = 256;
 

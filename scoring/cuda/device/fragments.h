@@ -49,10 +49,13 @@ NEUMF_HOST_DEVICE constexpr Place PlaceInC(uint32_t lane, uint32_t index) {
 
 // A user's tower vector meets the A fragments of the items: the pair of columns
 // of A's words 0 and 1 of step s is word 2 s of the lanes with that t, the pair
-// of words 2 and 3 is word 2 s + 1. A user's words lie [4, width / 8].
+// of words 2 and 3 is word 2 s + 1. A user's words lie four by four, [words / 4,
+// 4 lanes t, 4], so that the lanes read neighbouring banks of shared memory.
 // The place of the word that holds columns 2 p and 2 p + 1:
-NEUMF_HOST_DEVICE constexpr uint32_t UserTowerWord(uint32_t width, uint32_t p) {
-  return p % 4 * (width / 8) + p / 4;
+NEUMF_HOST_DEVICE constexpr uint32_t UserTowerWord(uint32_t p) {
+  const uint32_t t = p % 4;
+  const uint32_t word = p / 4;
+  return word / 4 * 16 + t * 4 + word % 4;
 }
 
 }  // namespace neumf::cuda

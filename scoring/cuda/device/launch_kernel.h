@@ -17,20 +17,23 @@ namespace neumf::cuda {
 template <typename Kernel>
 const void* EntryPoint();
 
-// More than 48 KB a block have to be asked for, anew after a reset.
-inline cudaError_t AllowSharedBytes(const void* entry_point, uint32_t bytes) {
+// More than 48 KB a block have to be asked for, anew after a reset. What is asked
+// for is the kernel's for all threads, so it is always the same: all there is.
+inline cudaError_t AllowSharedBytes(const Device& device,
+                                    const void* entry_point, uint32_t bytes) {
   constexpr uint32_t kWithoutAsking = 48 * 1024;
   if (bytes <= kWithoutAsking) return cudaSuccess;
   return cudaFuncSetAttribute(entry_point,
                               cudaFuncAttributeMaxDynamicSharedMemorySize,
-                              static_cast<int>(bytes));
+                              static_cast<int>(device.max_shared_bytes()));
 }
 
 template <typename Kernel>
 absl::Status Launch(Stream& stream, const Grid& grid, const Kernel& kernel) {
   return stream.device().impl().Run("starting a kernel", [&] {
     const void* const entry_point = EntryPoint<Kernel>();
-    const cudaError_t error = AllowSharedBytes(entry_point, grid.shared_bytes);
+    const cudaError_t error =
+        AllowSharedBytes(stream.device(), entry_point, grid.shared_bytes);
     if (error != cudaSuccess) return error;
     // The runtime copies what `argument` points to, and writes to none of it.
     void* argument = const_cast<Kernel*>(&kernel);
@@ -45,7 +48,8 @@ uint32_t BlocksPerMultiprocessor(const Device& device, uint32_t shared_bytes) {
   int blocks = 0;
   const absl::Status status = device.impl().Run("sizing a kernel", [&] {
     const void* const entry_point = EntryPoint<Kernel>();
-    const cudaError_t error = AllowSharedBytes(entry_point, shared_bytes);
+    const cudaError_t error =
+        AllowSharedBytes(device, entry_point, shared_bytes);
     if (error != cudaSuccess) return error;
     return cudaOccupancyMaxActiveBlocksPerMultiprocessor(
         &blocks, entry_point, Kernel::kThreads, shared_bytes);

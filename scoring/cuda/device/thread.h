@@ -27,6 +27,9 @@
 //   // acc [16, 8] += a [16, 16 or 8] b [16 or 8, 8], halves with float32 sums;
 //   // who holds what: fragments.h. The sums are not those of IEEE arithmetic.
 //   void Mma16(float (&acc)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+//   // The same, but acc = start + a b.
+//   void Mma16(float (&acc)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],
+//              const float (&start)[4]);
 //   void Mma8(float (&acc)[4], const uint32_t (&a)[2], uint32_t b);
 //
 //   // By the four warps of a warpgroup (warps 4 w .. 4 w + 3 of a block), where

@@ -172,7 +172,7 @@ struct PrepareUsers {
         word = TowerNumber(user, 2 * p).bits |
                uint32_t{TowerNumber(user, 2 * p + 1).bits} << 16;
       }
-      to[UserTowerWord(model.tower_width, p)] = word;
+      to[UserTowerWord(p)] = word;
     }
   }
 

@@ -111,8 +111,8 @@ struct ScanTower : CoarseScan {
     const Words2* shared;  // layer 2: [outs, steps, lanes], where it is there
     Words2 layer2[kSharedWeights ? 1 : kOuts2][kSharedWeights ? 1 : kSteps2];
     Words2 layer3[kOuts3][kSteps3];
-    float bias2[kOuts2][2];
-    float bias3[kOuts3][2];
+    float bias2[kOuts2][4];
+    float bias3[kOuts3][4];
     HeadWords<Shape::kHead> head;
   };
   using TowerItems = Words4[kTiles][kSteps2];
@@ -159,9 +159,9 @@ struct ScanTower : CoarseScan {
         NEUMF_NO_UNROLL
         for (uint32_t j = 0; j < count; j += kUsersAtOnce) {
           NEUMF_UNROLL
-          for (uint32_t u = j; u < j + kUsersAtOnce; ++u) {
+          for (uint32_t u = 0; u < kUsersAtOnce; ++u) {
             AddTower(thread, users.tower, weights, items,
-                     group * kGroupUsers + u, u, scores);
+                     group * kGroupUsers + j + u, j + u, scores);
           }
         }
       }
@@ -175,31 +175,31 @@ struct ScanTower : CoarseScan {
                              const Weights& weights, const TowerItems& items,
                              uint32_t user, uint32_t column,
                              TileScores<kTiles>& scores) const {
+    Words2 pairs[kSteps2];
+    LoadUser(thread, users, user, pairs);
     float sums2[kTiles][kOuts2][4];
-    StartSums(weights.bias2, sums2);
     NEUMF_UNROLL
     for (uint32_t s = 0; s < kSteps2; ++s) {
-      const Words2 pair = UserPair<Shape::kInput>(thread, users, user, s);
       uint32_t h[kTiles][4];
       NEUMF_UNROLL
       for (uint32_t i = 0; i < kTiles; ++i) {
-        FirstLayer(thread, items[i][s], pair, h[i]);
+        FirstLayer(thread, items[i][s], pairs[s], h[i]);
       }
       NEUMF_UNROLL
       for (uint32_t n = 0; n < kOuts2; ++n) {
         const Words2 weight = Weight2(thread, weights, n, s);
         NEUMF_UNROLL
         for (uint32_t i = 0; i < kTiles; ++i) {
-          thread.Mma16(sums2[i][n], h[i], weight.w);
+          MultiplyStep(thread, s, h[i], weight, weights.bias2[n], sums2[i][n]);
         }
       }
     }
     if constexpr (kHasLayer3) {
       float sums3[kTiles][kOuts3][4];
-      StartSums(weights.bias3, sums3);
       NEUMF_UNROLL
       for (uint32_t i = 0; i < kTiles; ++i) {
-        MultiplyActivated(thread, sums2[i], weights.layer3, sums3[i]);
+        MultiplyActivated(thread, sums2[i], weights.layer3, weights.bias3,
+                          sums3[i]);
         AddHead(thread, sums3[i], weights.head, column, scores[i]);
       }
     } else {

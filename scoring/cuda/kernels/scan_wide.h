@@ -49,7 +49,13 @@ struct ScanWide : CoarseScan {
       thread.SyncBlock();
       Weights weights;
       weights.layer2 = words;
-      LoadBias(thread, model.layers[0].bias, weights.bias2);
+      NEUMF_UNROLL
+      for (uint32_t n = 0; n < kOuts2; ++n) {
+        const float* const bias =
+            model.layers[0].bias + 8 * n + thread.lane() % 4 * 2;
+        weights.bias2[n][0] = bias[0];
+        weights.bias2[n][1] = bias[1];
+      }
       if constexpr (kHasLayer3) {
         LoadBias(thread, model.layers[1].bias, weights.bias3);
         LoadLayer(thread, model.layers[1].weight, weights.layer3);
@@ -80,8 +86,8 @@ struct ScanWide : CoarseScan {
   struct Weights {
     const uint32_t* layer2;  // in shared memory, as WideMma() reads it
     Words2 layer3[kOuts3][kSteps3];
-    float bias2[kOuts2][2];
-    float bias3[kOuts3][2];
+    float bias2[kOuts2][2];  // to both rows of a lane
+    float bias3[kOuts3][4];
     HeadWords<Shape::kHead> head;
   };
 
@@ -128,22 +134,26 @@ struct ScanWide : CoarseScan {
                              const Weights& weights,
                              const Words4 (&items)[kSteps2], uint32_t user,
                              uint32_t column, float (&scores)[4]) const {
-    float sums[1][kOuts2][4];
-    StartSums(weights.bias2, sums);
+    Words2 pairs[kSteps2];
+    LoadUser(thread, users, user, pairs);
+    float sums[kOuts2][4];
+    NEUMF_UNROLL
+    for (uint32_t n = 0; n < kOuts2; ++n) {
+      sums[n][0] = sums[n][2] = weights.bias2[n][0];
+      sums[n][1] = sums[n][3] = weights.bias2[n][1];
+    }
     uint32_t h[kSteps2][4];
     NEUMF_UNROLL
     for (uint32_t s = 0; s < kSteps2; ++s) {
-      FirstLayer(thread, items[s],
-                 UserPair<Shape::kInput>(thread, users, user, s), h[s]);
+      FirstLayer(thread, items[s], pairs[s], h[s]);
     }
-    thread.WideMma(sums[0], h, weights.layer2);
+    thread.WideMma(sums, h, weights.layer2);
     if constexpr (kHasLayer3) {
-      float sums3[1][kOuts3][4];
-      StartSums(weights.bias3, sums3);
-      MultiplyActivated(thread, sums[0], weights.layer3, sums3[0]);
-      AddHead(thread, sums3[0], weights.head, column, scores);
+      float sums3[kOuts3][4];
+      MultiplyActivated(thread, sums, weights.layer3, weights.bias3, sums3);
+      AddHead(thread, sums3, weights.head, column, scores);
     } else {
-      AddHead(thread, sums[0], weights.head, column, scores);
+      AddHead(thread, sums, weights.head, column, scores);
     }
   }
 };

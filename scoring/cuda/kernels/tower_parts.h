@@ -26,13 +26,15 @@ NEUMF_DEVICE void LoadLayer(Thread& thread, const Words2* weight,
   }
 }
 
+// As the sums of a product begin: a fragment of C, all rows alike. The tensor
+// cores take it from four neighbouring registers, so it stays in four.
 template <uint32_t kOuts, typename Thread>
 NEUMF_DEVICE void LoadBias(Thread& thread, const float* bias,
-                           float (&own)[kOuts][2]) {
+                           float (&own)[kOuts][4]) {
   NEUMF_UNROLL
   for (uint32_t n = 0; n < kOuts; ++n) {
-    own[n][0] = bias[8 * n + thread.lane() % 4 * 2];
-    own[n][1] = bias[8 * n + thread.lane() % 4 * 2 + 1];
+    own[n][0] = own[n][2] = bias[8 * n + thread.lane() % 4 * 2];
+    own[n][1] = own[n][3] = bias[8 * n + thread.lane() % 4 * 2 + 1];
   }
 }
 
@@ -65,15 +67,19 @@ NEUMF_DEVICE void LoadItems(Thread& thread, const Words4* items, uint32_t tile,
 
 // ---- From layer to layer ----------------------------------------------------
 
-// What step s of layer 1 adds to the words of an item: w[0] to words 0 and 1.
-template <uint32_t kWidth, typename Thread>
-NEUMF_DEVICE Words2 UserPair(Thread& thread, const uint32_t* users,
-                             uint32_t user, uint32_t s) {
-  const auto* const words = reinterpret_cast<const Words4*>(
-      users + user * (kWidth / 2) + thread.lane() % 4 * (kWidth / 8));
-  const Words4 four = words[s / 2];  // of two steps
-  return s % 2 == 0 ? Words2{{four.w[0], four.w[1]}}
-                    : Words2{{four.w[2], four.w[3]}};
+// What layer 1 adds to the words of all items: w[0] of step s to words 0 and 1.
+template <uint32_t kSteps, typename Thread>
+NEUMF_DEVICE void LoadUser(Thread& thread, const uint32_t* users, uint32_t user,
+                           Words2 (&own)[kSteps]) {
+  const auto* const fours =
+      reinterpret_cast<const Words4*>(users + user * (kSteps * 8)) +
+      thread.lane() % 4;
+  NEUMF_UNROLL
+  for (uint32_t s = 0; s < kSteps; s += 2) {
+    const Words4 four = fours[s / 2 * 4];
+    own[s] = {{four.w[0], four.w[1]}};
+    own[s + 1] = {{four.w[2], four.w[3]}};
+  }
 }
 
 template <typename Thread>
@@ -83,20 +89,6 @@ NEUMF_DEVICE void FirstLayer(Thread& thread, const Words4& item,
   h[1] = thread.AddRelu(item.w[1], user.w[0]);
   h[2] = thread.AddRelu(item.w[2], user.w[1]);
   h[3] = thread.AddRelu(item.w[3], user.w[1]);
-}
-
-// Sums begin with the bias.
-template <uint32_t kTiles, uint32_t kOuts>
-NEUMF_DEVICE void StartSums(const float (&bias)[kOuts][2],
-                            float (&sums)[kTiles][kOuts][4]) {
-  NEUMF_UNROLL
-  for (uint32_t i = 0; i < kTiles; ++i) {
-    NEUMF_UNROLL
-    for (uint32_t n = 0; n < kOuts; ++n) {
-      sums[i][n][0] = sums[i][n][2] = bias[n][0];
-      sums[i][n][1] = sums[i][n][3] = bias[n][1];
-    }
-  }
 }
 
 // The sums of two neighbouring columns of eight, activated, are the A fragment
@@ -110,10 +102,23 @@ NEUMF_DEVICE void Activate(Thread& thread, const float (&left)[4],
   h[3] = thread.PackRelu(right[2], right[3]);
 }
 
-// sums += W relu(in)
+// sums = bias + W h of step s, or their share of it from the second step on.
+template <typename Thread>
+NEUMF_DEVICE void MultiplyStep(Thread& thread, uint32_t s,
+                               const uint32_t (&h)[4], const Words2& weight,
+                               const float (&bias)[4], float (&sums)[4]) {
+  if (s == 0) {
+    thread.Mma16(sums, h, weight.w, bias);
+  } else {
+    thread.Mma16(sums, h, weight.w);
+  }
+}
+
+// sums = bias + W relu(in)
 template <uint32_t kIns, uint32_t kOuts, uint32_t kSteps, typename Thread>
 NEUMF_DEVICE void MultiplyActivated(Thread& thread, const float (&in)[kIns][4],
                                     const Words2 (&weight)[kOuts][kSteps],
+                                    const float (&bias)[kOuts][4],
                                     float (&sums)[kOuts][4]) {
   static_assert(kIns == 2 * kSteps);
   NEUMF_UNROLL
@@ -122,7 +127,7 @@ NEUMF_DEVICE void MultiplyActivated(Thread& thread, const float (&in)[kIns][4],
     Activate(thread, in[2 * s], in[2 * s + 1], h);
     NEUMF_UNROLL
     for (uint32_t n = 0; n < kOuts; ++n) {
-      thread.Mma16(sums[n], h, weight[n][s].w);
+      MultiplyStep(thread, s, h, weight[n][s], bias[n], sums[n]);
     }
   }
 }

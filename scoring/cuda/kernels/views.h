@@ -143,7 +143,7 @@ struct PassQuery {
 struct PassHeader {
   uint32_t num_users = 0;
   uint32_t result_stride = 0;  // entries between two users' results: max k
-  // Places of the parts that follow, in bytes from the header.
+  // Places of the parts that follow, in bytes from the header; multiples of 16.
   uint32_t queries = 0, user_gmf = 0, user_tower = 0, rows = 0;
   uint64_t masks = 0;
 };
@@ -178,8 +178,8 @@ struct Pass {
   uint32_t capacity = 0;             // candidates a user
   const std::byte* input = nullptr;  // PassHeader and what follows
 
-  // The users in halves. Tower: of each user [4, Hp / 8] words, the B side of
-  // layer 1 by lane % 4 (fragments.h, UserTowerWord). Gmf: B fragments of Mma8,
+  // The users in halves. Tower: of each user Hp / 2 words, the user's side
+  // of layer 1 by lane % 4 (fragments.h, UserTowerWord). Gmf: B fragments of Mma8,
   // [U' / 8, gmf_steps, 32 lanes].
   uint32_t* user_tower = nullptr;
   uint32_t* user_gmf = nullptr;

@@ -148,7 +148,7 @@ void CoarseCatalog::PackUsers() {
       size_t{options_.max_users} / kGroupUsers * model_.gmf_steps * kLanes, 0);
   for (uint32_t user = 0; user < options_.num_users; ++user) {
     for (uint32_t p = 0; p < width / 2; ++p) {
-      user_tower_words_[size_t{user} * (width / 2) + UserTowerWord(width, p)] =
+      user_tower_words_[size_t{user} * (width / 2) + UserTowerWord(p)] =
           PackHalves(At(user_tower_, width, user, 2 * p),
                      At(user_tower_, width, user, 2 * p + 1));
     }

@@ -232,7 +232,7 @@ void CoarseForm::UnpackUsers() {
         user_tower_words_.data() + size_t{user} * (model_.tower_width / 2);
     for (uint32_t k = 0; k < user_tower_.columns; ++k) {
       user_tower_.at(user, k) =
-          HalfOf(words[UserTowerWord(model_.tower_width, k / 2)], k % 2);
+          HalfOf(words[UserTowerWord(k / 2)], k % 2);
     }
   }
   for (uint32_t i = 0; i < user_gmf_words_.size(); ++i) {

@@ -326,16 +326,18 @@ TEST(FragmentsTest, FmaRoundsOnce) {
 }
 
 TEST(FragmentsTest, AUsersTowerWordsMeetTheColumnsOfA) {
-  constexpr uint32_t kWidth = 48;
+  constexpr uint32_t kWidth = 64;
   std::vector<uint32_t> pair_of_word(kWidth / 2);
   for (uint32_t p = 0; p < kWidth / 2; ++p) {
-    pair_of_word[UserTowerWord(kWidth, p)] = p;
+    pair_of_word[UserTowerWord(p)] = p;
   }
   for (uint32_t lane = 0; lane < kLanes; ++lane) {
     for (uint32_t step = 0; step < kWidth / 16; ++step) {
       for (uint32_t word = 0; word < 4; ++word) {
-        const uint32_t place = lane % 4 * (kWidth / 8) + 2 * step + word / 2;
-        EXPECT_EQ(2 * pair_of_word[place],
+        // Of the lane's words, read four at a time.
+        const uint32_t own = 2 * step + word / 2;
+        const uint32_t four = own / 4 * 4 + lane % 4;
+        EXPECT_EQ(2 * pair_of_word[4 * four + own % 4],
                   16 * step + PlaceInA(lane, word, 0).column);
       }
     }

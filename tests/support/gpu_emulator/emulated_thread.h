@@ -4,6 +4,7 @@
 // block does together until the scheduler (run_grid.cc) has brought all others
 // there.
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -97,6 +98,12 @@ class EmulatedThread {
     operation_.a = a;
     operation_.b = b;
     Meet(Operation::Kind::kMma16, file, line);
+  }
+  void Mma16(float (&acc)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],
+             const float (&start)[4], const char* file = __builtin_FILE(),
+             int line = __builtin_LINE()) {
+    std::copy(start, start + 4, acc);
+    Mma16(acc, a, b, file, line);
   }
   void Mma8(float (&acc)[4], const uint32_t (&a)[2], uint32_t b,
             const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
