@@ -189,7 +189,8 @@ NEUMF_HOST_DEVICE CoarseSum LayerSum(const CoarseLayer& layer, uint32_t o,
   // A multiplication rounds what there is until then.
   double tensor_core = 0;
   for (uint32_t step = 0; step < layer.in; step += kDepth) {
-    for (uint32_t k = step; k < step + kDepth; ++k) {
+    NEUMF_UNROLL  // so that the loads are on their way together
+        for (uint32_t k = step; k < step + kDepth; ++k) {
       const uint32_t at = k * layer.out + o;
       sum.Add(layer.value[at], layer.weight_error[at], units[k]);
     }
