@@ -183,10 +183,9 @@ INSTANTIATE_TEST_SUITE_P(
              (test.param.weight_decay > 0 ? "WithDecay" : "");
     });
 
-// The parameters after two steps of the NCF tower.
-std::vector<float> BitsOn(GpuProperties properties) {
+// The parameters after two steps.
+std::vector<float> BitsOn(const StepPlan& plan, GpuProperties properties) {
   const DeviceWorld world;
-  const StepPlan plan = NcfPlan();
   OnDevice step(world, plan, DeviceWorld::RandomStart(plan.spec, 5),
                 std::move(properties));
   for (uint64_t b = 0; b < 2; ++b) {
@@ -199,15 +198,18 @@ std::vector<float> BitsOn(GpuProperties properties) {
 }
 
 TEST(DeviceStepBitsTest, DoNotDependOnWhichThreadRunsWhen) {
-  const std::vector<float> bits = BitsOn({});
-  for (const Order order : {Order::kDescending, Order::kShuffled}) {
-    GpuProperties properties;
-    properties.emulation.order = order;
-    EXPECT_EQ(BitsOn(properties), bits);
+  // The weights in shared memory, and in global memory.
+  for (const StepPlan& plan : {NcfPlan(), LargePlan()}) {
+    const std::vector<float> bits = BitsOn(plan, {});
+    for (const Order order : {Order::kDescending, Order::kShuffled}) {
+      GpuProperties properties;
+      properties.emulation.order = order;
+      EXPECT_EQ(BitsOn(plan, properties), bits);
+    }
+    GpuProperties late;
+    late.runs_late = true;
+    EXPECT_EQ(BitsOn(plan, late), bits);
   }
-  GpuProperties late;
-  late.runs_late = true;
-  EXPECT_EQ(BitsOn(late), bits);
 }
 
 // A device with less shared memory takes smaller tiles, or leaves the tower in

@@ -52,20 +52,19 @@ StepPlan PlanOf(uint32_t factors, bool learned_head,
   return plan;
 }
 
-// Its weights stay in global memory.
-StepPlan LargePlan() {
-  StepPlan plan = PlanOf(16, true, {128, 64});
-  plan.spec.user_tower_factors = 128;
-  plan.spec.item_tower_factors = 128;
-  return plan;
-}
-
 }  // namespace
 
 StepPlan NcfPlan() {
   StepPlan plan = PlanOf(8, true, {32, 16, 8});
   plan.spec.user_tower_factors = 32;
   plan.spec.item_tower_factors = 32;
+  return plan;
+}
+
+StepPlan LargePlan() {
+  StepPlan plan = PlanOf(16, true, {128, 64});
+  plan.spec.user_tower_factors = 128;
+  plan.spec.item_tower_factors = 128;
   return plan;
 }
 

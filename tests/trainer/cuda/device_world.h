@@ -35,6 +35,8 @@ inline void PrintTo(const NamedPlan& plan, std::ostream* out) {
 std::vector<NamedPlan> AllDevicePlans();
 // The tower of the NCF recipe with 8 factors.
 StepPlan NcfPlan();
+// A tower whose weights an H200's shared memory does not hold.
+StepPlan LargePlan();
 
 class DeviceWorld {
  public:

@@ -12,8 +12,8 @@
 //
 // Numbers are float32, and products are summed in a fixed order with fused
 // multiply-adds. Tensor cores are left idle: the tower of the NCF recipe takes 16
-// kFLOP a pair, so 60M pairs a second are 1 TFLOP/s, a fiftieth of what the
-// float32 units of an H200 do.
+// kFLOP a pair, so 60M pairs a second are 1 TFLOP/s, a sixtieth of what an H200
+// does in float32. (256-128-64 takes 640 kFLOP: that is its limit.)
 
 #include <cmath>
 #include <cstdint>
@@ -30,7 +30,9 @@ namespace neumf::cuda {
 // kPlace is the layout's.
 template <DensePlace kPlace>
 struct TrainTiles {
-  static constexpr uint32_t kThreads = 256;
+  // Of a large tower's blocks one fits on a multiprocessor.
+  static constexpr uint32_t kThreads =
+      kPlace == DensePlace::kShared ? 256 : 512;
   static constexpr uint32_t kMinBlocks = kPlace == DensePlace::kShared ? 3 : 1;
 
   ModelView model;
