@@ -1,15 +1,15 @@
 #pragma once
 
 // Selection among rank keys by all threads of a block: the K-th greatest, those
-// from a key on, and all of them in order. Keys are distinct, but for any number
-// of zeros, which stand for no key.
+// from a key on, and all of them in order. Keys are distinct, but for any
+// number of zeros, which stand for no key.
 //
 // Written out, where a GPU's libraries have such functions, because the tests'
 // emulator must be able to run them.
 //
 // Each function is called by all threads of a block with the same arguments. It
-// waits for them when it begins, so that it sees what they wrote and `shared` may
-// serve again, and before it returns, so that they see what it wrote.
+// waits for them when it begins, so that it sees what they wrote and `shared`
+// may serve again, and before it returns, so that they see what it wrote.
 
 #include <cstdint>
 
@@ -63,7 +63,8 @@ NEUMF_DEVICE void PickDigit(Thread& thread, uint32_t k, SelectShared* shared) {
   thread.SyncBlock();
 }
 
-// How many low bits are left of the keys' first differing bit on, that included.
+// How many low bits are left of the keys' first differing bit on, that
+// included.
 template <uint32_t kThreads, typename Thread>
 NEUMF_DEVICE uint32_t VaryingBits(Thread& thread, const uint64_t* keys,
                                   uint32_t count, SelectShared* shared) {
@@ -84,8 +85,8 @@ NEUMF_DEVICE uint32_t VaryingBits(Thread& thread, const uint64_t* keys,
   return shared->varying_bits;
 }
 
-// Counts digits [low, low + kDigitBits) of the keys that equal `prefix` from bit
-// `known` > 0 on. PickDigit() waits for the counts.
+// Counts digits [low, low + kDigitBits) of the keys that equal `prefix` from
+// bit `known` > 0 on. PickDigit() waits for the counts.
 template <uint32_t kThreads, typename Thread>
 NEUMF_DEVICE void CountDigits(Thread& thread, const uint64_t* keys,
                               uint32_t count, uint64_t prefix, uint32_t known,

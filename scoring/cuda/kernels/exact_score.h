@@ -4,8 +4,8 @@
 // reference's bits. ReLU towers of any widths.
 //
 // A thread has an item. Its activations are a column in a scratch of the block,
-// [activations, kThreads], so that a warp's accesses are next to each other; the
-// last layer's go straight into the score. A layer is computed kExactOuts
+// [activations, kThreads], so that a warp's accesses are next to each other;
+// the last layer's go straight into the score. A layer is computed kExactOuts
 // outputs at a time, which share the load of each activation.
 
 #include <cstddef>
@@ -58,84 +58,121 @@ NEUMF_DEVICE void LoadFour(Thread& thread, const float* from, float* values) {
   std::memcpy(values, &words, sizeof words);
 }
 
-// take(k, value) of each value of an item's row of `width`, k ascending.
+// take(k, item[k], user[k]) of `width` values of an item's row and a user's, k
+// ascending. Where rows are aligned, loads of kAtOnce values of each are on
+// their way together.
 template <typename Thread, typename Take>
-NEUMF_DEVICE void ForEachOfRow(Thread& thread, const float* table,
-                               uint32_t width, uint32_t row, const Take& take) {
-  const float* const values = table + uint64_t{row} * width;
+NEUMF_DEVICE void ForEachPair(Thread& thread, const float* item,
+                              const float* user, uint32_t width,
+                              const Take& take) {
+  constexpr uint32_t kAtOnce = 16;
   if (width % 4 != 0) {
-    for (uint32_t k = 0; k < width; ++k) take(k, values[k]);
+    for (uint32_t k = 0; k < width; ++k) take(k, item[k], user[k]);
     return;
   }
-  for (uint32_t k = 0; k < width; k += 4) {
-    float four[4];
-    LoadFour(thread, values + k, four);
+  for (uint32_t first = 0; first < width; first += kAtOnce) {
+    float items[kAtOnce];
+    float users[kAtOnce];
     NEUMF_UNROLL
-    for (uint32_t i = 0; i < 4; ++i) take(k + i, four[i]);
+    for (uint32_t i = 0; i < kAtOnce; i += 4) {
+      // Beyond the last value, anything will do.
+      const uint32_t k = first + i < width ? first + i : 0;
+      LoadFour(thread, item + k, items + i);
+      LoadFour(thread, user + k, users + i);
+    }
+    NEUMF_UNROLL
+    for (uint32_t i = 0; i < kAtOnce; i += 4) {
+      if (first + i == width) return;
+      NEUMF_UNROLL
+      for (uint32_t j = i; j < i + 4; ++j) take(first + j, items[j], users[j]);
+    }
   }
 }
 
-// take(o, activation) of each output of `layer`, o ascending, from the column
-// `in`.
+// take(first, h) of each kExactOuts outputs of `layer`, ascending, from the
+// column `in`. What h has beyond the last output means nothing.
 template <uint32_t kThreads, typename Thread, typename Take>
-NEUMF_DEVICE void ForEachOutput(Thread& thread, const ExactLayer& layer,
-                                const float* in, const Take& take) {
+NEUMF_DEVICE void ForEachOuts(Thread& thread, const ExactLayer& layer,
+                              const float* in, const Take& take) {
   constexpr size_t kNext = kThreads;  // from an activation to the next
   const uint32_t stride = PaddedOuts(layer.out);
+  const uint32_t width = layer.in;
   for (uint32_t first = 0; first < layer.out; first += kExactOuts) {
-    float sums[kExactOuts];
-    LoadFour(thread, layer.bias + first, sums);
-    LoadFour(thread, layer.bias + first + 4, sums + 4);
-    const float* weights = layer.weight + first;
-    for (uint32_t k = 0; k < layer.in; ++k, weights += stride) {
+    float h[kExactOuts];
+    LoadFour(thread, layer.bias + first, h);
+    LoadFour(thread, layer.bias + first + 4, h + 4);
+    const float* const weights = layer.weight + first;
+    // Four times, so that loads do not wait for each other.
+    NEUMF_UNROLL_4
+    for (uint32_t k = 0; k < width; ++k) {
       float weight[kExactOuts];
-      LoadFour(thread, weights, weight);
-      LoadFour(thread, weights + 4, weight + 4);
-      const float h = in[k * kNext];
+      LoadFour(thread, weights + size_t{k} * stride, weight);
+      LoadFour(thread, weights + size_t{k} * stride + 4, weight + 4);
+      const float input = in[k * kNext];
       NEUMF_UNROLL
       for (uint32_t i = 0; i < kExactOuts; ++i) {
-        sums[i] = thread.Fma(weight[i], h, sums[i]);
+        h[i] = thread.Fma(weight[i], input, h[i]);
       }
     }
     NEUMF_UNROLL
-    for (uint32_t i = 0; i < kExactOuts; ++i) {
-      // Padding may be NaN by now, times an infinite activation.
-      if (first + i < layer.out) take(first + i, Relu(sums[i]));
-    }
+    for (uint32_t i = 0; i < kExactOuts; ++i) h[i] = Relu(h[i]);
+    take(first, h);
   }
 }
 
-// `score` with the tower's part added.
+// `score` with the part of a tower of one layer added.
+template <typename Thread>
+NEUMF_DEVICE float AddFirstLayer(Thread& thread, const ExactModel& model,
+                                 const float* item_tower,
+                                 const float* user_tower, float score) {
+  ForEachPair(thread, item_tower, user_tower, model.tower_width,
+              [&](uint32_t k, float item, float user) {
+                score =
+                    thread.Fma(model.head_weight[k], Relu(user + item), score);
+              });
+  return score;
+}
+
+// `score` with the part of a tower of more layers added.
 template <uint32_t kThreads, typename Thread>
-NEUMF_DEVICE float AddExactTower(Thread& thread, const ExactModel& model,
-                                 const float* user_tower, uint32_t row,
-                                 float* column, float score) {
-  const auto add_to_score = [&](uint32_t k, float h) {
-    score = thread.Fma(model.head_weight[k], h, score);
-  };
-  if (model.num_layers == 0) {
-    ForEachOfRow(thread, model.item_tower, model.tower_width, row,
-                 [&](uint32_t k, float value) {
-                   add_to_score(k, Relu(user_tower[k] + value));
-                 });
-    return score;
-  }
+NEUMF_DEVICE float AddLayers(Thread& thread, const ExactModel& model,
+                             const float* item_tower, const float* user_tower,
+                             float* column, float score) {
   constexpr size_t kNext = kThreads;
   float* in = column;
   float* out = column + model.widest * kNext;
-  ForEachOfRow(thread, model.item_tower, model.tower_width, row,
-               [&](uint32_t k, float value) {
-                 in[k * kNext] = Relu(user_tower[k] + value);
-               });
+  ForEachPair(thread, item_tower, user_tower, model.tower_width,
+              [&](uint32_t k, float item, float user) {
+                in[k * kNext] = Relu(user + item);
+              });
   const uint32_t last = model.num_layers - 1;
-  for (uint32_t layer = 0; layer < last; ++layer) {
-    ForEachOutput<kThreads>(thread, model.layers[layer], in,
-                            [&](uint32_t o, float h) { out[o * kNext] = h; });
+  for (uint32_t l = 0; l < last; ++l) {
+    const auto keep = [&](uint32_t first, const float* h) {
+      NEUMF_UNROLL
+      for (uint32_t i = 0; i < kExactOuts; ++i) {
+        if (first + i < model.layers[l].out) out[(first + i) * kNext] = h[i];
+      }
+    };
+    ForEachOuts<kThreads>(thread, model.layers[l], in, keep);
     float* const next = out;
     out = in;
     in = next;
   }
-  ForEachOutput<kThreads>(thread, model.layers[last], in, add_to_score);
+  const auto add_to_score = [&](uint32_t first, const float* h) {
+    float head[kExactOuts];
+    NEUMF_UNROLL
+    for (uint32_t i = 0; i < kExactOuts; ++i) {
+      const bool exists = first + i < model.head_width;
+      head[i] = model.head_weight[exists ? first + i : 0];
+    }
+    NEUMF_UNROLL
+    for (uint32_t i = 0; i < kExactOuts; ++i) {
+      // Padding may be NaN by now, times an infinite activation.
+      if (first + i >= model.head_width) break;
+      score = thread.Fma(head[i], h[i], score);
+    }
+  };
+  ForEachOuts<kThreads>(thread, model.layers[last], in, add_to_score);
   return score;
 }
 
@@ -146,13 +183,17 @@ NEUMF_DEVICE float ExactScore(Thread& thread, const ExactModel& model,
                               const float* user_gmf, const float* user_tower,
                               uint32_t row, float* column) {
   float score = model.head_bias;
-  ForEachOfRow(thread, model.item_gmf, model.gmf_width, row,
-               [&](uint32_t k, float value) {
-                 score = thread.Fma(user_gmf[k], value, score);
-               });
-  if (model.tower_width > 0) {
-    score =
-        AddExactTower<kThreads>(thread, model, user_tower, row, column, score);
+  ForEachPair(thread, model.item_gmf + uint64_t{row} * model.gmf_width,
+              user_gmf, model.gmf_width, [&](uint32_t, float item, float user) {
+                score = thread.Fma(user, item, score);
+              });
+  const float* const item_tower =
+      model.item_tower + uint64_t{row} * model.tower_width;
+  if (model.num_layers > 0) {
+    score = AddLayers<kThreads>(thread, model, item_tower, user_tower, column,
+                                score);
+  } else if (model.tower_width > 0) {
+    score = AddFirstLayer(thread, model, item_tower, user_tower, score);
   }
   if (model.item_bias != nullptr) score += model.item_bias[row];
   return score + 0.0F;

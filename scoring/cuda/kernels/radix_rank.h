@@ -46,8 +46,8 @@ struct RadixUsers {
 
 // What is known about a user's K-th greatest key: its first bits are those of
 // `least`, the others of which are 0. Of the keys that begin so, the greatest
-// `open` belong to the answer. Where `open` is 0, all of them do, and the answer
-// is all keys that are at least `least`.
+// `open` belong to the answer. Where `open` is 0, all of them do, and the
+// answer is all keys that are at least `least`.
 struct RadixState {
   uint64_t least = 0;
   uint32_t open = 0;

@@ -5,8 +5,8 @@
 //
 // Work is cut into pieces of kThreads items of one user. Pieces of the same
 // items are next to each other, so that all users read them while they are in
-// the cache; and there are enough of them to fill the GPU whether the catalog is
-// large or the users are many.
+// the cache; and there are enough of them to fill the GPU whether the catalog
+// is large or the users are many.
 
 #include <cstdint>
 
@@ -23,8 +23,9 @@ namespace neumf::cuda {
 // kThreads each, which divides kChunkItems.
 //
 // user_of(i) is the i-th user, or kNone for one who needs no scores. Then
-// take(i, user, row, score, exists) is called by all threads of a warp, with the
-// same i and user; where an item does not exist its row and score mean nothing.
+// take(i, user, row, score, exists) is called by all threads of a warp, with
+// the same i and user; where an item does not exist its row and score mean
+// nothing.
 template <uint32_t kThreads, typename Thread, typename UserOf, typename Take>
 NEUMF_DEVICE void ScoreLevel(Thread& thread, const ExactModel& model,
                              const Pass& pass, const Level& level,
@@ -57,8 +58,8 @@ NEUMF_DEVICE void ScoreLevel(Thread& thread, const ExactModel& model,
   }
 }
 
-// What a pass without a coarse scan starts with: everything passes, and the error
-// is 0. One block.
+// What a pass without a coarse scan starts with: everything passes, and the
+// error is 0. One block.
 struct StartExact {
   static constexpr uint32_t kThreads = 256;
   static constexpr uint32_t kMinBlocks = 1;

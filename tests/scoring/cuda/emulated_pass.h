@@ -19,9 +19,9 @@ namespace neumf::cuda {
 std::vector<std::pair<uint32_t, uint32_t>> RowsAndBits(
     const std::vector<ScoredRow>& items);
 
-// All users are ready to scan with a threshold of -infinity and no margin, their
-// lists empty; what lists hold beyond their counts is nonsense. The queries must
-// outlive the constructor only.
+// All users are ready to scan with a threshold of -infinity and no margin,
+// their lists empty; what lists hold beyond their counts is nonsense. The
+// queries must outlive the constructor only.
 class EmulatedPass {
  public:
   // More users than queries are absent.
