@@ -112,17 +112,19 @@ absl::Status CudaModel::Finish() {
   return absl::OkStatus();
 }
 
-// The fastest kernel that is right.
+// Of the kernels that scan this tower, the fastest that is right.
 absl::Status CudaModel::MakeCoarse(TunedTower tower) {
   NEUMF_ASSIGN_OR_RETURN(coarse_,
                          CoarseTables::Make(device_, tower, shape_, network_,
                                             exact_->model(), *uploader_));
   if (!coarse_) return absl::OkStatus();
-  for (const bool is_wide : {true, false}) {
-    if (is_wide && !(PassKernels::HasWideScan(tower) && device_.has_wide_mma()))
-      continue;
-    const PassKernels kernels(device_, exact_->model(),
-                              CoarseScanner{tower, is_wide, coarse_->model()});
+  std::vector<CoarseScanner> scanners;
+  if (device_.has_wide_mma() && PassKernels::HasWideScan(tower)) {
+    scanners.push_back({tower, true, coarse_->model()});
+  }
+  scanners.push_back({tower, false, coarse_->model()});
+  for (const CoarseScanner& scanner : scanners) {
+    const PassKernels kernels(device_, exact_->model(), scanner);
     if (!kernels.HaveRoomFor(kGroupUsers)) continue;
     NEUMF_ASSIGN_OR_RETURN(const bool is_right, IsRight(kernels));
     if (!is_right) continue;
