@@ -3,7 +3,9 @@
 // Scores on a GPU: a scan of the catalog in halves on the tensor cores, whose
 // error is bounded for each user, finds the candidates; float32 in the order of
 // operations of scorer.h decides. It keeps scorer.h's contract, bit for bit,
-// but for one point: `cancelled` is looked at before each 256 users.
+// but for two points: `cancelled` is looked at before each pass of max_users;
+// and Rank() is RESOURCE_EXHAUSTED where a query of very large K or of very many
+// rows finds no memory, after which others are answered as before.
 //
 // Programs built without the CUDA toolkit link another definition of the same
 // functions, which have no device (no_cuda.cc); so do machines without a driver.
