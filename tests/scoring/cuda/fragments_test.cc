@@ -2,7 +2,10 @@
 
 #include "scoring/cuda/device/fragments.h"
 
+#include <algorithm>
 #include <cmath>
+#include <map>
+#include <random>
 #include <set>
 #include <utility>
 #include <vector>
@@ -81,8 +84,11 @@ constexpr MmaSums kAllSums[] = {MmaSums::kRoundedOnce, MmaSums::kCut,
                                 MmaSums::kAligned};
 
 TEST(FragmentsTest, EveryElementLiesInOnePlace) {
-  std::set<std::pair<uint32_t, uint32_t>> a, b, c;
-  const auto put = [](auto& places, Place place) {
+  using Places = std::set<std::pair<uint32_t, uint32_t>>;
+  Places a;
+  Places b;
+  Places c;
+  const auto put = [](Places& places, Place place) {
     EXPECT_TRUE(places.emplace(place.row, place.column).second);
   };
   for (uint32_t lane = 0; lane < kLanes; ++lane) {
@@ -119,7 +125,8 @@ TEST(FragmentsTest, ElementsLieWhereThePicturesOfThePtxIsaHaveThem) {
 }
 
 TEST(FragmentsTest, Mma16AddsTheProduct) {
-  const Matrix a(kRows, 16, 3), b(16, kColumns, 5);
+  const Matrix a(kRows, 16, 3);
+  const Matrix b(16, kColumns, 5);
   const Matrix start(kRows, kColumns, 7);
   Matrix expected = start;
   Accumulate(a, b, expected);
@@ -142,7 +149,8 @@ TEST(FragmentsTest, Mma16AddsTheProduct) {
 }
 
 TEST(FragmentsTest, Mma8AddsTheProduct) {
-  const Matrix a(kRows, 8, 3), b(8, kColumns, 5);
+  const Matrix a(kRows, 8, 3);
+  const Matrix b(8, kColumns, 5);
   const Matrix start(kRows, kColumns, 7);
   Matrix expected = start;
   Accumulate(a, b, expected);
@@ -164,7 +172,8 @@ TEST(FragmentsTest, Mma8AddsTheProduct) {
 
 TEST(FragmentsTest, SumsOfTwoProductsAreTheAFragmentOfTheNext) {
   // Two C matrices side by side are the A of a k16 step.
-  const Matrix wide(kRows, 16, 3), b(16, kColumns, 5);
+  const Matrix wide(kRows, 16, 3);
+  const Matrix b(16, kColumns, 5);
   Matrix expected(kRows, kColumns, 0);
   expected.values.assign(expected.values.size(), 0.0F);
   Accumulate(wide, b, expected);
@@ -242,7 +251,8 @@ struct WideProduct {
 
 template <uint32_t kOuts, uint32_t kSteps>
 void ExpectWideMmaAddsTheProduct() {
-  const Matrix a(64, 16 * kSteps, 3), b(16 * kSteps, 8 * kOuts, 5);
+  const Matrix a(64, 16 * kSteps, 3);
+  const Matrix b(16 * kSteps, 8 * kOuts, 5);
   Matrix expected(64, 8 * kOuts, 0);
   expected.values.assign(expected.values.size(), 0.0F);
   Accumulate(a, b, expected);
@@ -277,6 +287,57 @@ TEST(FragmentsTest, WorseSumsLoseSmallTerms) {
   EXPECT_EQ(SumOfSmallTerms(MmaSums::kRoundedOnce), 0x1p24F + 12);
   EXPECT_EQ(SumOfSmallTerms(MmaSums::kCut), 0x1p24F);
   EXPECT_EQ(SumOfSmallTerms(MmaSums::kAligned), 0x1p24F);
+}
+
+// The error of the first sum of a product of halves of all magnitudes, in units
+// of the last place of its greatest term.
+double ErrorInPlaces(uint32_t seed, MmaSums sums) {
+  std::mt19937 random(seed);
+  const auto draw = [&] {
+    const uint32_t bits = random();
+    return FloatOfHalf(
+        static_cast<uint16_t>((bits & 0x8000) | (bits >> 16) % 0x7000));
+  };
+  Matrix a(kRows, 16, 0);
+  Matrix b(16, kColumns, 0);
+  for (float& value : a.values) value = draw();
+  for (float& value : b.values) value = draw();
+  const float start = draw();
+  double exact = start;
+  double greatest = std::fabs(exact);
+  for (uint32_t k = 0; k < 16; ++k) {
+    const double term = static_cast<double>(a.at({0, k})) * b.at({k, 0});
+    exact += term;
+    greatest = std::max(greatest, std::fabs(term));
+  }
+  double error = 0;
+  RunWarp(
+      [&](EmulatedThread& thread) {
+        const uint32_t lane = thread.lane();
+        float acc[4] = {start, 0, 0, 0};
+        thread.Mma16(acc,
+                     {WordOfA(a, lane, 0), WordOfA(a, lane, 1),
+                      WordOfA(a, lane, 2), WordOfA(a, lane, 3)},
+                     {WordOfB(b, lane, 0), WordOfB(b, lane, 1)});
+        if (lane == 0) error = std::fabs(acc[0] - exact);
+      },
+      sums);
+  return error / std::ldexp(1, std::ilogb(greatest) - 23);
+}
+
+TEST(FragmentsTest, NoSumIsWorseThanItsTermsCutOnce) {
+  std::map<MmaSums, double> worst;
+  for (const MmaSums sums : kAllSums) {
+    for (uint32_t seed = 0; seed < 200; ++seed) {
+      worst[sums] = std::max(worst[sums], ErrorInPlaces(seed, sums));
+    }
+  }
+  // The sum itself has up to 5 bits more than its greatest term.
+  EXPECT_LE(worst[MmaSums::kRoundedOnce], 16);
+  EXPECT_LE(worst[MmaSums::kCut], 16 * 17);
+  EXPECT_LE(worst[MmaSums::kAligned], 17 + 16);
+  EXPECT_GT(worst[MmaSums::kCut], worst[MmaSums::kRoundedOnce]);
+  EXPECT_GT(worst[MmaSums::kAligned], 2 * worst[MmaSums::kRoundedOnce]);
 }
 
 TEST(FragmentsTest, InfinitiesAndNanGoThroughProducts) {

@@ -57,7 +57,7 @@ auto IsFault(const char* text) {
 TEST(GpuEmulatorTest, RunsEveryThreadOfEveryBlockOnce) {
   constexpr uint32_t kBlocks = 5;
   for (const EmulationOptions& options : AllOrders()) {
-    std::vector<uint32_t> runs(kBlocks * kBlockThreads);
+    std::vector<uint32_t> runs(size_t{kBlocks} * kBlockThreads);
     NEUMF_EXPECT_OK(RunBody(
         {kBlocks, 0},
         [&](EmulatedThread& thread) {
@@ -183,7 +183,8 @@ TEST(GpuEmulatorTest, FindsLanesThatMeetInDifferentOperations) {
                                    IsFault("gpu_emulator_test.cc:")));
 }
 
-// Not in one expression with EXPECT_THAT, which makes one line of its arguments.
+// NOLINTBEGIN(bugprone-branch-clone): that is the point. Not in one expression
+// with EXPECT_THAT, either, which makes one line of its arguments.
 TEST(GpuEmulatorTest, FindsLanesThatMeetInOneOperationAtDifferentLines) {
   const auto body = [](EmulatedThread& thread) {
     if (thread.lane() == 31) {
@@ -194,6 +195,7 @@ TEST(GpuEmulatorTest, FindsLanesThatMeetInOneOperationAtDifferentLines) {
   };
   EXPECT_THAT(RunWarp(body), IsFault("divergence"));
 }
+// NOLINTEND(bugprone-branch-clone)
 
 TEST(GpuEmulatorTest, FindsALaneThatEndedBeforeItsWarpMeets) {
   EXPECT_THAT(RunWarp([](EmulatedThread& thread) {
@@ -218,6 +220,7 @@ TEST(GpuEmulatorTest, FindsAWarpThatEndedBeforeItsBlockMeets) {
   }
 }
 
+// NOLINTBEGIN(bugprone-branch-clone): as above.
 TEST(GpuEmulatorTest, FindsWarpsThatMeetAtDifferentBarriers) {
   const auto body = [](EmulatedThread& thread) {
     if (thread.warp() == 1) {
@@ -228,6 +231,7 @@ TEST(GpuEmulatorTest, FindsWarpsThatMeetAtDifferentBarriers) {
   };
   EXPECT_THAT(RunBody({}, body), IsFault("deadlock"));
 }
+// NOLINTEND(bugprone-branch-clone)
 
 TEST(GpuEmulatorTest, FindsWritesBeyondSharedMemory) {
   if (kWithAddressSanitizer) GTEST_SKIP() << "it ends the program at once";

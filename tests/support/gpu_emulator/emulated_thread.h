@@ -133,6 +133,7 @@ class EmulatedThread {
     }
   }
 
+  // NOLINTBEGIN(readability-convert-member-functions-to-static): as of a GPU's.
   uint32_t AtomicAdd(uint32_t* counter, uint32_t value) {
     const uint32_t before = *counter;
     *counter += value;
@@ -172,6 +173,7 @@ class EmulatedThread {
   void Prefetch(const void* address) {
     static_cast<void>(*static_cast<const volatile std::byte*>(address));
   }
+  // NOLINTEND(readability-convert-member-functions-to-static)
 
   // For the scheduler.
   Operation& operation() { return operation_; }

@@ -19,7 +19,7 @@ namespace {
 
 constexpr size_t kGuardBytes = 4096;
 // AddressSanitizer puts zones around variables.
-constexpr size_t kStackBytes = (kWithAddressSanitizer ? 256 : 64) * 1024;
+constexpr size_t kStackBytes = size_t{kWithAddressSanitizer ? 256 : 64} * 1024;
 
 // A stack grows down: one that is too small meets the page below and faults.
 char* MapStack() {

@@ -7,18 +7,19 @@
 #include <map>
 #include <memory>
 #include <shared_mutex>
-#include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "base/mutex.h"
 #include "tests/support/gpu_emulator/emulated_gpu.h"
 #include "tests/support/gpu_emulator/guarded_memory.h"
 
 namespace neumf::cuda {
 
-// Methods take the generation of the Device that they are for: UNAVAILABLE after
-// a reset. Thread-safe.
+// Methods take the generation `of` the Device that they are for: UNAVAILABLE
+// after a reset. Thread-safe.
 struct EmulatedGpu::State {
   explicit State(GpuProperties of_gpu) : properties(std::move(of_gpu)) {}
 
@@ -26,16 +27,16 @@ struct EmulatedGpu::State {
   static absl::StatusOr<std::shared_ptr<State>> Find(int ordinal);
 
   // UNAVAILABLE, also when the device is lost.
-  absl::Status CheckAlive(uint64_t generation, absl::string_view what);
+  absl::Status CheckAlive(uint64_t of, absl::string_view what);
   // The same for a command, which may be one that is to fail.
-  absl::Status BeginCommand(uint64_t generation, absl::string_view what);
+  absl::Status BeginCommand(uint64_t of, absl::string_view what);
 
-  absl::StatusOr<std::byte*> Allocate(uint64_t generation, Memory::Place place,
-                                      size_t bytes);
-  void Free(uint64_t generation, std::byte* data);
-  absl::StatusOr<uint64_t> FreeBytes(uint64_t generation);
-  // Whether [begin, begin + bytes) was given out and not freed.
-  bool Holds(Memory::Place place, const void* begin, size_t bytes);
+  absl::StatusOr<std::byte*> Allocate(uint64_t of, Memory::Place place,
+                                      size_t num_bytes);
+  void Free(uint64_t of, std::byte* data);
+  absl::StatusOr<uint64_t> FreeBytes(uint64_t of);
+  // Whether [begin, begin + num_bytes) was given out and not freed.
+  bool Holds(Memory::Place place, const void* begin, size_t num_bytes);
   absl::Status Reset();
 
   const GpuProperties properties;

@@ -94,7 +94,7 @@ Fiber& FiberOfThisHostThread(uint32_t number) {
 
 // Where a thread stands, for people.
 std::string PlaceText(const Operation& operation) {
-  const std::string name = NameOf(operation.kind);
+  const char* const name = NameOf(operation.kind);
   if (operation.kind == Operation::Kind::kEnd) return name;
   return absl::StrCat(name, " (", operation.file, ":", operation.line, ")");
 }

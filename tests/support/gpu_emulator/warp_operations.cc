@@ -149,12 +149,12 @@ void MultiplyRounded(MmaSums sums, Matrices& m) {
 template <uint32_t kDepth>
 void MultiplyFast(Matrices& m) {
   for (uint32_t row = 0; row < kRows; ++row) {
-    double* const c = m.c + row * kColumns;
+    double* const c = m.c + size_t{row} * kColumns;
     double sums[kColumns];
     std::copy_n(c, kColumns, sums);
     for (uint32_t k = 0; k < kDepth; ++k) {
       const double a = m.a[row * kMaxDepth + k];
-      const double* const b = m.b + k * kColumns;
+      const double* const b = m.b + size_t{k} * kColumns;
       for (uint32_t n = 0; n < kColumns; ++n) sums[n] += a * b[n];
     }
     std::copy_n(sums, kColumns, c);
