@@ -61,7 +61,8 @@ bool ScoringDevice::MayUseCpu(const absl::Status& reason,
                               const Snapshot* served) const {
   if (options_.device != DeviceFlag::kAuto) return false;
   if (absl::IsUnimplemented(reason)) return true;
-  const bool gpu_serves = served != nullptr && served->device_life.has_value();
+  const bool gpu_serves =
+      served != nullptr && served->device_life.has_value() && !IsDead(*served);
   return absl::IsResourceExhausted(reason) && !gpu_serves;
 }
 

@@ -99,6 +99,9 @@ TEST_F(ScoringDeviceTest, AModelThatDoesNotFitDoesNotDriveTheServedOneOut) {
   EXPECT_EQ(Place(either, served_.snapshot.get()), "cpu");  // a CPU serves
   served_.snapshot->device_life = either.life();
   EXPECT_EQ(Place(either, served_.snapshot.get()), "needs 2 bytes, 1 is free");
+  either.ReportError(0, absl::UnavailableError("gone"));
+  NEUMF_ASSERT_OK(either.Renew());  // others took the memory meanwhile
+  EXPECT_EQ(Place(either, served_.snapshot.get()), "cpu");
   ScoringDevice gpu = Make(DeviceFlag::kCuda);
   EXPECT_EQ(Place(gpu, nullptr), "needs 2 bytes, 1 is free");
 }
