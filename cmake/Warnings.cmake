@@ -8,9 +8,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   target_compile_options(neumf_warnings INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wthread-safety>)
 endif()
 # nvcc warns of the GPU's code itself, and hands the host's to g++ with lines that
-# -Wpedantic does not like.
+# -Wpedantic does not like, and pragmas that are its own.
 if(NEUMF_CUDA)
   list(REMOVE_ITEM _warnings -Wpedantic)
+  list(APPEND _warnings -Wno-unknown-pragmas)
   list(JOIN _warnings "," _warnings)
   target_compile_options(neumf_warnings INTERFACE
     "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=${_warnings};-Werror=all-warnings>")
