@@ -85,7 +85,7 @@ bool AreFinite(const ItemRanges& ranges) {
 
 CoarsePlaces PlacesIn(const Memory& memory, const CoarseBytes& bytes) {
   // Each part is a multiple of 16 bytes.
-  std::byte* next = memory.as<std::byte>();
+  auto* next = memory.as<std::byte>();
   const auto place = [&next](uint64_t part) {
     std::byte* const begin = part == 0 ? nullptr : next;
     next += part;

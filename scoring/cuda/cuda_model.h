@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -50,13 +51,17 @@ class CudaModel {
   WorkspacePool& workspaces() const { return workspaces_; }
 
  private:
-  CudaModel(Device& device, const ModelShape& shape,
-            const ScoreNetwork& network, const CudaScorerOptions& options)
-      : device_(device), shape_(shape), network_(network), options_(options) {}
+  CudaModel(Device& device, ModelShape shape, ScoreNetwork network,
+            const CudaScorerOptions& options)
+      : device_(device),
+        shape_(std::move(shape)),
+        network_(std::move(network)),
+        options_(options) {}
 
   absl::Status MakeCoarse(TunedTower tower);
-  // True when these kernels' scores are as near the exact ones as they should.
-  absl::StatusOr<bool> IsRight(const PassKernels& kernels) const;
+  // How quick these kernels scan; nullopt when their scores are further from the
+  // exact ones than they should be.
+  absl::StatusOr<std::optional<double>> Try(const PassKernels& kernels) const;
 
   Device& device_;
   const ModelShape shape_;

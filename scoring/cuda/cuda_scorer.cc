@@ -18,7 +18,6 @@ namespace {
 
 using cuda::CudaModel;
 using cuda::DeviceUse;
-using cuda::PassSize;
 using cuda::SharedDevice;
 using cuda::Workspace;
 

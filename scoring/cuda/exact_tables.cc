@@ -19,7 +19,7 @@ class NetworkImage {
     for (const DenseLayer& layer : network.layers) AddLayer(layer);
     head_ = Reserve(network.head_weight.size());
     std::copy(network.head_weight.begin(), network.head_weight.end(),
-              floats_.begin() + head_);
+              floats_.data() + head_);
   }
 
   const std::vector<float>& floats() const { return floats_; }
@@ -59,7 +59,7 @@ class NetworkImage {
       }
     }
     std::copy(layer.bias.begin(), layer.bias.end(),
-              floats_.begin() + placed.bias);
+              floats_.data() + placed.bias);
     layers_.push_back(placed);
   }
 
@@ -105,20 +105,18 @@ absl::StatusOr<ExactTables> ExactTables::Make(Device& device,
                                               const ScoreNetwork& network,
                                               Uploader& uploader) {
   ExactTables tables;
-  const auto allocate = [&device](uint64_t bytes, Memory* memory) {
-    auto allocated = Memory::Allocate(device, Memory::Place::kDevice, bytes);
-    if (allocated.ok()) *memory = *std::move(allocated);
-    return allocated.status();
+  const auto allocate = [&device](uint64_t bytes) {
+    return Memory::Allocate(device, Memory::Place::kDevice, bytes);
   };
   const NetworkImage image(shape, network);
   const size_t image_bytes = image.floats().size() * sizeof(float);
-  NEUMF_RETURN_IF_ERROR(
-      allocate(TableBytes(shape, shape.tower_width()), &tables.tower_));
-  NEUMF_RETURN_IF_ERROR(
-      allocate(TableBytes(shape, shape.gmf_width), &tables.gmf_));
-  NEUMF_RETURN_IF_ERROR(
-      allocate(TableBytes(shape, shape.has_item_bias ? 1 : 0), &tables.bias_));
-  NEUMF_RETURN_IF_ERROR(allocate(image_bytes, &tables.network_));
+  NEUMF_ASSIGN_OR_RETURN(tables.tower_,
+                         allocate(TableBytes(shape, shape.tower_width())));
+  NEUMF_ASSIGN_OR_RETURN(tables.gmf_,
+                         allocate(TableBytes(shape, shape.gmf_width)));
+  NEUMF_ASSIGN_OR_RETURN(
+      tables.bias_, allocate(TableBytes(shape, shape.has_item_bias ? 1 : 0)));
+  NEUMF_ASSIGN_OR_RETURN(tables.network_, allocate(image_bytes));
 
   tables.model_ = SizesOfExactModel(shape, network);
   ExactModel& model = tables.model_;

@@ -35,6 +35,16 @@ void WriteList(absl::Span<const uint32_t> rows, uint32_t begin, std::byte* to) {
               rows.size() * sizeof(uint32_t));
 }
 
+void WriteRows(const RankQuery& query, const PassQuery& planned,
+               std::byte* to) {
+  if (planned.kind == QueryKind::kIdle) return;
+  WriteList(query.seen, planned.seen_begin, to);
+  WriteList(query.excluded, planned.excluded_begin, to);
+  if (planned.kind == QueryKind::kList) {
+    WriteList(*query.allow_rows, planned.list_begin, to);
+  }
+}
+
 }  // namespace
 
 uint64_t InputBytes(const RankQuery& query, const ModelShape& shape) {
@@ -143,16 +153,6 @@ void PassInput::WriteTo(std::byte* to) const {
   for (const Mask& mask : masks_) {
     WriteMask(mask, words);
     words += mask_words();
-  }
-}
-
-void PassInput::WriteRows(const RankQuery& query, const PassQuery& planned,
-                          std::byte* to) const {
-  if (planned.kind == QueryKind::kIdle) return;
-  WriteList(query.seen, planned.seen_begin, to);
-  WriteList(query.excluded, planned.excluded_begin, to);
-  if (planned.kind == QueryKind::kList) {
-    WriteList(*query.allow_rows, planned.list_begin, to);
   }
 }
 

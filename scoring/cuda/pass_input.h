@@ -62,8 +62,6 @@ class PassInput {
   uint32_t PlaceOf(const Mask& mask);
   uint32_t AddRows(size_t count);
   void PlaceParts();
-  void WriteRows(const RankQuery& query, const PassQuery& planned,
-                 std::byte* to) const;
   void WriteMask(const Mask& mask, uint32_t* words) const;
   uint64_t mask_words() const { return (num_items_ + 63) / 64 * 2; }
 

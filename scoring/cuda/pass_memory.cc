@@ -43,9 +43,8 @@ absl::Status Allocate(Device& device, Memory::Place place, uint64_t bytes,
                       Memory* memory) {
   // The old one first, as both may not have room.
   *memory = Memory();
-  auto allocated = Memory::Allocate(device, place, bytes);
-  if (allocated.ok()) *memory = *std::move(allocated);
-  return allocated.status();
+  NEUMF_ASSIGN_OR_RETURN(*memory, Memory::Allocate(device, place, bytes));
+  return absl::OkStatus();
 }
 
 // On the device and pinned.

@@ -132,22 +132,22 @@ double SpreadOfUser(const Scanned& scanned, uint32_t user,
   std::sort(found.begin(), found.end());
   if (found != rows) return kInfinity;
   const double spread = most - least;
-  const double ratio =
-      spread == 0 ? 0 : spread / double{scanned.margin.as<float>()[user]};
-  return std::isfinite(ratio) ? ratio : kInfinity;
+  if (spread == 0) return 0;
+  const double ratio = spread / double{scanned.margin.as<float>()[user]};
+  if (!std::isfinite(ratio)) return kInfinity;  // also of a NaN
+  return ratio;
 }
 
 // Of all users that have a bound.
 double WorstOf(const Scanned& scanned, const std::vector<uint32_t>& rows,
                float score_scale) {
-  double worst = 0;
-  bool any = false;
+  double worst = -1;
   for (uint32_t user = 0; user < kUsers; ++user) {
     if (scanned.outcome.as<Outcome>()[user] != Outcome::kReady) continue;
-    any = true;
     worst = std::max(worst, SpreadOfUser(scanned, user, rows, score_scale));
   }
-  return any ? worst : kInfinity;
+  if (worst < 0) return kInfinity;
+  return worst;
 }
 
 // Levels that have the first and the last chunk, and the first and one or more
@@ -157,6 +157,14 @@ std::vector<Level> SampleLevels(uint32_t num_items) {
   std::vector<Level> levels = {{std::max<uint32_t>(last, 1), 0}};
   if (last >= 2) levels.push_back({(last + 1) / 2, 0});
   return levels;
+}
+
+// Some chunks for each multiprocessor, spread over the catalog.
+Level TimedLevel(const Device& device, uint64_t num_items) {
+  constexpr uint64_t kChunksEach = 4;
+  const uint64_t chunks = (num_items - 1) / kChunkItems + 1;
+  const uint64_t timed = kChunksEach * device.num_multiprocessors();
+  return {static_cast<uint32_t>((chunks - 1) / timed + 1), 0};
 }
 
 }  // namespace
@@ -189,6 +197,38 @@ absl::StatusOr<double> MeasureCoarseError(
   }
   drain.Dismiss();
   return worst;
+}
+
+absl::StatusOr<double> MeasureScanSeconds(const PassKernels& kernels,
+                                          Workspace& workspace,
+                                          const ModelShape& shape) {
+  constexpr int kRounds = 4;  // the first warms up
+  const std::vector<float> vector(
+      std::max(shape.tower_width(), shape.gmf_width));
+  RankQuery query;  // of k 0, so that nothing passes
+  query.user_tower = vector.data();
+  query.user_gmf = vector.data();
+  const std::vector<RankQuery> queries(kTimedUsers, query);
+  PassInput input;
+  input.Plan(queries, shape, 1);
+  Stream& stream = workspace.stream();
+  const PassMemory& memory = workspace.memory();
+  const Pass pass = memory.MakePass(kTimedUsers, 1);
+  const Level level = TimedLevel(stream.device(), shape.num_items);
+  input.WriteTo(memory.input());
+  NEUMF_RETURN_IF_ERROR(memory.CopyInput(stream, input.size_bytes()));
+  NEUMF_RETURN_IF_ERROR(kernels.QueueStart(stream, pass));
+  double best = kInfinity;
+  for (int round = 0; round < kRounds; ++round) {
+    NEUMF_RETURN_IF_ERROR(stream.Mark());
+    NEUMF_RETURN_IF_ERROR(
+        kernels.QueueScan(stream, pass, memory.scratch(), level));
+    NEUMF_RETURN_IF_ERROR(stream.Mark());
+    NEUMF_RETURN_IF_ERROR(stream.Synchronize());
+    NEUMF_ASSIGN_OR_RETURN(const double seconds, stream.SecondsBetweenMarks());
+    if (round > 0) best = std::min(best, seconds);
+  }
+  return best;
 }
 
 }  // namespace neumf::cuda

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -71,8 +72,8 @@ class Workspace {
     std::unique_ptr<Graph> graph;
   };
 
-  Workspace(const PassKernels& kernels, const ModelShape& shape)
-      : kernels_(kernels), shape_(shape) {}
+  Workspace(const PassKernels& kernels, ModelShape shape)
+      : kernels_(kernels), shape_(std::move(shape)) {}
 
   // The graph for passes of this kind, recorded when it is not there.
   absl::StatusOr<const Graph*> FindGraph(const GraphKey& key,

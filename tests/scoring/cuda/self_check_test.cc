@@ -97,7 +97,7 @@ TEST_F(SelfCheckTest, RefusesScoresOfOtherItems) {
   scanner_.model.item_gmf += kLanes;
   EXPECT_THAT(Measure(), Gt(1));
   scanner_.model = right;
-  ++scanner_.model.item_start;
+  --scanner_.model.item_start;
   EXPECT_THAT(Measure(), Gt(1));
 }
 
