@@ -1,5 +1,6 @@
 #include "trainer/device_choice.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/functional/function_ref.h"
@@ -41,19 +42,29 @@ absl::StatusOr<std::unique_ptr<TrainingDevice>> OpenFor(
   return device;
 }
 
+bool HaveSteps(absl::Span<const PlannedStage> stages) {
+  return std::all_of(
+      stages.begin(), stages.end(),
+      [](const PlannedStage& stage) { return stage.plan.has_value(); });
+}
+
 absl::StatusOr<ChosenDevice> ChooseCuda(absl::Span<const PlannedStage> stages,
-                                        const OpenDevice& open) {
+                                        const DevicesHere& devices) {
   // What no GPU trains is refused on any machine alike.
   absl::Status status = CheckStages(stages, CheckDeviceTrains);
   if (status.ok()) {
     absl::StatusOr<std::unique_ptr<TrainingDevice>> device =
-        OpenFor(stages, open);
-    if (device.ok()) return ChosenDevice{*std::move(device), ""};
+        OpenFor(stages, devices.open);
+    if (device.ok()) return ChosenDevice{*std::move(device), "", ""};
     status = device.status();
   }
   if (absl::IsUnimplemented(status)) {
+    if (!devices.torch.empty() && HaveSteps(stages)) {
+      return ChosenDevice{nullptr, devices.torch, ""};
+    }
     status = absl::UnimplementedError(
-        absl::StrCat(status.message(), "; --device cpu does"));
+        absl::StrCat(status.message(),
+                     " without a LibTorch that has CUDA; --device cpu does"));
   }
   return Annotate(status, "--device cuda");
 }
@@ -66,13 +77,13 @@ absl::StatusOr<DeviceChoice> ParseDeviceChoice(absl::string_view text) {
 
 absl::StatusOr<ChosenDevice> ChooseDevice(DeviceChoice choice,
                                           absl::Span<const PlannedStage> stages,
-                                          const OpenDevice& open) {
+                                          const DevicesHere& devices) {
   if (choice == DeviceChoice::kCpu) return ChosenDevice();
-  if (choice == DeviceChoice::kCuda) return ChooseCuda(stages, open);
+  if (choice == DeviceChoice::kCuda) return ChooseCuda(stages, devices);
   absl::StatusOr<std::unique_ptr<TrainingDevice>> device =
-      OpenFor(stages, open);
-  if (device.ok()) return ChosenDevice{*std::move(device), ""};
-  return ChosenDevice{nullptr, std::string(device.status().message())};
+      OpenFor(stages, devices.open);
+  if (device.ok()) return ChosenDevice{*std::move(device), "", ""};
+  return ChosenDevice{nullptr, "", std::string(device.status().message())};
 }
 
 }  // namespace neumf

@@ -32,15 +32,30 @@ struct PlannedStage {
 using OpenDevice =
     std::function<absl::StatusOr<std::unique_ptr<TrainingDevice>>()>;
 
-struct ChosenDevice {
-  std::unique_ptr<TrainingDevice> device;  // null: the CPU
-  std::string why;  // it is the CPU though a GPU was welcome; else empty
+// What there is to choose from.
+struct DevicesHere {
+  OpenDevice open = OpenTrainingDevice;
+  std::string torch;  // TorchModel::GpuName()
 };
 
-// With kCuda it is never the CPU: UNIMPLEMENTED when a GPU does not train a
-// stage, UNAVAILABLE when there is none.
+// Neither: the CPU.
+struct ChosenDevice {
+  std::unique_ptr<TrainingDevice> device;
+  std::string torch;  // a device of LibTorch's
+  std::string why;    // it is the CPU though a GPU was welcome; else empty
+
+  // kCpuName, or that of the GPU.
+  std::string name() const {
+    if (device != nullptr) return device->name();
+    return torch.empty() ? kCpuName : "LibTorch's " + torch;
+  }
+};
+
+// With kCuda it is never the CPU: what trainer/cuda does not train is left to
+// LibTorch, where that has CUDA. UNIMPLEMENTED when a GPU does not train a stage,
+// UNAVAILABLE when there is none.
 absl::StatusOr<ChosenDevice> ChooseDevice(DeviceChoice choice,
                                           absl::Span<const PlannedStage> stages,
-                                          const OpenDevice& open);
+                                          const DevicesHere& devices);
 
 }  // namespace neumf

@@ -27,6 +27,7 @@
 #include "trainer/flag_uses.h"
 #include "trainer/flags_help.h"
 #include "trainer/import_command.h"
+#include "trainer/model/torch_model.h"
 #include "trainer/outputs.h"
 #include "trainer/recipes.h"
 #include "trainer/setting_flags.h"
@@ -209,6 +210,7 @@ absl::Status RunTrain(Given given) {
   environment.files = files.get();
   environment.clock = clock.get();
   environment.stop = InstallStopSignals();
+  environment.devices.torch = TorchModel::GpuName();
   NEUMF_ASSIGN_OR_RETURN(const std::string path, Train(options, environment));
   if (path.empty()) return absl::OkStatus();  // another process has published
   return Annotate(Print(absl::StrCat(path, "\n")),

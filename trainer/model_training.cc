@@ -16,6 +16,7 @@
 #include "trainer/distributed/agreement.h"
 #include "trainer/distributed/gradient_exchange.h"
 #include "trainer/ials.h"
+#include "trainer/model/torch_model.h"
 #include "trainer/random.h"
 #include "trainer/settings_parts.h"
 #include "trainer/step/batch_stream.h"
@@ -81,14 +82,17 @@ class GradientTraining {
         maker_(PartOf(BatchOptionsOf(settings, seed), environment.collective),
                data.sequences, data.train->num_items(), &user_bags_, sampler),
         stream_(&maker_),
-        step_(&run->parameters(), &item_bags_,
-              StepOptionsOf(settings, data.train->num_items(), log_q_),
-              &threads_),
+        step_options_(StepOptionsOf(settings, data.train->num_items(), log_q_)),
+        step_(&run->parameters(), &item_bags_, step_options_, &threads_),
         gradient_(run->parameters().layout()),
         optimizer_(run->parameters().layout(), OptimizerOptionsOf(settings)) {
     if (run->state() != nullptr) Restore(*run->state());
     if (environment.collective != nullptr) {
       exchange_.emplace(environment.collective);
+    }
+    if (!environment.torch_device.empty()) {
+      torch_step_.emplace(&run->parameters(), &item_bags_,
+                          environment.torch_device);
     }
   }
 
@@ -133,10 +137,10 @@ class GradientTraining {
   // process's part, with its gradient in gradient_.
   absl::StatusOr<double> ComputeGradient(const Batch& batch,
                                          uint64_t num_groups) {
-    if (!exchange_) return step_.ComputeGradient(batch, &gradient_);
+    if (!exchange_) return ComputeOwnGradient(batch);
     double loss = 0;
     if (batch.num_groups > 0) {
-      loss = step_.ComputeGradient(batch, &gradient_);
+      loss = ComputeOwnGradient(batch);
     } else {
       gradient_.Clear();
     }
@@ -145,6 +149,12 @@ class GradientTraining {
                               : static_cast<double>(batch.num_groups) /
                                     static_cast<double>(num_groups);
     return exchange_->Exchange(weight, loss, &gradient_);
+  }
+
+  double ComputeOwnGradient(const Batch& batch) {
+    return torch_step_
+               ? torch_step_->ComputeGradient(batch, step_options_, &gradient_)
+               : step_.ComputeGradient(batch, &gradient_);
   }
 
   void Restore(const TrainingState& state) {
@@ -165,7 +175,9 @@ class GradientTraining {
   const std::vector<float> log_q_;
   BatchMaker maker_;
   BatchStream stream_;
+  const StepOptions step_options_;
   FusedStep step_;
+  std::optional<TorchModel> torch_step_;  // instead, where there is one
   Gradient gradient_;
   Optimizer optimizer_;
   std::optional<GradientExchange> exchange_;

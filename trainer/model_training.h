@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -68,6 +69,9 @@ struct TrainingEnvironment {
   // What trains in this machine's place; null: its threads do. Only without
   // other processes.
   TrainingDevice* device = nullptr;
+  // Else: the device of LibTorch's that computes gradients, "cuda"; empty: the
+  // threads do.
+  std::string torch_device;
 };
 
 // What a device would train. REQUIRES: a loss that is not ials; the spec is that

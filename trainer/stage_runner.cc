@@ -132,14 +132,12 @@ absl::Status StageRunner::ChooseDevice() {
         planned.back().plan,
         StepPlanOf(settings, SeedOf(stage), stage.inputs->spec()));
   }
-  NEUMF_ASSIGN_OR_RETURN(ChosenDevice chosen,
-                         neumf::ChooseDevice(options_->device, planned,
-                                             environment_->open_device));
-  device_ = std::move(chosen.device);
-  if (device_ != nullptr) {
-    absl::FPrintF(stderr, "training on %s\n", device_->name());
-  } else if (!chosen.why.empty()) {
-    absl::FPrintF(stderr, "training on the CPU: %s\n", chosen.why);
+  NEUMF_ASSIGN_OR_RETURN(device_, neumf::ChooseDevice(options_->device, planned,
+                                                      environment_->devices));
+  if (device_.name() != kCpuName) {
+    absl::FPrintF(stderr, "training on %s\n", device_.name());
+  } else if (!device_.why.empty()) {
+    absl::FPrintF(stderr, "training on the CPU: %s\n", device_.why);
   }
   return absl::OkStatus();
 }
@@ -302,7 +300,8 @@ absl::StatusOr<TrainedModel> StageRunner::TrainFrom(
   training.num_threads = static_cast<size_t>(options_->threads);
   training.stop = environment_->stop;
   training.collective = environment_->collective;
-  training.device = device_.get();
+  training.device = device_.device.get();
+  training.torch_device = device_.torch;
   return TrainModel(
       settings, SeedOf(stage), stage.inputs->data(), std::move(start), training,
       [&](const TrainingProgress& progress) {

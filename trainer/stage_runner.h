@@ -22,7 +22,6 @@
 #include "absl/time/time.h"
 #include "eval/evaluation.h"
 #include "nlohmann/json.hpp"
-#include "trainer/cuda/training_device.h"
 #include "trainer/device_choice.h"
 #include "trainer/epoch_curve.h"
 #include "trainer/model/parameters.h"
@@ -81,9 +80,7 @@ class StageRunner {
   absl::StatusOr<TrainedStages> Run(Measure measure, StateDirectory* states);
 
   // kCpuName, or the name of the GPU that trains.
-  std::string device_name() const {
-    return device_ == nullptr ? kCpuName : device_->name();
-  }
+  std::string device_name() const { return device_.name(); }
 
  private:
   struct Stage {
@@ -114,7 +111,7 @@ class StageRunner {
   const TrainOptions* options_;
   const CommandEnvironment* environment_;
   bool is_measured_ = false;
-  std::unique_ptr<TrainingDevice> device_;  // null: the CPU
+  ChosenDevice device_;
   std::vector<Stage> stages_;
   // By the text that names them in a setting: a file, or @stage. Those of a
   // stage are zero until it is done.

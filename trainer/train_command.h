@@ -11,7 +11,6 @@
 #include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "base/file_system.h"
-#include "trainer/cuda/training_device.h"
 #include "trainer/device_choice.h"
 #include "trainer/distributed/collective.h"
 #include "trainer/distributed/process_place.h"
@@ -50,7 +49,7 @@ struct CommandEnvironment {
   const Clock* clock = nullptr;
   const std::atomic<bool>* stop = nullptr;  // see TrainingEnvironment
   Collective* collective = nullptr;         // Train() joins it
-  OpenDevice open_device = OpenTrainingDevice;
+  DevicesHere devices;                      // that --device chooses from
 };
 
 // The path of the published checkpoint; empty in the processes of a distributed

@@ -33,7 +33,6 @@
 #include "base/logging.h"
 #include "base/status_macros.h"
 #include "nlohmann/json.hpp"
-#include "trainer/cuda/training_device.h"
 #include "trainer/device_choice.h"
 #include "trainer/model_training.h"
 #include "trainer/random.h"
@@ -238,7 +237,7 @@ class Contestant {
                            ParseDeviceChoice(absl::GetFlag(FLAGS_device)));
     if (choice == DeviceChoice::kCpu) return ChosenDevice();
     NEUMF_ASSIGN_OR_RETURN(StepPlan plan, StepPlanOf(settings_, kSeed, spec));
-    return ChooseDevice(choice, {{"", std::move(plan)}}, OpenTrainingDevice);
+    return ChooseDevice(choice, {{"", std::move(plan)}}, DevicesHere());
   }
 
   uint64_t ExamplesABatch() const {

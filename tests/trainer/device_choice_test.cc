@@ -69,6 +69,13 @@ const std::vector<PlannedStage> kUntrained = {{"gmf", TrainedPlan()},
                                               {"neumf", UntrainedPlan()}};
 const std::vector<PlannedStage> kIalsStage = {{"mf", std::nullopt}};
 
+absl::StatusOr<ChosenDevice> Choose(DeviceChoice choice,
+                                    const std::vector<PlannedStage>& stages,
+                                    const OpenDevice& open,
+                                    const std::string& torch = "") {
+  return ChooseDevice(choice, stages, {open, torch});
+}
+
 TEST(DeviceChoiceTest, ReadsTheFlag) {
   EXPECT_THAT(ParseDeviceChoice("auto"), IsOkAndHolds(DeviceChoice::kAuto));
   EXPECT_THAT(ParseDeviceChoice("cpu"), IsOkAndHolds(DeviceChoice::kCpu));
@@ -84,7 +91,7 @@ TEST(DeviceChoiceTest, CpuLooksForNoDevice) {
     return OpenNone();
   };
   NEUMF_ASSERT_OK_AND_ASSIGN(const ChosenDevice chosen,
-                             ChooseDevice(DeviceChoice::kCpu, kTrained, open));
+                             Choose(DeviceChoice::kCpu, kTrained, open));
   EXPECT_THAT(chosen.device, IsNull());
   EXPECT_THAT(chosen.why, IsEmpty());
 }
@@ -92,26 +99,48 @@ TEST(DeviceChoiceTest, CpuLooksForNoDevice) {
 TEST(DeviceChoiceTest, CudaAndAutoTakeADeviceThatTrainsAllStages) {
   for (const DeviceChoice choice : {DeviceChoice::kAuto, DeviceChoice::kCuda}) {
     NEUMF_ASSERT_OK_AND_ASSIGN(const ChosenDevice chosen,
-                               ChooseDevice(choice, kTrained, OpenFake));
+                               Choose(choice, kTrained, OpenFake));
     ASSERT_THAT(chosen.device, NotNull());
     EXPECT_EQ(chosen.device->name(), "fake GPU");
   }
 }
 
 TEST(DeviceChoiceTest, CudaNeverFallsBack) {
-  EXPECT_THAT(ChooseDevice(DeviceChoice::kCuda, kTrained, OpenNone).status(),
+  EXPECT_THAT(Choose(DeviceChoice::kCuda, kTrained, OpenNone).status(),
               StatusIs(absl::StatusCode::kUnavailable,
                        "--device cuda: no CUDA device: none was asked for"));
-  EXPECT_THAT(ChooseDevice(DeviceChoice::kCuda, kTrained, OpenSmall).status(),
+  EXPECT_THAT(Choose(DeviceChoice::kCuda, kTrained, OpenSmall).status(),
               StatusIs(absl::StatusCode::kUnimplemented,
-                       "--device cuda: too small; --device cpu does"));
+                       "--device cuda: too small without a LibTorch that has "
+                       "CUDA; --device cpu does"));
   EXPECT_THAT(
-      ChooseDevice(DeviceChoice::kCuda, kIalsStage, OpenFake).status(),
+      Choose(DeviceChoice::kCuda, kIalsStage, OpenFake).status(),
       StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("--loss ials")));
 }
 
+TEST(DeviceChoiceTest, CudaLeavesToLibTorchWhatOnlyThatTrains) {
+  NEUMF_ASSERT_OK_AND_ASSIGN(
+      const ChosenDevice left,
+      Choose(DeviceChoice::kCuda, kUntrained, OpenFake, "cuda"));
+  EXPECT_THAT(left.device, IsNull());
+  EXPECT_EQ(left.torch, "cuda");
+  EXPECT_EQ(left.name(), "LibTorch's cuda");
+  NEUMF_ASSERT_OK_AND_ASSIGN(
+      const ChosenDevice kept,
+      Choose(DeviceChoice::kCuda, kTrained, OpenFake, "cuda"));
+  EXPECT_THAT(kept.device, NotNull());
+  EXPECT_THAT(
+      Choose(DeviceChoice::kCuda, kIalsStage, OpenFake, "cuda").status(),
+      StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("--loss ials")));
+  // LibTorch is no match for the CPU's own steps in small batches.
+  NEUMF_ASSERT_OK_AND_ASSIGN(
+      const ChosenDevice automatic,
+      Choose(DeviceChoice::kAuto, kUntrained, OpenFake, "cuda"));
+  EXPECT_EQ(automatic.name(), kCpuName);
+}
+
 TEST(DeviceChoiceTest, CudaNamesTheStageThatNoDeviceTrains) {
-  EXPECT_THAT(ChooseDevice(DeviceChoice::kCuda, kUntrained, OpenFake).status(),
+  EXPECT_THAT(Choose(DeviceChoice::kCuda, kUntrained, OpenFake).status(),
               StatusIs(absl::StatusCode::kUnimplemented,
                        AllOf(StartsWith("--device cuda: stage neumf: "),
                              HasSubstr("--dropout"))));
@@ -121,7 +150,7 @@ TEST(DeviceChoiceTest, AutoSaysWhyItIsTheCpu) {
   const auto expect = [](const std::vector<PlannedStage>& stages,
                          const OpenDevice& open, const char* why) {
     NEUMF_ASSERT_OK_AND_ASSIGN(const ChosenDevice chosen,
-                               ChooseDevice(DeviceChoice::kAuto, stages, open));
+                               Choose(DeviceChoice::kAuto, stages, open));
     EXPECT_THAT(chosen.device, IsNull());
     EXPECT_THAT(chosen.why, HasSubstr(why));
   };

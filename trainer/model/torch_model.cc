@@ -4,6 +4,7 @@
 // build.
 #define AT_PER_OPERATOR_HEADERS
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
@@ -92,9 +93,11 @@ class Dropout {
 
   at::Tensor operator()(const at::Tensor& x) const {
     if (rate_ == 0) return x;
-    const at::Tensor mask = at::empty_like(x, x.options().requires_grad(false))
-                                .bernoulli_(1 - rate_, generator_);
-    return x * mask / (1 - rate_);
+    // Drawn here, so that every device drops the same.
+    const at::Tensor mask =
+        at::empty_like(x, x.options().device(at::kCPU).requires_grad(false))
+            .bernoulli_(1 - rate_, generator_);
+    return x * mask.to(x.device()) / (1 - rate_);
   }
 
  private:
@@ -207,7 +210,7 @@ std::vector<float> ItemFactors(const Batch& batch, const StepOptions& options) {
 }
 
 std::vector<float> ToVector(const at::Tensor& tensor) {
-  const at::Tensor values = tensor.detach().contiguous();
+  const at::Tensor values = tensor.detach().to(at::kCPU).contiguous();
   const float* const first = values.data_ptr<float>();
   return std::vector<float>(first, first + values.numel());
 }
@@ -220,17 +223,29 @@ class TorchModel::Network {
   // Computes in float32, with gradients.
   static std::unique_ptr<Network> WithGradient(Parameters* parameters) {
     float* const values = parameters->values().data();
-    return std::unique_ptr<Network>(
-        new Network(*parameters, at::kFloat, [&](const ParameterBlock& block) {
+    return std::unique_ptr<Network>(new Network(
+        *parameters, at::kFloat, at::kCPU, [&](const ParameterBlock& block) {
           return ViewOf(values, block).requires_grad_();
+        }));
+  }
+
+  // The same over copies on a device, which Refresh() fills.
+  static std::unique_ptr<Network> WithGradientOn(const at::Device& device,
+                                                 Parameters* parameters) {
+    float* const values = parameters->values().data();
+    return std::unique_ptr<Network>(new Network(
+        *parameters, at::kFloat, device, [&](const ParameterBlock& block) {
+          return at::empty_like(ViewOf(values, block),
+                                at::TensorOptions(device))
+              .requires_grad_();
         }));
   }
 
   // Computes in float64. Rows of tables are widened when they are taken.
   static std::unique_ptr<Network> InFloat64(Parameters* parameters) {
     float* const values = parameters->values().data();
-    return std::unique_ptr<Network>(
-        new Network(*parameters, at::kDouble, [&](const ParameterBlock& block) {
+    return std::unique_ptr<Network>(new Network(
+        *parameters, at::kDouble, at::kCPU, [&](const ParameterBlock& block) {
           const at::Tensor view = ViewOf(values, block);
           return block.is_table ? view : view.to(at::kDouble);
         }));
@@ -242,6 +257,23 @@ class TorchModel::Network {
       leaf.tensor.mutable_grad() =
           gradient == nullptr ? at::Tensor()
                               : ViewOf(gradient->values().data(), leaf.block);
+    }
+  }
+
+  // The parameters as they are now, onto the device.
+  void Refresh(Parameters* parameters) {
+    const at::NoGradGuard no_grad;
+    for (Leaf& leaf : leaves_) {
+      leaf.tensor.copy_(ViewOf(parameters->values().data(), leaf.block));
+      leaf.tensor.mutable_grad() = at::Tensor();
+    }
+  }
+
+  // What backward() has left there since.
+  void TakeGradient(Gradient* gradient) const {
+    for (const Leaf& leaf : leaves_) {
+      if (!leaf.tensor.grad().defined()) continue;
+      ViewOf(gradient->values().data(), leaf.block).copy_(leaf.tensor.grad());
     }
   }
 
@@ -262,7 +294,7 @@ class TorchModel::Network {
   at::Tensor Score(const SideTensors& users, const SideTensors& items,
                    int64_t num_users, int64_t num_items, bool shared,
                    const Dropout& dropout) const {
-    at::Tensor scores = at::zeros({num_users, num_items}, dtype_);
+    at::Tensor scores = at::zeros({num_users, num_items}, options_);
     if (spec_.has_product()) {
       at::Tensor p = users.gmf;
       if (gmf_head_.defined()) p = p * gmf_head_;
@@ -298,8 +330,10 @@ class TorchModel::Network {
 
   template <typename MakeTensor>
   Network(const Parameters& parameters, at::ScalarType dtype,
-          const MakeTensor& make_tensor)
-      : spec_(parameters.spec()), dtype_(dtype) {
+          const at::Device& device, const MakeTensor& make_tensor)
+      : spec_(parameters.spec()),
+        dtype_(dtype),
+        options_(at::TensorOptions(device).dtype(dtype)) {
     const ParameterLayout& layout = parameters.layout();
     const auto make = [&](const ParameterBlock& block) {
       if (block.empty()) return at::Tensor();
@@ -346,8 +380,13 @@ class TorchModel::Network {
     return side;
   }
 
+  // What lies in the host's memory, on the device.
+  at::Tensor Here(const at::Tensor& view) const {
+    return view.to(options_.device());
+  }
+
   at::Tensor Rows(const at::Tensor& table, const WeightedRows& rows) const {
-    return table.index_select(0, ViewOf(rows.rows, at::kLong)).to(dtype_);
+    return table.index_select(0, Here(ViewOf(rows.rows, at::kLong))).to(dtype_);
   }
 
   // The sum of what belongs to each of `size` entities.
@@ -356,13 +395,13 @@ class TorchModel::Network {
     if (rows.is_identity) return parts;
     std::vector<int64_t> shape = parts.sizes().vec();
     shape[0] = size;
-    return at::zeros(shape, dtype_)
-        .index_add(0, ViewOf(rows.owners, at::kLong), parts);
+    return at::zeros(shape, options_)
+        .index_add(0, Here(ViewOf(rows.owners, at::kLong)), parts);
   }
 
   at::Tensor Weigh(const at::Tensor& parts, const WeightedRows& rows) const {
     if (rows.is_identity) return parts;
-    return parts * ViewOf(rows.weights, at::kFloat).unsqueeze(1);
+    return parts * Here(ViewOf(rows.weights, at::kFloat)).unsqueeze(1);
   }
 
   // The weighted sums of rows, [size, cols]. Adds the weighted sums
@@ -414,6 +453,7 @@ class TorchModel::Network {
 
   const ModelSpec spec_;
   const at::ScalarType dtype_;
+  const at::TensorOptions options_;
   std::vector<Leaf> leaves_;
   SideTables user_, item_;
   at::Tensor first_bias_;
@@ -442,9 +482,12 @@ class TorchModel::Pass {
     scores_ = network.Score(users, items, num_groups, num_scores,
                             /*shared=*/!batch.is_pairs(), dropout);
     if (!with_squares) return;
-    penalty_ = (users.squares * ViewOf(user_counts_, at::kFloat)).sum() *
-                   (options.l2 / 2) +
-               (items.squares * ViewOf(item_factors_, at::kFloat)).sum() / 2;
+    const at::Tensor user_counts =
+        ViewOf(user_counts_, at::kFloat).to(users.squares.device());
+    const at::Tensor item_factors =
+        ViewOf(item_factors_, at::kFloat).to(items.squares.device());
+    penalty_ = (users.squares * user_counts).sum() * (options.l2 / 2) +
+               (items.squares * item_factors).sum() / 2;
   }
 
   const at::Tensor& scores() const { return scores_; }
@@ -452,8 +495,9 @@ class TorchModel::Pass {
   // Adds the gradients of the scores, weighted with `d_scores`, and of the
   // penalty, both times `scale`.
   void Backward(const std::vector<float>& d_scores, double scale) const {
-    at::Tensor objective =
-        (scores_ * ViewOf(d_scores, at::kFloat).view_as(scores_)).sum();
+    const at::Tensor d =
+        ViewOf(d_scores, at::kFloat).to(scores_.device()).view_as(scores_);
+    at::Tensor objective = (scores_ * d).sum();
     if (penalty_.defined()) objective = objective + penalty_;
     (objective * scale).backward();
   }
@@ -479,12 +523,28 @@ TorchModel::TorchModel(Parameters* parameters, const ItemBags* items)
   NEUMF_CHECK(items->num_items() == parameters->spec().num_items);
 }
 
+TorchModel::TorchModel(Parameters* parameters, const ItemBags* items,
+                       const std::string& device)
+    : parameters_(parameters),
+      items_(items),
+      network_(Network::WithGradientOn(at::Device(device), parameters)),
+      copies_(true) {
+  NEUMF_CHECK(items->num_items() == parameters->spec().num_items);
+  // The same run again gives the same bits. Where LibTorch cannot, it warns.
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/true);
+}
+
 TorchModel::~TorchModel() = default;
+
+std::string TorchModel::GpuName() {
+  return at::hasCUDA() && at::getNumGPUs() > 0 ? "cuda" : "";
+}
 
 double TorchModel::ComputeGradient(const Batch& batch,
                                    const StepOptions& options,
                                    Gradient* gradient) {
   NEUMF_CHECK(batch.num_groups > 0);
+  if (copies_) network_->Refresh(parameters_);
   const Pass pass(*network_, *items_, batch, options);
   const std::vector<float> scores = ToVector(pass.scores());
   std::vector<float> d_scores(scores.size());
@@ -494,8 +554,9 @@ double TorchModel::ComputeGradient(const Batch& batch,
           : ComputeCatalogLosses(batch, options, scores, d_scores.data());
   const double scale = options.sum_over_groups ? 1.0 : 1.0 / batch.num_groups;
   gradient->Clear();
-  network_->SetGradient(gradient);
+  if (!copies_) network_->SetGradient(gradient);
   pass.Backward(d_scores, scale);
+  if (copies_) network_->TakeGradient(gradient);
   network_->SetGradient(nullptr);
   pass.Touch(parameters_->layout(), gradient);
   return loss * scale;
@@ -503,6 +564,7 @@ double TorchModel::ComputeGradient(const Batch& batch,
 
 void TorchModel::Score(const Batch& batch, std::vector<float>* scores) const {
   const at::NoGradGuard no_grad;
+  if (copies_) network_->Refresh(parameters_);
   const Pass pass(*network_, *items_, batch, StepOptions());
   *scores = ToVector(pass.scores());
 }

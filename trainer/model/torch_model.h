@@ -13,6 +13,7 @@
 // Belongs to one thread; LibTorch may use more of its own, see SetTorchThreads.
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "trainer/model/bags.h"
@@ -27,7 +28,14 @@ class TorchModel {
  public:
   // Works on `parameters` in place; both must outlive this.
   TorchModel(Parameters* parameters, const ItemBags* items);
+  // Computes float32 on a device of LibTorch's, "cuda" or "cpu", with a copy of
+  // the parameters that every call makes anew. Dropout drops the same there.
+  TorchModel(Parameters* parameters, const ItemBags* items,
+             const std::string& device);
   ~TorchModel();
+
+  // "cuda" where this LibTorch has CUDA, and finds a GPU; else empty.
+  static std::string GpuName();
 
   // The loss of the batch, without the penalty: GroupLoss of pairs, CatalogLoss
   // of a catalog. `gradient` becomes that of loss and penalty, with the rows of
@@ -53,6 +61,7 @@ class TorchModel {
   const ItemBags* const items_;
   // Over the parameters, with gradients.
   std::unique_ptr<Network> network_;
+  const bool copies_ = false;  // onto a device
 };
 
 }  // namespace neumf

@@ -46,7 +46,7 @@ class TrainOnDeviceTest : public testing::Test {
     options_.out = directory_.Path("checkpoints");
     environment_.files = files_.get();
     environment_.clock = clock_.get();
-    environment_.open_device = OpenEmulated;
+    environment_.devices.open = OpenEmulated;
   }
 
   absl::StatusOr<LoadedCheckpoint> TrainOn(DeviceChoice device) {
@@ -120,7 +120,26 @@ TEST_F(TrainOnDeviceTest, CudaPublishesNothingWithoutADevice) {
   settings().dropout = 0.1;
   EXPECT_THAT(TrainOn(DeviceChoice::kCuda).status(),
               StatusIs(absl::StatusCode::kUnimplemented,
-                       HasSubstr("--dropout; --device cpu does")));
+                       HasSubstr("--dropout without a LibTorch that has")));
+}
+
+// LibTorch's CPU stands for its GPU: copies and all.
+TEST_F(TrainOnDeviceTest, LibTorchTrainsWhatElseThereIs) {
+  const cuda::EmulatedGpu gpu;
+  environment_.devices.torch = "cpu";
+  settings().loss = "bpr";
+  settings().l2 = 0.01;
+  NEUMF_ASSERT_OK_AND_ASSIGN(const LoadedCheckpoint by_torch,
+                             TrainOn(DeviceChoice::kCuda));
+  EXPECT_EQ(DeviceOf(by_torch), "LibTorch's cpu");
+  NEUMF_ASSERT_OK_AND_ASSIGN(const LoadedCheckpoint on_cpu,
+                             TrainOn(DeviceChoice::kCpu));
+  const std::vector<double> losses = LossesOf(by_torch);
+  const std::vector<double> wanted = LossesOf(on_cpu);
+  ASSERT_EQ(losses.size(), 4);
+  for (size_t epoch = 0; epoch < 4; ++epoch) {
+    EXPECT_NEAR(losses[epoch], wanted[epoch], 1e-4) << epoch;
+  }
 }
 
 TEST_F(TrainOnDeviceTest, GoesOnAfterTheDeviceWasLostButOnNoOther) {

@@ -15,13 +15,13 @@
 // kFLOP a pair, so 60M pairs a second are 1 TFLOP/s, a sixtieth of what an H200
 // does in float32. (256-128-64 takes 640 kFLOP: that is its limit.)
 
-#include <cmath>
 #include <cstdint>
 
 #include "scoring/cuda/device/annotations.h"
 #include "trainer/cuda/fixed_point.h"
 #include "trainer/cuda/kernels/embeddings.h"
 #include "trainer/cuda/kernels/products.h"
+#include "trainer/cuda/kernels/softplus.h"
 #include "trainer/cuda/kernels/step_views.h"
 #include "trainer/cuda/kernels/tile.h"
 
@@ -224,10 +224,9 @@ struct TrainTiles {
         const float x = is_positive ? -score : score;
         const float weight = (is_positive ? 1 : step_.negative_weight) /
                              static_cast<float>(group_size);
-        const float y = expf(-fabsf(x));
-        const float sigmoid = (x > 0 ? 1 : y) / (1 + y);
-        loss_ += static_cast<double>(weight) * ((x > 0 ? x : 0) + log1pf(y));
-        score = (is_positive ? -weight : weight) * sigmoid;
+        const Softplus loss = SoftplusAt(x);
+        loss_ += static_cast<double>(weight) * loss.value;
+        score = (is_positive ? -weight : weight) * loss.slope;
       }
       thread_.SyncBlock();
     }
