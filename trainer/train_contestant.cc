@@ -33,7 +33,6 @@
 #include "base/logging.h"
 #include "base/status_macros.h"
 #include "nlohmann/json.hpp"
-#include "trainer/device_choice.h"
 #include "trainer/model_training.h"
 #include "trainer/random.h"
 #include "trainer/recipes.h"
@@ -56,7 +55,6 @@ ABSL_FLAG(
     "name=value ..., as recipes have them; they come after the recipe's.");
 ABSL_FLAG(bool, list_recipes, false, "Prints what recipes there are instead.");
 ABSL_FLAG(size_t, threads, 2, "as neumf-train has it");
-ABSL_FLAG(std::string, device, "cpu", "cpu, or cuda for what a GPU trains");
 ABSL_FLAG(uint64_t, window_batches, 0,
           "Batches of a window. 0: those of a whole epoch.");
 ABSL_FLAG(std::string, export, "",
@@ -205,8 +203,6 @@ class Contestant {
     TrainingEnvironment environment;
     environment.clock = clock.get();
     environment.num_threads = absl::GetFlag(FLAGS_threads);
-    NEUMF_ASSIGN_OR_RETURN(const ChosenDevice chosen, Choose(spec));
-    environment.device = chosen.device.get();
     const auto progress = [&](const TrainingProgress& p) { Note(p); };
     const auto epoch_done = [&](const EpochEnd& end) -> absl::StatusOr<bool> {
       if (end.epoch > 0) Answer();
@@ -230,14 +226,6 @@ class Contestant {
     return wanted == 0 || wanted >= world_.train.size()
                ? world_.train
                : Sample(world_.train, wanted);
-  }
-
-  absl::StatusOr<ChosenDevice> Choose(const ModelSpec& spec) const {
-    NEUMF_ASSIGN_OR_RETURN(const DeviceChoice choice,
-                           ParseDeviceChoice(absl::GetFlag(FLAGS_device)));
-    if (choice == DeviceChoice::kCpu) return ChosenDevice();
-    NEUMF_ASSIGN_OR_RETURN(StepPlan plan, StepPlanOf(settings_, kSeed, spec));
-    return ChooseDevice(choice, {{"", std::move(plan)}}, DevicesHere());
   }
 
   uint64_t ExamplesABatch() const {
