@@ -61,8 +61,10 @@ template <typename Visit>
 auto VisitScan(const CoarseScanner& coarse, const Visit& visit) {
   switch (coarse.tower) {
     case TunedTower::kA:
+      if (coarse.is_wide) return visit(KernelType<ScanWide<TowerA>>());
       return visit(KernelType<ScanTower<TowerA>>());
     case TunedTower::kB:
+      if (coarse.is_wide) return visit(KernelType<ScanWide<TowerB>>());
       return visit(KernelType<ScanTower<TowerB>>());
     case TunedTower::kC:
       if (coarse.is_wide) return visit(KernelType<ScanWide<TowerC>>());
@@ -105,9 +107,10 @@ absl::Status PassKernels::QueuePass(Stream& stream, const Pass& pass,
   NEUMF_RETURN_IF_ERROR(QueueStart(stream, pass));
   for (uint32_t l = 0; scans && l < levels.count; ++l) {
     NEUMF_RETURN_IF_ERROR(QueueScan(stream, pass, scratch, levels.level[l]));
-    // After the last level it spares scores in float32, where there are any to
-    // come.
-    if (!is_coarse() && l + 1 == levels.count) break;
+    // After the last level it spares scores in float32: where there are any to
+    // come, and so many that they take longer than this.
+    const bool spares = is_coarse() && pass.max_users > kGroupUsers;
+    if (l + 1 == levels.count && !spares) break;
     NEUMF_RETURN_IF_ERROR(Launch(stream,
                                  {pass.max_users, SelectLevel::SharedBytes()},
                                  SelectLevel{pass}));

@@ -38,7 +38,10 @@ class PassKernels {
   static uint32_t MaxUsers(const ExactModel& exact);
 
   // Whether there is a scan by warpgroups for this tower (Device::has_wide_mma).
-  static bool HasWideScan(TunedTower tower) { return tower == TunedTower::kC; }
+  static bool HasWideScan(TunedTower tower) {
+    return tower == TunedTower::kA || tower == TunedTower::kB ||
+           tower == TunedTower::kC;
+  }
 
   // Without `coarse` the catalog is scanned in float32.
   PassKernels(const Device& device, const ExactModel& exact,

@@ -1,7 +1,8 @@
 #pragma once
 
-// Looks at a coarse scan before it serves: a kernel that is wrong on some
-// device, whatever the reason, must not find candidates there.
+// Looks at coarse scans before one serves: a kernel that is wrong on some
+// device, whatever the reason, must not find candidates there, and of those that
+// are right the fastest should.
 //
 // Users that lie among the items are made up, some items of the first, of a
 // middle and of the last chunk are scanned for them by the very kernel that
@@ -24,5 +25,15 @@ namespace neumf::cuda {
 absl::StatusOr<double> MeasureCoarseError(
     const PassKernels& kernels, Workspace& workspace, const ModelShape& shape,
     const PassSizes& sizes, const ItemRanges& ranges, float score_scale);
+
+// Users whose scan is timed.
+constexpr uint32_t kTimedUsers = 32;
+
+// What a scan of a part of the catalog takes the device, for that many users
+// whose lists take nothing. REQUIRES: as above, and that the workspace has room
+// for them.
+absl::StatusOr<double> MeasureScanSeconds(const PassKernels& kernels,
+                                          Workspace& workspace,
+                                          const ModelShape& shape);
 
 }  // namespace neumf::cuda

@@ -28,6 +28,8 @@
   X(ScanTower<TowerA>)              \
   X(ScanTower<TowerB>)              \
   X(ScanTower<TowerC>)              \
+  X(ScanWide<TowerA>)               \
+  X(ScanWide<TowerB>)               \
   X(ScanWide<TowerC>)               \
   X(ScanExact)                      \
   X(SelectLevel)                    \

@@ -96,6 +96,13 @@ TEST_F(CudaScorerTest, AnswersCatalogsOfEverySize) {
   }
 }
 
+// Large enough for all scans that there are to be timed.
+TEST_F(CudaScorerTest, AnswersAlikeWhicheverScanIsTheFastest) {
+  Use(Sized(66'000, 2, {9, 5, 8}));
+  EXPECT_THAT(scorer_->name(), StrEq(kCoarse));
+  ExpectSameAsReference(Queries(2, 10));
+}
+
 TEST_F(CudaScorerTest, SplitsBatchesIntoPasses) {
   options_.max_users = 8;
   TinyModelOptions options = Sized(300, 3, {9, 5});

@@ -20,6 +20,7 @@ namespace neumf::cuda {
 namespace {
 
 using testing::AllOf;
+using testing::Ge;
 using testing::Gt;
 using testing::Le;
 
@@ -47,11 +48,14 @@ class SelfCheckTest : public testing::Test {
     scanner_.model = coarse_->model();
   }
 
-  double Measure() const {
-    const PassKernels kernels(*device_, exact_->model(), scanner_);
-    const PassSizes sizes(shape_.num_items, kGroupUsers);
+  PassKernels Kernels() const {
+    return PassKernels(*device_, exact_->model(), scanner_);
+  }
+
+  std::unique_ptr<Workspace> MakeWorkspace(const PassKernels& kernels,
+                                           const PassSizes& sizes) const {
     PassMemorySizes memory;
-    memory.max_users = kGroupUsers;
+    memory.max_users = sizes.max_users();
     memory.num_candidates = sizes.num_candidates();
     memory.num_results = sizes.num_results();
     memory.input_bytes = sizes.InputBytes(shape_);
@@ -59,8 +63,15 @@ class SelfCheckTest : public testing::Test {
     memory.gmf_steps = scanner_.model.gmf_steps;
     auto workspace = Workspace::Make(*device_, kernels, memory, shape_);
     EXPECT_THAT(workspace, IsOk());
+    return *std::move(workspace);
+  }
+
+  double Measure() const {
+    const PassKernels kernels = Kernels();
+    const PassSizes sizes(shape_.num_items, kGroupUsers);
+    const auto workspace = MakeWorkspace(kernels, sizes);
     const auto worst =
-        MeasureCoarseError(kernels, **workspace, shape_, sizes,
+        MeasureCoarseError(kernels, *workspace, shape_, sizes,
                            coarse_->ranges(), coarse_->model().score_scale);
     EXPECT_THAT(worst, IsOk());
     return *worst;
@@ -85,6 +96,29 @@ TEST_F(SelfCheckTest, PassesScansThatAreRight) {
       if (num_items == 1) continue;
       EXPECT_GT(Measure(), 0);
     }
+  }
+}
+
+TEST_F(SelfCheckTest, PassesScansByWarpgroups) {
+  scanner_.is_wide = true;
+  for (const Widths& tower :
+       {Widths{20, 9, 8}, Widths{64, 32, 16}, Widths{70, 64}}) {
+    SCOPED_TRACE(tower[0]);
+    Use(Sized(600, 5, tower));
+    EXPECT_THAT(Measure(), AllOf(Gt(0), Le(1)));
+  }
+}
+
+TEST_F(SelfCheckTest, TimesAScanWithoutFillingLists) {
+  Use(Sized(5000, 5, {20, 9, 8}));
+  const PassKernels kernels = Kernels();
+  const PassSizes sizes(shape_.num_items, kTimedUsers);
+  const auto workspace = MakeWorkspace(kernels, sizes);
+  EXPECT_THAT(MeasureScanSeconds(kernels, *workspace, shape_),
+              IsOkAndHolds(Ge(0)));
+  const Pass pass = workspace->memory().MakePass(kTimedUsers, 1);
+  for (uint32_t user = 0; user < kTimedUsers; ++user) {
+    EXPECT_EQ(pass.count[user], 0) << user;
   }
 }
 
