@@ -92,7 +92,7 @@ void LargeCatalog::FillRow(const Table& table, uint64_t row, float* to) const {
     return;
   }
   const uint64_t key =
-      row * (2 * ModelLimits::kMaxWidth) +
+      row * 2 * ModelLimits::kMaxWidth +
       static_cast<uint64_t>(table.table) * ModelLimits::kMaxWidth;
   for (uint32_t c = 0; c < table.width; ++c) {
     to[c] = from[c] + table.noise[c] * DrawNoise(key + c);

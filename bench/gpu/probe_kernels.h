@@ -72,9 +72,7 @@ struct MultiplyInRegisters {
     }
     float sum = 0;
     NEUMF_UNROLL
-    for (uint32_t c = 0; c < kChains; ++c) {
-      sum += acc[c][0] + acc[c][1] + acc[c][2] + acc[c][3];
-    }
+    for (const auto& four : acc) sum += four[0] + four[1] + four[2] + four[3];
     sums[thread.block() * kThreads + thread.thread()] = sum;
   }
 };
@@ -112,7 +110,7 @@ struct MultiplyWide {
       for (uint32_t s = 0; s < steps; ++s) thread.WideMma(acc, a, b);
       float sum = 0;
       NEUMF_UNROLL
-      for (uint32_t n = 0; n < kOuts; ++n) sum += acc[n][0] + acc[n][3];
+      for (const auto& four : acc) sum += four[0] + four[3];
       sums[thread.block() * kThreads + thread.thread()] = sum;
     }
   }

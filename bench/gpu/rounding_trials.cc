@@ -35,9 +35,10 @@ class Drawer {
     one_sign_ = Chance(3);
     full_mantissas_ = Chance(3);
     Problem problem;
-    problem.a.resize(form_.tiles * kRows * form_.k);
-    problem.b.resize(form_.k * Width());
-    problem.acc.resize(form_.tiles * kRows * Width());
+    const size_t rows = size_t{form_.tiles} * kRows;
+    problem.a.resize(rows * form_.k);
+    problem.b.resize(size_t{form_.k} * Width());
+    problem.acc.resize(rows * Width());
     if (Chance(20)) {  // nothing to add
       for (float& value : problem.acc) value = Number(0);
       for (float& value : problem.b) value = Number(0);
@@ -65,7 +66,7 @@ class Drawer {
   float Sum() {
     const auto bits = static_cast<float>(random_() % (1 << 23));
     const auto exponent =
-        static_cast<int>(random_() % static_cast<uint64_t>(spread_ + 1));
+        static_cast<int>(random_() % (static_cast<uint64_t>(spread_) + 1));
     const float value = std::ldexp(1.0F + std::ldexp(bits, -23), 2 - exponent);
     return !one_sign_ && Chance(2) ? -value : value;
   }
@@ -74,7 +75,7 @@ class Drawer {
   void FillFactors(Problem* problem) {
     const uint64_t top = random_() % form_.k;
     for (uint32_t k = 0; k < form_.k; ++k) {
-      const auto range = static_cast<uint64_t>(spread_ + 1);
+      const auto range = static_cast<uint64_t>(spread_) + 1;
       const int drawn =
           Chance(2) ? spread_ : static_cast<int>(random_() % range);
       const int exponent = k == top ? 0 : drawn;
