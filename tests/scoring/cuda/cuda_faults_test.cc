@@ -1,9 +1,6 @@
 // A device that is full, fails or is lost: an error that says so, nothing left
 // behind, and a way on.
 
-#include <atomic>
-#include <thread>
-
 #include "absl/strings/str_cat.h"
 #include "tests/scoring/cuda/cuda_scorer_fixture.h"
 
@@ -127,25 +124,6 @@ TEST_F(CudaFaultsTest, StaysDeadWhenTheDeviceStaysLost) {
   EXPECT_THAT(ResetCudaDevice(0), StatusIs(kUnavailable));
   EXPECT_THAT(TryRank(Queries(3, 10)), StatusIs(kUnavailable));
   EXPECT_THAT(TryBuild(small_), StatusIs(kUnavailable));
-}
-
-TEST_F(CudaFaultsTest, WaitsWithAResetForCallsUnderWay) {
-  Use(MakeTinyModel(Sized(1000, 3, {9, 5})));
-  std::atomic<uint64_t> num_answers{0};
-  std::vector<std::thread> callers;
-  for (int i = 0; i < 3; ++i) {
-    callers.emplace_back([&] {
-      absl::Status status;
-      while (status.ok()) {
-        status = TryRank(Queries(3, 10));
-        ++num_answers;
-      }
-      EXPECT_THAT(status, StatusIs(kUnavailable));
-    });
-  }
-  while (num_answers < 4) std::this_thread::yield();
-  NEUMF_EXPECT_OK(ResetCudaDevice(0));
-  for (std::thread& caller : callers) caller.join();
 }
 
 TEST_F(CudaFaultsTest, AnswersAgainWhenMemoryForALargeQueryRunsOut) {

@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <cmath>
-#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "tests/scoring/cuda/cuda_scorer_fixture.h"
@@ -245,25 +244,6 @@ TEST_F(CudaScorerTest, LooksForCancellationBeforeEachPass) {
   // The pass that nobody waits for is not begun.
   Rank(Queries(16, 10));
   EXPECT_EQ(gpu_.num_launches() - before, 2 * launches);
-}
-
-TEST_F(CudaScorerTest, AnswersMoreCallersThanItHasStreams) {
-  TinyModelOptions options = Sized(500, 3, {9, 5});
-  options.num_users = 6;
-  Use(options);
-  const std::vector<RankQuery> queries = Queries(6, 20);
-  const std::vector<Ranking> expected = Rank(queries);
-  std::vector<std::vector<Ranking>> answers(queries.size());
-  std::vector<std::thread> callers;
-  for (size_t b = 0; b < queries.size(); ++b) {
-    callers.emplace_back([&, b] {
-      for (int i = 0; i < 4; ++i) answers[b] = Rank({queries[b]});
-    });
-  }
-  for (std::thread& caller : callers) caller.join();
-  for (size_t b = 0; b < queries.size(); ++b) {
-    EXPECT_EQ(answers[b][0].items, expected[b].items);
-  }
 }
 
 TEST_F(CudaScorerTest, AllocatesNothingOnceItsMemoryIsThere) {
