@@ -4,6 +4,7 @@
 // what a thread of a block is to the emulator. Switching takes some ten
 // nanoseconds. A Fiber belongs to the host thread that started it.
 
+#include "absl/types/span.h"
 #include "tests/support/gpu_emulator/sanitizers.h"
 
 namespace neumf {
@@ -15,29 +16,28 @@ class Fiber {
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
 
-  // Makes the next Resume() begin with run(argument), which must not throw. What
-  // ran before is dropped as by the destructor.
+  // Makes its next turn begin with run(argument), which must not throw. What ran
+  // before is dropped as by the destructor.
   void Start(void (*run)(void*), void* argument);
-  // Runs the fiber until it yields or its function returns.
-  // REQUIRES: started, and its function has not returned.
-  void Resume();
-  // Called by the function that runs: Resume() returns, the next one goes on
-  // here.
+
+  // Runs one after the other until it yields or its function returns. REQUIRES:
+  // all are started, and their functions have not returned.
+  static void RunInTurn(absl::Span<Fiber* const> fibers);
+
+  // Called by the function that runs: ends its turn. Its next one goes on here.
   void Yield();
-  // Whether the function has returned, or none was started.
-  bool ended() const { return ended_; }
 
  private:
-  struct Entry;  // where it starts, in terms of Boost.Context
+  struct Turns;  // a RunInTurn() under way
+  struct Entry;  // where a fiber starts, in terms of Boost.Context
 
   char* const mapped_;  // a page that faults, then the stack
   AnnouncedStack stack_;
 
   void (*run_)(void*) = nullptr;
   void* argument_ = nullptr;
-  bool ended_ = true;
-  void* self_ = nullptr;    // where the fiber stopped
-  void* caller_ = nullptr;  // where Resume() waits
+  void* context_ = nullptr;  // where it stopped
+  Turns* turns_ = nullptr;   // that it runs in
 };
 
 }  // namespace neumf

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <deque>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -114,6 +113,7 @@ class BlockRun {
            Kernel kernel, MmaSums sums, SharedMemory& shared, Turns& turns)
       : block_(first.block), sums_(sums), shared_(shared), turns_(turns) {
     EmulatedThread::Position position = first;
+    threads_.reserve(num_threads);
     for (uint32_t t = 0; t < num_threads; ++t) {
       position.thread = t;
       threads_.emplace_back(position, kernel);
@@ -178,18 +178,22 @@ class BlockRun {
   absl::Status Step(uint32_t warp) {
     uint32_t order[kLanes];
     turns_.Arrange(absl::MakeSpan(order));
-    for (const uint32_t lane : order) {
-      threads_[warp * kLanes + lane].fiber.Resume();
-      if (Of(warp, lane).kind == Operation::Kind::kMisaligned) {
-        return absl::InternalError(
-            absl::StrCat("block ", block_, ", thread ", warp * kLanes + lane,
-                         " stopped at ", PlaceText(Of(warp, lane))));
-      }
+    Fiber* fibers[kLanes];
+    for (uint32_t i = 0; i < kLanes; ++i) {
+      fibers[i] = &threads_[warp * kLanes + order[i]].fiber;
     }
+    Fiber::RunInTurn(fibers);
     Operation* lanes[kLanes];
     for (uint32_t lane = 0; lane < kLanes; ++lane) {
       lanes[lane] = &Of(warp, lane);
-      if (!Meet(*lanes[0], *lanes[lane])) return FaultOf(warp, "divergence");
+      if (lanes[lane]->kind == Operation::Kind::kMisaligned) {
+        return absl::InternalError(
+            absl::StrCat("block ", block_, ", thread ", warp * kLanes + lane,
+                         " stopped at ", PlaceText(*lanes[lane])));
+      }
+    }
+    for (const Operation* lane : lanes) {
+      if (!Meet(*lanes[0], *lane)) return FaultOf(warp, "divergence");
     }
     if (!CanGoOn(warp) || Execute(lanes, sums_)) return absl::OkStatus();
     return FaultOf(warp, "a shuffle from a lane that there is not");
@@ -261,7 +265,7 @@ class BlockRun {
   const MmaSums sums_;
   SharedMemory& shared_;
   Turns& turns_;
-  std::deque<Thread> threads_;      // fibers point to them
+  std::vector<Thread> threads_;     // fibers point to them
   std::vector<uint32_t> runnable_;  // warps, ascending
 };
 

@@ -51,72 +51,69 @@ inline void Allow(void* /*begin*/, size_t /*bytes*/) {}
 
 // ---- Stacks -----------------------------------------------------------------
 
-// A stack that is entered and left again, told as it happens: by who enters it
-// before that and when it is back, by who runs there on arrival and before it
-// leaves.
+// A stack on which code runs: the host thread's own one, or another. A jump is
+// told before it, and on arrival; Leave() has to be inlined, as ThreadSanitizer
+// counts the calls on each stack.
 #if defined(NEUMF_EMULATOR_ASAN)
 class AnnouncedStack {
  public:
+  AnnouncedStack() =
+      default;  // the one that runs; its place is told on leaving
   AnnouncedStack(void* stack, size_t bytes) : stack_(stack), bytes_(bytes) {}
 
-  // What ran there is dropped, and so are the zones around its variables.
+  // What ran there is dropped, and so are the zones around its variables. Not
+  // for the host's.
   void Drop() {
-    Allow(stack_, bytes_);
-    own_ = nullptr;
+    ASAN_UNPOISON_MEMORY_REGION(stack_, bytes_);
+    frames_ = nullptr;
   }
-  void BeforeEntering() {
-    __sanitizer_start_switch_fiber(&others_, stack_, bytes_);
+  static void Leave(AnnouncedStack& from, AnnouncedStack& to) {
+    __sanitizer_start_switch_fiber(&from.frames_, to.stack_, to.bytes_);
   }
-  void OnArrival() {
-    __sanitizer_finish_switch_fiber(own_, &other_stack_, &other_bytes_);
-  }
-  void BeforeLeaving() {
-    __sanitizer_start_switch_fiber(&own_, other_stack_, other_bytes_);
-  }
-  void WhenBack() {
-    __sanitizer_finish_switch_fiber(others_, nullptr, nullptr);
+  static void Arrive(AnnouncedStack& from, AnnouncedStack& to) {
+    __sanitizer_finish_switch_fiber(to.frames_, &from.stack_, &from.bytes_);
   }
 
  private:
-  void* const stack_;
-  const size_t bytes_;
-  void* own_ = nullptr;  // its frames on the sanitizer's own stack
-  void* others_ = nullptr;
-  const void* other_stack_ = nullptr;
-  size_t other_bytes_ = 0;
+  const void* stack_ = nullptr;
+  size_t bytes_ = 0;
+  void* frames_ = nullptr;  // on the sanitizer's own stack
 };
 #elif defined(NEUMF_EMULATOR_TSAN)
 class AnnouncedStack {
  public:
-  AnnouncedStack(void* /*stack*/, size_t /*bytes*/) {}
-  ~AnnouncedStack() { __tsan_destroy_fiber(own_); }
+  AnnouncedStack() = default;
+  AnnouncedStack(void* /*stack*/, size_t /*bytes*/)
+      : own_(__tsan_create_fiber(0)), fiber_(own_) {}
+  ~AnnouncedStack() {
+    if (own_ != nullptr) __tsan_destroy_fiber(own_);
+  }
+  AnnouncedStack(const AnnouncedStack&) = delete;
+  AnnouncedStack& operator=(const AnnouncedStack&) = delete;
 
   void Drop() {
     __tsan_destroy_fiber(own_);
-    own_ = __tsan_create_fiber(0);
+    fiber_ = own_ = __tsan_create_fiber(0);
   }
-  void BeforeEntering() {
-    other_ = __tsan_get_current_fiber();
-    __tsan_switch_to_fiber(own_, 0);
+  __attribute__((always_inline)) static void Leave(AnnouncedStack& /*from*/,
+                                                   AnnouncedStack& to) {
+    __tsan_switch_to_fiber(to.fiber_, 0);
   }
-  void OnArrival() {}
-  void BeforeLeaving() { __tsan_switch_to_fiber(other_, 0); }
-  void WhenBack() {}
+  static void Arrive(AnnouncedStack& /*from*/, AnnouncedStack& /*to*/) {}
 
  private:
-  void* own_ = __tsan_create_fiber(0);
-  void* other_ = nullptr;
+  void* own_ = nullptr;
+  void* fiber_ = __tsan_get_current_fiber();
 };
 #else
 class AnnouncedStack {
  public:
+  AnnouncedStack() = default;
   AnnouncedStack(void* /*stack*/, size_t /*bytes*/) {}
 
   void Drop() {}
-  void BeforeEntering() {}
-  void OnArrival() {}
-  void BeforeLeaving() {}
-  void WhenBack() {}
+  static void Leave(AnnouncedStack& /*from*/, AnnouncedStack& /*to*/) {}
+  static void Arrive(AnnouncedStack& /*from*/, AnnouncedStack& /*to*/) {}
 };
 #endif
 
