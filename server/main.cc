@@ -14,6 +14,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/stubs/logging.h"
+#include "server/grpc_log.h"
 #include "server/server.h"
 #include "server/server_flags.h"
 #include "server/stop_signal.h"
@@ -32,6 +33,7 @@ constexpr rlim_t kLeastDescriptors = 32;
 void QuietLibraries() {
   // No other thread is there yet: NOLINTNEXTLINE(concurrency-mt-unsafe)
   setenv("GRPC_VERBOSITY", "ERROR", /*overwrite=*/0);
+  neumf::LogGrpcErrorsAsEvents();
   google::protobuf::SetLogHandler(nullptr);
 }
 

@@ -5,9 +5,13 @@ import struct
 import time
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, SETTINGS = 0, 1, 4
-END_STREAM, END_HEADERS, ACK = 1, 4, 1
-INITIAL_WINDOW_SIZE = 4
+DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS = 0, 1, 2, 3, 4
+PING, WINDOW_UPDATE, CONTINUATION = 6, 8, 9
+END_STREAM, END_HEADERS, PADDED, ACK = 1, 4, 8, 1
+HEADER_TABLE_SIZE, INITIAL_WINDOW_SIZE = 1, 4
+CANCEL = struct.pack(">I", 8)
+
+RECOMMEND = "/neumf.v1.RecommendationService/Recommend"
 
 
 def frame(kind, flags, stream, payload=b""):
@@ -15,11 +19,64 @@ def frame(kind, flags, stream, payload=b""):
             struct.pack(">I", stream) + payload)
 
 
-def literal(name, value):
-    """A header without indexing and without Huffman codes (RFC 7541, 6.2.2)."""
-    assert len(name) < 127 and len(value) < 127
-    return (b"\x00" + bytes([len(name)]) + name.encode() +
-            bytes([len(value)]) + value.encode())
+def integer(value, prefix_bits, first=0):
+    """An integer of HPACK, whose first byte has `first` above it (RFC 7541, 5.1)."""
+    most = (1 << prefix_bits) - 1
+    if value < most:
+        return bytes([first | value])
+    text, value = bytes([first | most]), value - most
+    while value >= 128:
+        text, value = text + bytes([value % 128 | 128]), value // 128
+    return text + bytes([value])
+
+
+def literal(name, value, first=0):
+    """A header without Huffman codes; `first` 0x40 has the peer remember it."""
+    name, value = (text.encode() if isinstance(text, str) else text
+                   for text in (name, value))
+    return (bytes([first]) + integer(len(name), 7) + name +
+            integer(len(value), 7) + value)
+
+
+def request_headers(path=RECOMMEND, extra=(), **changed):
+    """The headers of a call; `changed` has other values of :method and so on."""
+    pseudo = {"method": "POST", "scheme": "http", "path": path,
+              "authority": "test", **changed}
+    return b"".join(literal(*header) for header in (
+        *((f":{name}", value) for name, value in pseudo.items()),
+        ("te", "trailers"), ("content-type", "application/grpc"), *extra))
+
+
+def framed(message):
+    """A message as gRPC puts it into DATA."""
+    return b"\x00" + struct.pack(">I", len(message)) + message
+
+
+def connect(address):
+    host, port = address.rsplit(":", 1)
+    return socket.create_connection((host, int(port)), timeout=20)
+
+
+def is_closed_within(connection, seconds):
+    """Whether the peer of a socket hangs up; drops what it says before that."""
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        connection.settimeout(left)
+        try:
+            if not connection.recv(1 << 16):
+                return True
+        except TimeoutError:
+            break
+        except ConnectionError:
+            return True
+    return False
+
+
+def reset(connection):
+    """Closes a socket the way a killed process with unread answers does."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                          struct.pack("ii", 1, 0))
+    connection.close()
 
 
 class Connection:
@@ -27,38 +84,36 @@ class Connection:
 
     def __init__(self, address, settings=()):
         """`settings` are pairs of an identifier and a value."""
-        host, port = address.rsplit(":", 1)
-        self._socket = socket.create_connection((host, int(port)))
+        self.socket = connect(address)
         payload = b"".join(struct.pack(">HI", *pair) for pair in settings)
-        self._socket.sendall(PREFACE + frame(SETTINGS, 0, 0, payload) +
-                             frame(SETTINGS, ACK, 0))
+        self.send(PREFACE + frame(SETTINGS, 0, 0, payload) +
+                  frame(SETTINGS, ACK, 0))
         self._received = b""
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self._socket.close()
+        self.socket.close()
+
+    def send(self, content):
+        self.socket.sendall(content)
 
     def call(self, stream, path, message, timeout_millis):
         """Starts a call; `message` is a serialized request."""
-        headers = b"".join(literal(*header) for header in (
-            (":method", "POST"), (":scheme", "http"), (":path", path),
-            (":authority", "test"), ("te", "trailers"),
-            ("content-type", "application/grpc"),
-            ("grpc-timeout", f"{timeout_millis}m")))
-        body = b"\x00" + struct.pack(">I", len(message)) + message
-        self._socket.sendall(frame(HEADERS, END_HEADERS, stream, headers) +
-                             frame(DATA, END_STREAM, stream, body))
+        headers = request_headers(
+            path, [("grpc-timeout", f"{timeout_millis}m")])
+        self.send(frame(HEADERS, END_HEADERS, stream, headers) +
+                  frame(DATA, END_STREAM, stream, framed(message)))
 
     def frames_for(self, seconds):
         """Kind, flags and stream of every frame that arrives meanwhile."""
         deadline = time.monotonic() + seconds
         frames = []
         while (left := deadline - time.monotonic()) > 0:
-            self._socket.settimeout(left)
+            self.socket.settimeout(left)
             try:
-                chunk = self._socket.recv(65536)
+                chunk = self.socket.recv(65536)
             except TimeoutError:
                 break
             assert chunk, "the server closed the connection"

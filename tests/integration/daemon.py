@@ -52,6 +52,7 @@ class Daemon:
             "--admin_listen=127.0.0.1:0", f"--port_file={self._port_file}",
             "--poll_interval=50ms", "--device=cpu", *flags]
         self._process = None
+        self._was_killed = False
         self.addresses = {}
 
     def __enter__(self):
@@ -69,10 +70,14 @@ class Daemon:
         for channel in self._channels:
             channel.close()
         try:
-            if exception_type is None:
+            if exception_type is None and not self._was_killed:
                 self.stop()
         finally:
             self._kill()
+
+    @property
+    def pid(self):
+        return self._process.pid
 
     def _is_ready(self):
         if not os.path.exists(self._port_file):
@@ -87,6 +92,12 @@ class Daemon:
             self._process.kill()
         self._process.wait()
         self._scratch.cleanup()
+
+    def kill(self):
+        """Ends the server as a machine does that loses its power."""
+        self._was_killed = True
+        self._process.kill()
+        self._process.wait()
 
     def stop(self):
         """Ends the server as an operator does, and checks how it went."""
