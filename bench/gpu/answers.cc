@@ -58,9 +58,8 @@ std::string Difference(const Ranking& cpu, const Ranking& gpu) {
 
 class Comparison {
  public:
-  Comparison(const AnswerOptions& options, const FigureWriter& figures)
-      : options_(options),
-        figures_(figures),
+  explicit Comparison(const FigureWriter& figures)
+      : figures_(figures),
         threads_(std::max(1U, std::thread::hardware_concurrency()), "rows") {}
 
   absl::Status Compare(const BenchModel& model, uint64_t num_items,
@@ -83,7 +82,6 @@ class Comparison {
                                    const Scorers& scorers,
                                    absl::Span<const RankQuery> queries);
 
-  const AnswerOptions options_;
   const FigureWriter& figures_;
   ThreadPool threads_;
   std::string difference_;
@@ -150,8 +148,35 @@ absl::Status Comparison::Compare(const BenchModel& model, uint64_t num_items,
                   static_cast<double>(same) / static_cast<double>(count),
                   "of rankings",
                   {{"rankings", count},
+                   {"weights", model.weights()},
                    {"scorer", scorers.gpu->name()},
                    {"cpu", scorers.cpu->name()}}});
+  return absl::OkStatus();
+}
+
+absl::Status CompareTowers(const AnswerOptions& options,
+                           absl::Span<const size_t> batches,
+                           Comparison* comparison) {
+  constexpr uint64_t kMillion = 1'000'000;
+  for (const absl::string_view tower : {"A", "B", "C"}) {
+    NEUMF_RETURN_IF_ERROR(comparison->Compare(
+        MakeTower(options.towers, tower, kMillion / 10), kMillion, batches));
+  }
+  if (options.quick) return absl::OkStatus();
+  return comparison->Compare(MakeTower(options.towers, "A", kMillion / 10),
+                             10 * kMillion, batches.first(2));
+}
+
+absl::Status CompareRandomModels(absl::Span<const size_t> batches,
+                                 Comparison* comparison) {
+  for (const auto& widths : kTowers) {
+    for (const uint32_t gmf : kGmfWidths) {
+      for (const uint64_t size : kSizes) {
+        NEUMF_RETURN_IF_ERROR(comparison->Compare(
+            MakeRandomModel(widths, gmf, size), size, batches));
+      }
+    }
+  }
   return absl::OkStatus();
 }
 
@@ -159,27 +184,12 @@ absl::Status Comparison::Compare(const BenchModel& model, uint64_t num_items,
 
 absl::Status CompareAnswers(const AnswerOptions& options,
                             const FigureWriter& figures) {
-  Comparison comparison(options, figures);
-  const auto batches =
-      absl::MakeConstSpan(kBatches).first(options.quick ? 3 : 5);
-  for (const auto& widths : kTowers) {
-    for (const uint32_t gmf : kGmfWidths) {
-      for (const uint64_t size : kSizes) {
-        NEUMF_RETURN_IF_ERROR(comparison.Compare(
-            MakeRandomModel(widths, gmf, size), size, batches));
-      }
-    }
-  }
-  for (const absl::string_view tower : {"A", "B", "C"}) {
-    constexpr uint64_t kMillion = 1'000'000;
-    const BenchModel model = MakeTower(options.towers, tower, kMillion / 10);
-    NEUMF_RETURN_IF_ERROR(
-        comparison.Compare(model, kMillion, batches.first(3)));
-    if (tower == "A" && !options.quick) {
-      NEUMF_RETURN_IF_ERROR(
-          comparison.Compare(model, 10 * kMillion, batches.first(2)));
-    }
-  }
+  Comparison comparison(figures);
+  const auto batches = absl::MakeConstSpan(kBatches);
+  // What counts most comes first: the time may not be enough for all.
+  NEUMF_RETURN_IF_ERROR(CompareTowers(options, batches.first(3), &comparison));
+  NEUMF_RETURN_IF_ERROR(
+      CompareRandomModels(batches.first(options.quick ? 3 : 5), &comparison));
   return comparison.Conclude();
 }
 

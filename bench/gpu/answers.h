@@ -13,9 +13,10 @@ struct AnswerOptions {
 };
 
 // gpu.same_items.<model>: the share of rankings whose items, scores and counts
-// of eligible items are those of the CPU backend, of models of all kinds and
-// sizes, batches of 1 to 1024 users and all kinds of queries. INTERNAL, naming
-// the first difference, when it is not all; other errors are the device's.
+// of eligible items are those of the CPU backend: of the three towers first,
+// then of models of all kinds and sizes with random weights, in batches of 1 to
+// 1024 users and all kinds of queries. INTERNAL, naming the first difference,
+// when it is not all; other errors are the device's.
 absl::Status CompareAnswers(const AnswerOptions& options,
                             const FigureWriter& figures);
 

@@ -1,24 +1,16 @@
 // How the training kernels start on a GPU.
 
 #include "scoring/cuda/device/launch_kernel.h"
-#include "trainer/cuda/kernels/draw_batch.h"
-#include "trainer/cuda/kernels/train_tiles.h"
-#include "trainer/cuda/kernels/update.h"
+#include "trainer/cuda/kernels/kernel_list.h"
 
 namespace neumf::cuda {
 
-template absl::Status Launch(Stream& stream, const Grid& grid,
-                             const DrawBatch& kernel);
-template absl::Status Launch(Stream& stream, const Grid& grid,
-                             const TrainTiles<DensePlace::kShared>& kernel);
-template absl::Status Launch(Stream& stream, const Grid& grid,
-                             const TrainTiles<DensePlace::kGlobal>& kernel);
-template absl::Status Launch(Stream& stream, const Grid& grid,
-                             const UpdateParameters& kernel);
-
-template uint32_t BlocksPerMultiprocessor<TrainTiles<DensePlace::kShared>>(
-    const Device& device, uint32_t shared_bytes);
-template uint32_t BlocksPerMultiprocessor<TrainTiles<DensePlace::kGlobal>>(
-    const Device& device, uint32_t shared_bytes);
+#define NEUMF_INSTANTIATE(...)                                          \
+  template absl::Status Launch<__VA_ARGS__>(Stream&, const Grid&,       \
+                                            const __VA_ARGS__&);        \
+  template uint32_t BlocksPerMultiprocessor<__VA_ARGS__>(const Device&, \
+                                                         uint32_t);
+NEUMF_TRAINING_KERNELS(NEUMF_INSTANTIATE)
+#undef NEUMF_INSTANTIATE
 
 }  // namespace neumf::cuda

@@ -43,7 +43,8 @@ class CoarseCatalog {
 
   // What a scan has pushed.
   uint32_t num_pushed(uint32_t user) const { return count_[user]; }
-  // Fails when a score is not Score()'s to 1 in 100 (activations round to either half), or a row is there twice.
+  // Fails when a score is not Score()'s to 1 in 100, as activations round to
+  // either half, or a row is there twice.
   std::set<uint32_t> CheckedRows(uint32_t user) const;
 
  private:

@@ -124,50 +124,46 @@ TEST(FragmentsTest, ElementsLieWhereThePicturesOfThePtxIsaHaveThem) {
   expect_at(PlaceInC(28, 2), 15, 0);      // T28: c2
 }
 
-TEST(FragmentsTest, Mma16AddsTheProduct) {
-  const Matrix a(kRows, 16, 3);
-  const Matrix b(16, kColumns, 5);
+// `multiply`(thread, a, b, acc) adds a b, of `depth` columns and rows, to acc.
+template <typename Multiply>
+void ExpectAddsTheProduct(uint32_t depth, const Multiply& multiply) {
+  const Matrix a(kRows, depth, 3);
+  const Matrix b(depth, kColumns, 5);
   const Matrix start(kRows, kColumns, 7);
   Matrix expected = start;
   Accumulate(a, b, expected);
   for (const MmaSums sums : kAllSums) {
     RunWarp(
         [&](EmulatedThread& thread) {
-          const uint32_t lane = thread.lane();
           float acc[4];
-          LoadC(start, lane, acc);
-          thread.Mma16(acc,
-                       {WordOfA(a, lane, 0), WordOfA(a, lane, 1),
-                        WordOfA(a, lane, 2), WordOfA(a, lane, 3)},
-                       {WordOfB(b, lane, 0), WordOfB(b, lane, 1)});
+          LoadC(start, thread.lane(), acc);
+          multiply(thread, a, b, acc);
           for (uint32_t i = 0; i < 4; ++i) {
-            EXPECT_EQ(acc[i], expected.at(PlaceInC(lane, i)));
+            EXPECT_EQ(acc[i], expected.at(PlaceInC(thread.lane(), i)));
           }
         },
         sums);
   }
 }
 
+TEST(FragmentsTest, Mma16AddsTheProduct) {
+  ExpectAddsTheProduct(16, [](EmulatedThread& thread, const Matrix& a,
+                              const Matrix& b, float(&acc)[4]) {
+    const uint32_t lane = thread.lane();
+    thread.Mma16(acc,
+                 {WordOfA(a, lane, 0), WordOfA(a, lane, 1), WordOfA(a, lane, 2),
+                  WordOfA(a, lane, 3)},
+                 {WordOfB(b, lane, 0), WordOfB(b, lane, 1)});
+  });
+}
+
 TEST(FragmentsTest, Mma8AddsTheProduct) {
-  const Matrix a(kRows, 8, 3);
-  const Matrix b(8, kColumns, 5);
-  const Matrix start(kRows, kColumns, 7);
-  Matrix expected = start;
-  Accumulate(a, b, expected);
-  for (const MmaSums sums : kAllSums) {
-    RunWarp(
-        [&](EmulatedThread& thread) {
-          const uint32_t lane = thread.lane();
-          float acc[4];
-          LoadC(start, lane, acc);
-          thread.Mma8(acc, {WordOfA(a, lane, 0), WordOfA(a, lane, 1)},
-                      WordOfB(b, lane, 0));
-          for (uint32_t i = 0; i < 4; ++i) {
-            EXPECT_EQ(acc[i], expected.at(PlaceInC(lane, i)));
-          }
-        },
-        sums);
-  }
+  ExpectAddsTheProduct(8, [](EmulatedThread& thread, const Matrix& a,
+                             const Matrix& b, float(&acc)[4]) {
+    const uint32_t lane = thread.lane();
+    thread.Mma8(acc, {WordOfA(a, lane, 0), WordOfA(a, lane, 1)},
+                WordOfB(b, lane, 0));
+  });
 }
 
 TEST(FragmentsTest, SumsOfTwoProductsAreTheAFragmentOfTheNext) {
