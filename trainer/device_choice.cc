@@ -21,10 +21,11 @@ constexpr Named<DeviceChoice> kDeviceChoices[] = {
 // The first fault that `check` finds, with the stage where there are several.
 absl::Status CheckStages(
     absl::Span<const PlannedStage> stages,
-    absl::FunctionRef<absl::Status(const StepPlan& plan)> check) {
+    absl::FunctionRef<absl::Status(const StepPlan&, const TrainingSize&)>
+        check) {
   for (const PlannedStage& stage : stages) {
     const absl::Status status =
-        stage.plan ? check(*stage.plan)
+        stage.plan ? check(*stage.plan, stage.size)
                    : absl::UnimplementedError("a GPU trains no --loss ials");
     if (status.ok()) continue;
     return stages.size() == 1
@@ -37,8 +38,10 @@ absl::Status CheckStages(
 absl::StatusOr<std::unique_ptr<TrainingDevice>> OpenFor(
     absl::Span<const PlannedStage> stages, const OpenDevice& open) {
   NEUMF_ASSIGN_OR_RETURN(std::unique_ptr<TrainingDevice> device, open());
-  NEUMF_RETURN_IF_ERROR(CheckStages(
-      stages, [&](const StepPlan& plan) { return device->Check(plan); }));
+  NEUMF_RETURN_IF_ERROR(
+      CheckStages(stages, [&](const StepPlan& plan, const TrainingSize& size) {
+        return device->Check(plan, size);
+      }));
   return device;
 }
 
@@ -51,7 +54,10 @@ bool HaveSteps(absl::Span<const PlannedStage> stages) {
 absl::StatusOr<ChosenDevice> ChooseCuda(absl::Span<const PlannedStage> stages,
                                         const DevicesHere& devices) {
   // What no GPU trains is refused on any machine alike.
-  absl::Status status = CheckStages(stages, CheckDeviceTrains);
+  absl::Status status = CheckStages(
+      stages, [](const StepPlan& plan, const TrainingSize& /*size*/) {
+        return CheckDeviceTrains(plan);
+      });
   if (status.ok()) {
     absl::StatusOr<std::unique_ptr<TrainingDevice>> device =
         OpenFor(stages, devices.open);

@@ -15,7 +15,8 @@
 
 namespace neumf {
 
-// kAuto takes a GPU where there is one that trains all stages, else the CPU.
+// kAuto takes a GPU where there is one that trains all stages and has the memory
+// for each, else the CPU.
 enum class DeviceChoice { kAuto, kCpu, kCuda };
 
 // "auto", "cpu", "cuda"; else INVALID_ARGUMENT.
@@ -27,6 +28,7 @@ inline constexpr char kCpuName[] = "cpu";
 struct PlannedStage {
   std::string name;
   std::optional<StepPlan> plan;  // none: iALS, which has no steps
+  TrainingSize size = {};
 };
 
 using OpenDevice =
@@ -53,7 +55,7 @@ struct ChosenDevice {
 
 // With kCuda it is never the CPU: what trainer/cuda does not train is left to
 // LibTorch, where that has CUDA. UNIMPLEMENTED when a GPU does not train a stage,
-// UNAVAILABLE when there is none.
+// RESOURCE_EXHAUSTED when its memory is taken, UNAVAILABLE when there is none.
 absl::StatusOr<ChosenDevice> ChooseDevice(DeviceChoice choice,
                                           absl::Span<const PlannedStage> stages,
                                           const DevicesHere& devices);

@@ -126,11 +126,14 @@ absl::Status StageRunner::ChooseDevice() {
   std::vector<PlannedStage> planned;
   for (const Stage& stage : stages_) {
     const TrainSettings& settings = stage.recipe->settings;
-    planned.push_back({stage.recipe->name, std::nullopt});
+    planned.push_back({stage.recipe->name, std::nullopt, {}});
     if (settings.loss == kIals) continue;
     NEUMF_ASSIGN_OR_RETURN(
         planned.back().plan,
         StepPlanOf(settings, SeedOf(stage), stage.inputs->spec()));
+    const TrainingData& data = stage.inputs->data();
+    planned.back().size = {data.sequences->num_events(),
+                           data.train->num_interactions()};
   }
   NEUMF_ASSIGN_OR_RETURN(device_, neumf::ChooseDevice(options_->device, planned,
                                                       environment_->devices));

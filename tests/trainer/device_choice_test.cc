@@ -26,7 +26,8 @@ class FakeDevice : public TrainingDevice {
   explicit FakeDevice(absl::Status verdict) : verdict_(std::move(verdict)) {}
 
   const std::string& name() const override { return name_; }
-  absl::Status Check(const StepPlan& plan) const override {
+  absl::Status Check(const StepPlan& plan,
+                     const TrainingSize& /*size*/) const override {
     NEUMF_RETURN_IF_ERROR(CheckDeviceTrains(plan));
     return verdict_;
   }
@@ -50,6 +51,10 @@ absl::StatusOr<std::unique_ptr<TrainingDevice>> OpenFake() {
 }
 absl::StatusOr<std::unique_ptr<TrainingDevice>> OpenSmall() {
   return std::make_unique<FakeDevice>(absl::UnimplementedError("too small"));
+}
+
+absl::StatusOr<std::unique_ptr<TrainingDevice>> OpenFull() {
+  return std::make_unique<FakeDevice>(absl::ResourceExhaustedError("full"));
 }
 
 StepPlan TrainedPlan() {
@@ -118,6 +123,13 @@ TEST(DeviceChoiceTest, CudaNeverFallsBack) {
       StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("--loss ials")));
 }
 
+// LibTorch would want as much of the memory.
+TEST(DeviceChoiceTest, CudaRefusesADeviceWithoutTheMemory) {
+  EXPECT_THAT(
+      Choose(DeviceChoice::kCuda, kTrained, OpenFull, "cuda").status(),
+      StatusIs(absl::StatusCode::kResourceExhausted, "--device cuda: full"));
+}
+
 TEST(DeviceChoiceTest, CudaLeavesToLibTorchWhatOnlyThatTrains) {
   NEUMF_ASSERT_OK_AND_ASSIGN(
       const ChosenDevice left,
@@ -156,6 +168,7 @@ TEST(DeviceChoiceTest, AutoSaysWhyItIsTheCpu) {
   };
   expect(kTrained, OpenNone, "no CUDA device");
   expect(kTrained, OpenSmall, "too small");
+  expect(kTrained, OpenFull, "full");
   expect(kUntrained, OpenNone, "no CUDA device");
   expect(kIalsStage, OpenFake, "--loss ials");
 }

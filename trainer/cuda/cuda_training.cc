@@ -1,5 +1,6 @@
 #include "trainer/cuda/cuda_training.h"
 
+#include <algorithm>
 #include <cmath>
 #include <future>
 #include <numeric>
@@ -100,9 +101,10 @@ class CudaTrainingDevice : public TrainingDevice {
 
   const std::string& name() const override { return device_->name(); }
 
-  absl::Status Check(const StepPlan& plan) const override {
+  absl::Status Check(const StepPlan& plan,
+                     const TrainingSize& size) const override {
     NEUMF_RETURN_IF_ERROR(CheckDeviceTrains(plan));
-    return DeviceStep::CheckFits(*device_, plan);
+    return DeviceStep::CheckFits(*device_, plan, size);
   }
 
   absl::StatusOr<std::unique_ptr<DeviceTraining>> Start(

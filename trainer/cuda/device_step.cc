@@ -82,59 +82,71 @@ Grid GridFor(const Device& device, uint64_t count, uint32_t threads) {
 
 }  // namespace
 
-absl::Status DeviceStep::CheckFits(const Device& device, const StepPlan& plan) {
-  if (ChooseTile(device, plan).max_blocks > 0) return absl::OkStatus();
-  uint32_t least = std::numeric_limits<uint32_t>::max();
-  for (const TileLayout& tile : TilesOf(plan)) {
-    least = std::min(least, tile.bytes());
+absl::Status DeviceStep::CheckFits(Device& device, const StepPlan& plan,
+                                   const TrainingSize& size) {
+  if (size.num_events > std::numeric_limits<uint32_t>::max()) {
+    return absl::UnimplementedError("a GPU trains on less than 2^32 events");
   }
-  return absl::UnimplementedError(absl::StrCat(
-      "a GPU trains no tower so wide: its shared memory would have to hold ",
-      least, " bytes, and that of ", device.name(), " holds ",
-      device.max_shared_bytes()));
+  if (ChooseTile(device, plan).max_blocks == 0) {
+    uint32_t least = std::numeric_limits<uint32_t>::max();
+    for (const TileLayout& tile : TilesOf(plan)) {
+      least = std::min(least, tile.bytes());
+    }
+    return absl::UnimplementedError(absl::StrCat(
+        "a GPU trains no tower so wide: its shared memory would have to hold ",
+        least, " bytes, and that of ", device.name(), " holds ",
+        device.max_shared_bytes()));
+  }
+  NEUMF_ASSIGN_OR_RETURN(const uint64_t free_bytes, device.FreeBytes());
+  const uint64_t needed = BytesNeeded(device, plan, size);
+  if (needed <= free_bytes) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat(device.name(), ": training takes ", needed,
+                   " bytes of the device, which has ", free_bytes, " free"));
+}
+
+uint64_t DeviceStep::BytesNeeded(Device& device, const StepPlan& plan,
+                                 const TrainingSize& size) {
+  DeviceStep step(device, plan, size);
+  uint64_t bytes = kReserveBytes;
+  for (const Piece& piece : step.Pieces()) bytes += piece.bytes;
+  return bytes;
 }
 
 DeviceStep::DeviceStep(Device& device, const StepPlan& plan,
-                       const ModelView& model, uint64_t num_events)
+                       const TrainingSize& size)
     : device_(device),
       plan_(plan),
-      model_(model),
+      model_(ViewOf(plan.spec)),
       tile_(ChooseTile(device, plan)),
-      num_events_(num_events),
+      size_(size),
       fixed_(MakeFixedPoint(MaxPairs(plan), std::max(1U, tile_.max_blocks))) {}
 
 absl::StatusOr<std::unique_ptr<DeviceStep>> DeviceStep::Create(
     Device& device, const StepPlan& plan, const Interactions& train,
     const ItemSequences& sequences) {
-  if (sequences.num_events() > std::numeric_limits<uint32_t>::max()) {
-    return absl::UnimplementedError("a GPU trains on less than 2^32 events");
-  }
-  std::unique_ptr<DeviceStep> step(
-      new DeviceStep(device, plan, ViewOf(plan.spec), sequences.num_events()));
+  std::unique_ptr<DeviceStep> step(new DeviceStep(
+      device, plan, {sequences.num_events(), train.num_interactions()}));
   NEUMF_CHECK(step->tile_.max_blocks > 0);
   NEUMF_ASSIGN_OR_RETURN(step->stream_, device.MakeStream());
-  NEUMF_RETURN_IF_ERROR(step->Allocate(sequences, train));
+  NEUMF_RETURN_IF_ERROR(step->Allocate());
   NEUMF_RETURN_IF_ERROR(step->UploadEvents(sequences, train));
   return step;
 }
 
-absl::Status DeviceStep::Allocate(const ItemSequences& sequences,
-                                  const Interactions& train) {
-  NEUMF_ASSIGN_OR_RETURN(
-      staging_,
-      Memory::Allocate(device_, Memory::Place::kPinned, kStagingBytes));
+std::vector<DeviceStep::Piece> DeviceStep::Pieces() {
   const uint64_t max_groups =
-      std::min<uint64_t>(plan_.batches.batch_size, num_events_);
+      std::min<uint64_t>(plan_.batches.batch_size, size_.num_events);
   const MomentsUsed moments = MomentsOf(plan_.optimizer);
   const bool excludes = plan_.sampler.kind != SamplerKind::kUniform;
   const uint64_t n = model_.num_parameters;
-  const std::pair<Memory*, uint64_t> sizes[] = {
-      {&event_users_, num_events_ * sizeof(uint32_t)},
-      {&event_items_, num_events_ * sizeof(uint32_t)},
-      {&order_, num_events_ * sizeof(uint32_t)},
+  return {
+      {&event_users_, size_.num_events * sizeof(uint32_t)},
+      {&event_items_, size_.num_events * sizeof(uint32_t)},
+      {&order_, size_.num_events * sizeof(uint32_t)},
       {&excluded_offsets_,
-       excludes ? (sequences.num_users() + 1) * sizeof(uint64_t) : 0},
-      {&excluded_, excludes ? train.num_interactions() * sizeof(uint32_t) : 0},
+       excludes ? (plan_.spec.num_users + 1) * sizeof(uint64_t) : 0},
+      {&excluded_, excludes ? size_.num_interactions * sizeof(uint32_t) : 0},
       {&users_, max_groups * sizeof(uint32_t)},
       {&items_, max_groups * group_size() * sizeof(uint32_t)},
       {&parameters_, n * sizeof(float)},
@@ -148,7 +160,13 @@ absl::Status DeviceStep::Allocate(const ItemSequences& sequences,
            ? uint64_t{tile_.max_blocks} * model_.num_dense * sizeof(float)
            : 0},
   };
-  for (const auto& [memory, bytes] : sizes) {
+}
+
+absl::Status DeviceStep::Allocate() {
+  NEUMF_ASSIGN_OR_RETURN(
+      staging_,
+      Memory::Allocate(device_, Memory::Place::kPinned, kStagingBytes));
+  for (const auto& [memory, bytes] : Pieces()) {
     if (bytes == 0) continue;
     NEUMF_ASSIGN_OR_RETURN(
         *memory, Memory::Allocate(device_, Memory::Place::kDevice, bytes));
@@ -162,7 +180,7 @@ absl::Status DeviceStep::Allocate(const ItemSequences& sequences,
 absl::Status DeviceStep::UploadEvents(const ItemSequences& sequences,
                                       const Interactions& train) {
   std::vector<uint32_t> users;
-  users.reserve(num_events_);
+  users.reserve(size_.num_events);
   for (uint32_t user = 0; user < sequences.num_users(); ++user) {
     users.insert(users.end(), sequences.row(user).size(), user);
   }
@@ -233,19 +251,19 @@ absl::Status DeviceStep::Read(DeviceProgress* progress) {
 
 absl::Status DeviceStep::StartEpoch(uint32_t epoch,
                                     absl::Span<const uint32_t> order) {
-  NEUMF_CHECK(order.size() == num_events_);
+  NEUMF_CHECK(order.size() == size_.num_events);
   epoch_ = epoch;
   return Upload(order, order_);
 }
 
 uint64_t DeviceStep::num_batches() const {
   const uint64_t size = plan_.batches.batch_size;
-  return (num_events_ + size - 1) / size;
+  return (size_.num_events + size - 1) / size;
 }
 
 uint64_t DeviceStep::num_groups(uint64_t number) const {
   const uint64_t size = plan_.batches.batch_size;
-  return std::min(size, num_events_ - number * size);
+  return std::min(size, size_.num_events - number * size);
 }
 
 double DeviceStep::Divisor() const {

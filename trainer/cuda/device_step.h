@@ -46,11 +46,23 @@ class DeviceStep {
   // Updates that may be queued between two calls of Wait().
   static constexpr uint32_t kMaxQueued = 64;
 
-  // UNIMPLEMENTED when a few pairs' values in the plan's tower do not fit into
-  // the device's shared memory. REQUIRES: CheckDeviceTrains(plan) is OK.
-  static absl::Status CheckFits(const Device& device, const StepPlan& plan);
+  // For the driver, which gives memory out by 2 MiB and takes some itself when a
+  // kernel is first launched.
+  static constexpr uint64_t kReserveBytes = uint64_t{64} << 20;
 
-  // `device` must outlive it. REQUIRES: CheckFits() is OK; a user with an event
+  // UNIMPLEMENTED when a few pairs' values in the plan's tower do not fit into
+  // the device's shared memory, and for more events than it numbers;
+  // RESOURCE_EXHAUSTED when BytesNeeded() are not free.
+  // REQUIRES: CheckDeviceTrains(plan) is OK.
+  static absl::Status CheckFits(Device& device, const StepPlan& plan,
+                                const TrainingSize& size);
+
+  // Of the device's memory: what Create() allocates, and the reserve.
+  // REQUIRES: the plan's tower fits.
+  static uint64_t BytesNeeded(Device& device, const StepPlan& plan,
+                              const TrainingSize& size);
+
+  // `device` must outlive it. REQUIRES: CheckFits() was OK; a user with an event
   // has an item that may be drawn.
   static absl::StatusOr<std::unique_ptr<DeviceStep>> Create(
       Device& device, const StepPlan& plan, const Interactions& train,
@@ -84,11 +96,16 @@ class DeviceStep {
   absl::StatusOr<Pairs> ReadPairs();
 
  private:
-  DeviceStep(Device& device, const StepPlan& plan, const ModelView& model,
-             uint64_t num_events);
+  // Takes nothing of the device yet.
+  DeviceStep(Device& device, const StepPlan& plan, const TrainingSize& size);
 
-  absl::Status Allocate(const ItemSequences& sequences,
-                        const Interactions& train);
+  // All that lies on the device, and how large it is to be; 0: not needed.
+  struct Piece {
+    Memory* memory;
+    uint64_t bytes;
+  };
+  std::vector<Piece> Pieces();
+  absl::Status Allocate();
   absl::Status UploadEvents(const ItemSequences& sequences,
                             const Interactions& train);
   absl::Status UploadMoment(absl::Span<const float> values, Memory& memory);
@@ -110,7 +127,7 @@ class DeviceStep {
   const StepPlan plan_;
   const ModelView model_;
   const TileChoice tile_;
-  const uint64_t num_events_;
+  const TrainingSize size_;
   const FixedPoint fixed_;
 
   Memory staging_;  // pinned

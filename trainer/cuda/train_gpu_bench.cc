@@ -103,7 +103,8 @@ class Bench {
 
   absl::Status Measure(const char* name, const StepPlan& plan,
                        uint32_t num_windows) {
-    NEUMF_RETURN_IF_ERROR(device_.Check(plan));
+    NEUMF_RETURN_IF_ERROR(device_.Check(
+        plan, {sequences_.num_events(), train_.num_interactions()}));
     const DeviceProgress start = StartOf(plan.spec);
     NEUMF_ASSIGN_OR_RETURN(const auto training,
                            device_.Start(plan, train_, sequences_, start));

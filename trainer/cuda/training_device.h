@@ -4,7 +4,7 @@
 // knows settings, epochs and files, and the GPU's code, which a program may lack.
 //
 //   NEUMF_ASSIGN_OR_RETURN(auto device, OpenTrainingDevice());
-//   NEUMF_ASSIGN_OR_RETURN(auto training, device->Start(plan, start));
+//   NEUMF_ASSIGN_OR_RETURN(auto training, device->Start(...));
 //   NEUMF_ASSIGN_OR_RETURN(const double loss, training->TrainEpoch(1, tell));
 //   NEUMF_RETURN_IF_ERROR(training->Read(&progress));
 //
@@ -27,6 +27,12 @@
 #include "trainer/cuda/step_plan.h"
 
 namespace neumf {
+
+// How much a run learns from.
+struct TrainingSize {
+  uint64_t num_events = 0;        // of the sequences
+  uint64_t num_interactions = 0;  // events without repeats
+};
 
 // Where a run stands. A moment that the optimizer has not is empty.
 struct DeviceProgress {
@@ -61,13 +67,15 @@ class TrainingDevice {
 
   virtual const std::string& name() const = 0;  // "NVIDIA H200"
 
-  // UNIMPLEMENTED as CheckDeviceTrains(), and for a tower too large for the
-  // shared memory of this device.
-  virtual absl::Status Check(const StepPlan& plan) const = 0;
+  // UNIMPLEMENTED as CheckDeviceTrains(), for a tower too large for the shared
+  // memory of this device and for 2^32 events; RESOURCE_EXHAUSTED when the run
+  // takes more of the device's memory than is free now.
+  virtual absl::Status Check(const StepPlan& plan,
+                             const TrainingSize& size) const = 0;
 
   // The data must outlive the training. An empty moment begins at 0.
-  // INVALID_ARGUMENT for a user without negatives; RESOURCE_EXHAUSTED when the
-  // device's memory is too small. REQUIRES: Check(plan) is OK.
+  // INVALID_ARGUMENT for a user without negatives; RESOURCE_EXHAUSTED when others
+  // have taken the memory since Check(). REQUIRES: that was OK.
   virtual absl::StatusOr<std::unique_ptr<DeviceTraining>> Start(
       const StepPlan& plan, const Interactions& train,
       const ItemSequences& sequences, const DeviceProgress& start) = 0;

@@ -8,9 +8,11 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "tests/support/gpu_emulator/emulated_gpu.h"
 #include "tests/support/status_matchers.h"
 #include "tests/trainer/cuda/device_world.h"
+#include "trainer/cuda/device_step.h"
 
 namespace neumf::cuda {
 namespace {
@@ -140,9 +142,35 @@ TEST_F(CudaTrainingTest, RefusesATowerTooWideForTheDevice) {
   GpuProperties properties;
   properties.max_shared_bytes = 4 * 1024;
   const EmulatedGpu gpu(properties);
-  EXPECT_THAT(OpenEmulated()->Check(plan_),
+  EXPECT_THAT(OpenEmulated()->Check(plan_, world_.size()),
               StatusIs(absl::StatusCode::kUnimplemented,
                        HasSubstr("emulated GPU holds 4096")));
+}
+
+TEST_F(CudaTrainingTest, RefusesARunForWhichOthersLeaveNoMemory) {
+  const uint64_t total = GpuProperties().total_bytes;
+  EmulatedGpu gpu;
+  const auto device = OpenEmulated();
+  const auto raw = *Device::Open(0);
+  const uint64_t needed = DeviceStep::BytesNeeded(*raw, plan_, world_.size());
+  gpu.SetBytesOfOthers(total - needed + 1);
+  EXPECT_THAT(device->Check(plan_, world_.size()),
+              StatusIs(absl::StatusCode::kResourceExhausted,
+                       absl::StrCat("emulated GPU: training takes ", needed,
+                                    " bytes of the device, which has ",
+                                    needed - 1, " free")));
+  gpu.SetBytesOfOthers(total - needed);
+  NEUMF_EXPECT_OK(device->Check(plan_, world_.size()));
+  NEUMF_EXPECT_OK(Start(*device, start_));
+}
+
+TEST_F(CudaTrainingTest, RefusesMoreEventsThanItNumbers) {
+  const EmulatedGpu gpu;
+  TrainingSize size = world_.size();
+  size.num_events = uint64_t{1} << 32;
+  EXPECT_THAT(
+      OpenEmulated()->Check(plan_, size),
+      StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("2^32 events")));
 }
 
 // What a run takes that nothing goes wrong with.

@@ -48,7 +48,7 @@ class OnDevice {
            const DeviceProgress& start, GpuProperties properties = {})
       : gpu_(std::move(properties)) {
     device_ = *Device::Open(0);
-    NEUMF_EXPECT_OK(DeviceStep::CheckFits(*device_, plan));
+    NEUMF_EXPECT_OK(DeviceStep::CheckFits(*device_, plan, world.size()));
     step_ =
         *DeviceStep::Create(*device_, plan, world.train(), world.sequences());
     NEUMF_EXPECT_OK(step_->Write(start));
@@ -57,6 +57,9 @@ class OnDevice {
 
   DeviceStep& operator*() { return *step_; }
   DeviceStep* operator->() { return step_.get(); }
+
+  const EmulatedGpu& gpu() const { return gpu_; }
+  Device& device() { return *device_; }
 
  private:
   EmulatedGpu gpu_;
@@ -84,6 +87,14 @@ TEST_P(DeviceStepTest, DrawsWhatTheCpuDraws) {
     EXPECT_THAT(pairs.users, ElementsAreArray(batch.users));
     EXPECT_THAT(pairs.items, ElementsAreArray(batch.items));
   }
+}
+
+TEST_P(DeviceStepTest, TakesTheMemoryThatItSaysItNeeds) {
+  const DeviceProgress start = DeviceWorld::RandomStart(plan().spec, 1);
+  OnDevice step(world_, plan(), start);
+  EXPECT_EQ(DeviceStep::BytesNeeded(step.device(), plan(), world_.size()),
+            step.gpu().live_bytes(Memory::Place::kDevice) +
+                DeviceStep::kReserveBytes);
 }
 
 TEST_P(DeviceStepTest, ComputesTheGradientOfTheCpu) {
@@ -246,7 +257,7 @@ TEST(DeviceTileTest, RefusesATowerOfWhichNotEvenTheValuesFit) {
   properties.max_shared_bytes = 4'000;
   EmulatedGpu gpu(properties);
   NEUMF_ASSERT_OK_AND_ASSIGN(const auto device, Device::Open(0));
-  EXPECT_THAT(DeviceStep::CheckFits(*device, NcfPlan()),
+  EXPECT_THAT(DeviceStep::CheckFits(*device, NcfPlan(), {}),
               StatusIs(absl::StatusCode::kUnimplemented,
                        testing::HasSubstr("emulated GPU holds 4000")));
 }

@@ -49,6 +49,9 @@ class DeviceWorld {
 
   const Interactions& train() const { return train_; }
   const ItemSequences& sequences() const { return sequences_; }
+  TrainingSize size() const {
+    return {sequences_.num_events(), train_.num_interactions()};
+  }
 
   // N(0, .3), a function of the seed; moments at 0.
   static DeviceProgress RandomStart(const ModelSpec& spec, uint64_t seed);

@@ -20,7 +20,9 @@
 namespace neumf {
 namespace {
 
+using testing::ContainsRegex;
 using testing::HasSubstr;
+using testing::MatchesRegex;
 
 absl::StatusOr<std::unique_ptr<TrainingDevice>> OpenEmulated() {
   absl::StatusOr<std::unique_ptr<cuda::Device>> device = cuda::Device::Open(0);
@@ -121,6 +123,32 @@ TEST_F(TrainOnDeviceTest, CudaPublishesNothingWithoutADevice) {
   EXPECT_THAT(TrainOn(DeviceChoice::kCuda).status(),
               StatusIs(absl::StatusCode::kUnimplemented,
                        HasSubstr("--dropout without a LibTorch that has")));
+}
+
+// As a server does that runs beside it.
+TEST_F(TrainOnDeviceTest, AutoTakesTheCpuAndSaysWhyWhereOthersHoldTheMemory) {
+  cuda::EmulatedGpu gpu;
+  gpu.SetBytesOfOthers(cuda::GpuProperties().total_bytes - 1000);
+  testing::internal::CaptureStderr();
+  const auto trained = TrainOn(DeviceChoice::kAuto);
+  const std::string log = testing::internal::GetCapturedStderr();
+  NEUMF_ASSERT_OK(trained.status());
+  EXPECT_EQ(DeviceOf(*trained), "cpu");
+  EXPECT_THAT(log, ContainsRegex("training on the CPU: emulated GPU: training "
+                                 "takes [0-9]+ bytes of the device, which has "
+                                 "1000 free\n"));
+}
+
+TEST_F(TrainOnDeviceTest, CudaIsRefusedWhereOthersHoldTheMemory) {
+  cuda::EmulatedGpu gpu;
+  gpu.SetBytesOfOthers(cuda::GpuProperties().total_bytes - 1000);
+  EXPECT_THAT(
+      TrainOn(DeviceChoice::kCuda).status(),
+      StatusIs(absl::StatusCode::kResourceExhausted,
+               MatchesRegex("--device cuda: emulated GPU: training takes "
+                            "[0-9]+ bytes of the device, which has 1000 "
+                            "free")));
+  EXPECT_EQ(gpu.num_allocations(), 0);
 }
 
 // LibTorch's CPU stands for its GPU: copies and all.

@@ -55,7 +55,7 @@ class TrainerGpuTest : public testing::TestWithParam<NamedPlan> {
  protected:
   void SetUp() override {
     device_ = *Device::Open(0);
-    NEUMF_ASSERT_OK(DeviceStep::CheckFits(*device_, plan()));
+    NEUMF_ASSERT_OK(DeviceStep::CheckFits(*device_, plan(), world_.size()));
     const DeviceProgress start = DeviceWorld::RandomStart(plan().spec, 1);
     step_ = MakeStep(start);
     twin_ = std::make_unique<CpuTwin>(world_, plan(), start);
