@@ -3,20 +3,16 @@
 // The operations one by one: all of LibTorch would take five times as long to
 // build.
 #define AT_PER_OPERATOR_HEADERS
-#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty_like.h>
-#include <ATen/ops/from_blob.h>
-#include <ATen/ops/linear.h>
-#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <limits>
 
 #include "base/logging.h"
+#include "trainer/model/torch_network.h"
 #include "trainer/step/catalog_loss.h"
 
 namespace neumf {
@@ -24,53 +20,6 @@ namespace {
 
 // Items that are scored at once in float64.
 constexpr uint32_t kItemsPerPiece = 4096;
-// As LibTorch's normalize(): a zero vector stays one.
-constexpr double kMinNorm = 1e-12;
-
-// LibTorch takes pointers to what it only reads as mutable ones.
-template <typename T>
-at::Tensor ViewOf(const std::vector<T>& values, at::ScalarType type) {
-  return at::from_blob(const_cast<T*>(values.data()),
-                       {static_cast<int64_t>(values.size())}, type);
-}
-
-at::Tensor ViewOf(float* values, const ParameterBlock& block) {
-  return at::from_blob(
-      values + block.offset,
-      {static_cast<int64_t>(block.rows), static_cast<int64_t>(block.cols)},
-      at::kFloat);
-}
-
-// Bags one behind the other: row rows[n] counts weights[n] times for entity
-// owners[n].
-struct WeightedRows {
-  void Add(const Bag& bag, size_t num_rows, int64_t owner) {
-    rows.insert(rows.end(), bag.rows.begin(), bag.rows.begin() + num_rows);
-    weights.insert(weights.end(), bag.weights.begin(),
-                   bag.weights.begin() + num_rows);
-    owners.insert(owners.end(), num_rows, owner);
-    is_identity = is_identity && num_rows == 1 && bag.weights[0] == 1;
-  }
-
-  std::vector<int64_t> rows;
-  std::vector<float> weights;
-  std::vector<int64_t> owners;
-  // Every entity has one row, with weight 1.
-  bool is_identity = true;
-};
-
-// The bags of some users or items.
-struct BagList {
-  void Add(const Bag& bag) {
-    all.Add(bag, bag.rows.size(), size);
-    biases.Add(bag, bag.num_bias_rows, size);
-    ++size;
-  }
-
-  int64_t size = 0;
-  WeightedRows all;
-  WeightedRows biases;  // without history
-};
 
 BagList UserBagsOf(const Batch& batch) {
   BagList bags;
@@ -83,39 +32,6 @@ BagList ItemBagsOf(const ItemBags& item_bags,
   BagList bags;
   for (const uint32_t item : items) bags.Add(item_bags.bag(item));
   return bags;
-}
-
-// Zeroes a share `rate` of what it is given, with a generator of its own.
-class Dropout {
- public:
-  Dropout(double rate, uint64_t seed)
-      : rate_(rate), generator_(at::detail::createCPUGenerator(seed)) {}
-
-  at::Tensor operator()(const at::Tensor& x) const {
-    if (rate_ == 0) return x;
-    // Drawn here, so that every device drops the same.
-    const at::Tensor mask =
-        at::empty_like(x, x.options().device(at::kCPU).requires_grad(false))
-            .bernoulli_(1 - rate_, generator_);
-    return x * mask.to(x.device()) / (1 - rate_);
-  }
-
- private:
-  const double rate_;
-  const at::Generator generator_;
-};
-
-// What scores need of N users or N items. Undefined where the model has no such
-// part.
-struct SideTensors {
-  at::Tensor gmf;      // p or q [N, k], normalized with `cosine`
-  at::Tensor hidden;   // the side's half of the first layer [N, H1]
-  at::Tensor terms;    // biases and products within the bag [N]
-  at::Tensor squares;  // sums of weight * |row|^2 [N], where asked for
-};
-
-void AddTo(const at::Tensor& part, at::Tensor* sum) {
-  *sum = sum->defined() ? *sum + part : part;
 }
 
 // Marks as touched what the bags of a side hold.
@@ -217,256 +133,11 @@ std::vector<float> ToVector(const at::Tensor& tensor) {
 
 }  // namespace
 
-// The model as tensors over the parameters.
-class TorchModel::Network {
- public:
-  // Computes in float32, with gradients.
-  static std::unique_ptr<Network> WithGradient(Parameters* parameters) {
-    float* const values = parameters->values().data();
-    return std::unique_ptr<Network>(new Network(
-        *parameters, at::kFloat, at::kCPU, [&](const ParameterBlock& block) {
-          return ViewOf(values, block).requires_grad_();
-        }));
-  }
-
-  // The same over copies on a device, which Refresh() fills.
-  static std::unique_ptr<Network> WithGradientOn(const at::Device& device,
-                                                 Parameters* parameters) {
-    float* const values = parameters->values().data();
-    return std::unique_ptr<Network>(new Network(
-        *parameters, at::kFloat, device, [&](const ParameterBlock& block) {
-          return at::empty_like(ViewOf(values, block),
-                                at::TensorOptions(device))
-              .requires_grad_();
-        }));
-  }
-
-  // Computes in float64. Rows of tables are widened when they are taken.
-  static std::unique_ptr<Network> InFloat64(Parameters* parameters) {
-    float* const values = parameters->values().data();
-    return std::unique_ptr<Network>(new Network(
-        *parameters, at::kDouble, at::kCPU, [&](const ParameterBlock& block) {
-          const at::Tensor view = ViewOf(values, block);
-          return block.is_table ? view : view.to(at::kDouble);
-        }));
-  }
-
-  // backward() adds to `gradient` from now on; null: to nothing that lasts.
-  void SetGradient(Gradient* gradient) {
-    for (Leaf& leaf : leaves_) {
-      leaf.tensor.mutable_grad() =
-          gradient == nullptr ? at::Tensor()
-                              : ViewOf(gradient->values().data(), leaf.block);
-    }
-  }
-
-  // The parameters as they are now, onto the device.
-  void Refresh(Parameters* parameters) {
-    const at::NoGradGuard no_grad;
-    for (Leaf& leaf : leaves_) {
-      leaf.tensor.copy_(ViewOf(parameters->values().data(), leaf.block));
-      leaf.tensor.mutable_grad() = at::Tensor();
-    }
-  }
-
-  // What backward() has left there since.
-  void TakeGradient(Gradient* gradient) const {
-    for (const Leaf& leaf : leaves_) {
-      if (!leaf.tensor.grad().defined()) continue;
-      ViewOf(gradient->values().data(), leaf.block).copy_(leaf.tensor.grad());
-    }
-  }
-
-  // `bags` must outlive what is computed of the result, backward() included.
-  SideTensors Users(const BagList& bags, const Dropout& dropout,
-                    bool with_squares) const {
-    SideTensors users = Gather(user_, bags, dropout, with_squares);
-    if (users.hidden.defined()) users.hidden = users.hidden + first_bias_;
-    return users;
-  }
-  SideTensors Items(const BagList& bags, const Dropout& dropout,
-                    bool with_squares) const {
-    return Gather(item_, bags, dropout, with_squares);
-  }
-
-  // Scores of B users: [B, N]. `items` are N of each user, one user behind the
-  // other; with `shared` they are the same N for all.
-  at::Tensor Score(const SideTensors& users, const SideTensors& items,
-                   int64_t num_users, int64_t num_items, bool shared,
-                   const Dropout& dropout) const {
-    at::Tensor scores = at::zeros({num_users, num_items}, options_);
-    if (spec_.has_product()) {
-      at::Tensor p = users.gmf;
-      if (gmf_head_.defined()) p = p * gmf_head_;
-      scores = scores + (shared ? p.matmul(items.gmf.t())
-                                : items.gmf.view({num_users, num_items, -1})
-                                      .matmul(p.unsqueeze(2))
-                                      .squeeze(2));
-    }
-    if (spec_.has_tower()) {
-      const at::Tensor hidden = items.hidden.view(
-          {shared ? 1 : num_users, num_items, items.hidden.size(1)});
-      scores = scores + Tower(users.hidden.unsqueeze(1) + hidden, dropout);
-    }
-    if (users.terms.defined()) scores = scores + users.terms.unsqueeze(1);
-    if (items.terms.defined()) {
-      scores = scores + items.terms.view({shared ? 1 : num_users, num_items});
-    }
-    if (global_bias_.defined()) scores = scores + global_bias_;
-    return scores;
-  }
-
- private:
-  struct Dense {
-    at::Tensor weight, bias;
-  };
-  struct SideTables {
-    at::Tensor gmf, tower, bias, first_weight;
-  };
-  struct Leaf {
-    ParameterBlock block;
-    at::Tensor tensor;
-  };
-
-  template <typename MakeTensor>
-  Network(const Parameters& parameters, at::ScalarType dtype,
-          const at::Device& device, const MakeTensor& make_tensor)
-      : spec_(parameters.spec()),
-        dtype_(dtype),
-        options_(at::TensorOptions(device).dtype(dtype)) {
-    const ParameterLayout& layout = parameters.layout();
-    const auto make = [&](const ParameterBlock& block) {
-      if (block.empty()) return at::Tensor();
-      leaves_.push_back({block, make_tensor(block)});
-      return leaves_.back().tensor;
-    };
-    user_ = {make(layout.user_gmf), make(layout.user_tower),
-             make(layout.user_bias), make(layout.first_user_weight)};
-    item_ = {make(layout.item_gmf), make(layout.item_tower),
-             make(layout.item_bias), make(layout.first_item_weight)};
-    first_bias_ = make(layout.first_bias);
-    for (const ParameterLayout::Dense& layer : layout.layers) {
-      layers_.push_back({make(layer.weight), make(layer.bias)});
-    }
-    linear_ = {make(layout.linear.weight), make(layout.linear.bias)};
-    gmf_head_ = make(layout.gmf_head);
-    tower_head_ = make(layout.tower_head);
-    global_bias_ = make(layout.global_bias);
-  }
-
-  SideTensors Gather(const SideTables& tables, const BagList& bags,
-                     const Dropout& dropout, bool with_squares) const {
-    SideTensors side;
-    at::Tensor* const squares = with_squares ? &side.squares : nullptr;
-    if (tables.bias.defined()) {
-      side.terms =
-          SumBags(tables.bias, bags.biases, bags.size, squares).squeeze(1);
-    }
-    if (tables.gmf.defined()) {
-      side.gmf = SumBags(tables.gmf, bags.all, bags.size, squares);
-      if (spec_.feature_interactions) {
-        AddTo(Within(tables.gmf, bags, side.gmf), &side.terms);
-      }
-      if (spec_.cosine) {
-        side.gmf = side.gmf /
-                   side.gmf.norm(2, 1, /*keepdim=*/true).clamp_min(kMinNorm);
-      }
-    }
-    if (tables.tower.defined()) {
-      const at::Tensor sum =
-          SumBags(tables.tower, bags.all, bags.size, squares);
-      side.hidden = at::linear(dropout(sum), tables.first_weight);
-    }
-    return side;
-  }
-
-  // What lies in the host's memory, on the device.
-  at::Tensor Here(const at::Tensor& view) const {
-    return view.to(options_.device());
-  }
-
-  at::Tensor Rows(const at::Tensor& table, const WeightedRows& rows) const {
-    return table.index_select(0, Here(ViewOf(rows.rows, at::kLong))).to(dtype_);
-  }
-
-  // The sum of what belongs to each of `size` entities.
-  at::Tensor SumByOwner(const at::Tensor& parts, const WeightedRows& rows,
-                        int64_t size) const {
-    if (rows.is_identity) return parts;
-    std::vector<int64_t> shape = parts.sizes().vec();
-    shape[0] = size;
-    return at::zeros(shape, options_)
-        .index_add(0, Here(ViewOf(rows.owners, at::kLong)), parts);
-  }
-
-  at::Tensor Weigh(const at::Tensor& parts, const WeightedRows& rows) const {
-    if (rows.is_identity) return parts;
-    return parts * Here(ViewOf(rows.weights, at::kFloat)).unsqueeze(1);
-  }
-
-  // The weighted sums of rows, [size, cols]. Adds the weighted sums
-  // of |row|^2 to `squares`, if it is not null.
-  at::Tensor SumBags(const at::Tensor& table, const WeightedRows& rows,
-                     int64_t size, at::Tensor* squares) const {
-    const at::Tensor parts = Rows(table, rows);
-    if (squares != nullptr) {
-      const at::Tensor norms = Weigh(parts.square().sum(1, true), rows);
-      AddTo(SumByOwner(norms, rows, size).squeeze(1), squares);
-    }
-    return SumByOwner(Weigh(parts, rows), rows, size);
-  }
-
-  // The products within each bag, whose sum is `sum`. [N]
-  at::Tensor Within(const at::Tensor& table, const BagList& bags,
-                    const at::Tensor& sum) const {
-    const at::Tensor parts = Weigh(Rows(table, bags.all), bags.all);
-    return (sum.square().sum(1) -
-            SumByOwner(parts.square().sum(1), bags.all, bags.size)) /
-           2;
-  }
-
-  at::Tensor Activate(const at::Tensor& x) const {
-    switch (spec_.activation) {
-      case Activation::kRelu:
-        return x.relu();
-      case Activation::kTanh:
-        return x.tanh();
-      case Activation::kSigmoid:
-        return x.sigmoid();
-    }
-    NEUMF_CHECK(false);
-    return x;
-  }
-
-  // From what the first layer's activation is applied to, [B, N, H1], to its
-  // share in the scores, [B, N].
-  at::Tensor Tower(const at::Tensor& first, const Dropout& dropout) const {
-    at::Tensor z = dropout(Activate(first));
-    for (const Dense& layer : layers_) {
-      z = dropout(Activate(at::linear(z, layer.weight, layer.bias.view({-1}))));
-    }
-    if (linear_.weight.defined()) {
-      z = at::linear(z, linear_.weight, linear_.bias.view({-1}));
-    }
-    return z.matmul(tower_head_.view({-1}));
-  }
-
-  const ModelSpec spec_;
-  const at::ScalarType dtype_;
-  const at::TensorOptions options_;
-  std::vector<Leaf> leaves_;
-  SideTables user_, item_;
-  at::Tensor first_bias_;
-  std::vector<Dense> layers_;
-  Dense linear_;
-  at::Tensor gmf_head_, tower_head_, global_bias_;
-};
-
 // A batch on its way through the network, with what backward() still reads.
 class TorchModel::Pass {
  public:
-  Pass(const Network& network, const ItemBags& item_bags, const Batch& batch,
-       const StepOptions& options)
+  Pass(const TorchNetwork& network, const ItemBags& item_bags,
+       const Batch& batch, const StepOptions& options)
       : users_(UserBagsOf(batch)),
         items_(ItemBagsOf(item_bags,
                           batch.is_pairs() ? batch.items : batch.candidates)),
@@ -483,9 +154,9 @@ class TorchModel::Pass {
                             /*shared=*/!batch.is_pairs(), dropout);
     if (!with_squares) return;
     const at::Tensor user_counts =
-        ViewOf(user_counts_, at::kFloat).to(users.squares.device());
+        ViewOf(user_counts_).to(users.squares.device());
     const at::Tensor item_factors =
-        ViewOf(item_factors_, at::kFloat).to(items.squares.device());
+        ViewOf(item_factors_).to(items.squares.device());
     penalty_ = (users.squares * user_counts).sum() * (options.l2 / 2) +
                (items.squares * item_factors).sum() / 2;
   }
@@ -495,8 +166,7 @@ class TorchModel::Pass {
   // Adds the gradients of the scores, weighted with `d_scores`, and of the
   // penalty, both times `scale`.
   void Backward(const std::vector<float>& d_scores, double scale) const {
-    const at::Tensor d =
-        ViewOf(d_scores, at::kFloat).to(scores_.device()).view_as(scores_);
+    const at::Tensor d = ViewOf(d_scores).to(scores_.device()).view_as(scores_);
     at::Tensor objective = (scores_ * d).sum();
     if (penalty_.defined()) objective = objective + penalty_;
     (objective * scale).backward();
@@ -519,7 +189,7 @@ class TorchModel::Pass {
 TorchModel::TorchModel(Parameters* parameters, const ItemBags* items)
     : parameters_(parameters),
       items_(items),
-      network_(Network::WithGradient(parameters)) {
+      network_(TorchNetwork::WithGradient(parameters)) {
   NEUMF_CHECK(items->num_items() == parameters->spec().num_items);
 }
 
@@ -527,7 +197,7 @@ TorchModel::TorchModel(Parameters* parameters, const ItemBags* items,
                        const std::string& device)
     : parameters_(parameters),
       items_(items),
-      network_(Network::WithGradientOn(at::Device(device), parameters)),
+      network_(TorchNetwork::WithGradientOn(at::Device(device), parameters)),
       copies_(true) {
   NEUMF_CHECK(items->num_items() == parameters->spec().num_items);
   // The same run again gives the same bits. Where LibTorch cannot, it warns.
@@ -570,7 +240,8 @@ void TorchModel::Score(const Batch& batch, std::vector<float>* scores) const {
 }
 
 std::vector<double> TorchModel::ScoreAllItems(const Bag& user) const {
-  const std::unique_ptr<Network> network = Network::InFloat64(parameters_);
+  const std::unique_ptr<TorchNetwork> network =
+      TorchNetwork::InFloat64(parameters_);
   const Dropout no_dropout(0, 0);
   BagList user_bag;
   user_bag.Add(user);

@@ -24,6 +24,8 @@
 
 namespace neumf {
 
+class TorchNetwork;
+
 class TorchModel {
  public:
   // Works on `parameters` in place; both must outlive this.
@@ -54,13 +56,12 @@ class TorchModel {
   std::vector<double> ScoreAllItems(const Bag& user) const;
 
  private:
-  class Network;
   class Pass;
 
   Parameters* const parameters_;
   const ItemBags* const items_;
   // Over the parameters, with gradients.
-  std::unique_ptr<Network> network_;
+  std::unique_ptr<TorchNetwork> network_;
   const bool copies_ = false;  // onto a device
 };
 
