@@ -149,8 +149,8 @@ class StepsTest(unittest.TestCase):
         for budget in 570, 570 / 2:
             given = self.limits(steps, budget)
             self.assertLessEqual(sum(given), budget)
-            important = [step.name for step in steps[:len(given)]]
-            self.assertIn("PyTorch", important)
+            seconds = dict(zip((step.name for step in steps), given))
+            self.assertGreaterEqual(seconds["PyTorch"], 60)
         self.assertEqual(len(self.limits(steps, 570)), len(steps))
 
     def test_what_is_most_important_comes_first(self):
