@@ -9,7 +9,8 @@ from promtool import find_promtool
 
 SOURCE_DIR = os.environ["NEUMF_SOURCE_DIR"]
 PROMETHEUS_DIR = os.path.join(SOURCE_DIR, "deploy/prometheus")
-CASES = os.path.join(SOURCE_DIR, "tests/integration/alerts_cases.yml")
+CASES = [os.path.join(SOURCE_DIR, "tests/integration", name)
+         for name in ("alerts_cases.yml", "service_level_cases.yml")]
 
 
 class AlertsTest(unittest.TestCase):
@@ -24,7 +25,7 @@ class AlertsTest(unittest.TestCase):
                       os.path.join(PROMETHEUS_DIR, "prometheus.yml"))
 
     def test_each_alert_has_a_firing_and_a_quiet_case(self):
-        self.promtool("test", "rules", CASES)
+        self.promtool("test", "rules", *CASES)
 
 
 if __name__ == "__main__":
