@@ -69,8 +69,7 @@ uint64_t PassMemorySizes::DeviceBytes() const {
 }
 
 absl::StatusOr<PassMemory> PassMemory::Make(Device& device,
-                                            const PassMemorySizes& sizes,
-                                            Stream& stream) {
+                                            const PassMemorySizes& sizes) {
   constexpr auto kDevice = Memory::Place::kDevice;
   PassMemory memory;
   memory.device_ = &device;
@@ -87,9 +86,6 @@ absl::StatusOr<PassMemory> PassMemory::Make(Device& device,
   NEUMF_RETURN_IF_ERROR(
       memory.Reserve(sizes.input_bytes, sizes.num_candidates, sizes.num_results)
           .status());
-  // As radix_rank.h wants to find it.
-  NEUMF_RETURN_IF_ERROR(
-      stream.Fill(memory.radix().histogram, 0, kHistogramBytes));
   return memory;
 }
 
@@ -143,6 +139,10 @@ RadixMemory PassMemory::radix() const {
   auto* const base = radix_.as<std::byte>();
   return {reinterpret_cast<RadixState*>(base),
           reinterpret_cast<uint32_t*>(base + kRadixStateBytes)};
+}
+
+absl::Status PassMemory::ClearHistogram(Stream& stream) const {
+  return stream.Fill(radix().histogram, 0, kHistogramBytes);
 }
 
 absl::Status PassMemory::CopyInput(Stream& stream, uint64_t bytes) const {

@@ -36,8 +36,7 @@ class PassMemory {
  public:
   PassMemory() = default;  // nothing
   static absl::StatusOr<PassMemory> Make(Device& device,
-                                         const PassMemorySizes& sizes,
-                                         Stream& stream);
+                                         const PassMemorySizes& sizes);
 
   // Grows what is too small, to twice its size or more; what it held is lost.
   // True when something was moved, which may also be after an error.
@@ -48,6 +47,8 @@ class PassMemory {
   Pass MakePass(uint32_t max_users, uint32_t capacity) const;
   ExactScratch scratch() const { return {scratch_.as<float>()}; }
   RadixMemory radix() const;
+  // Queues what radix() needs before users are ranked again: a histogram of 0.
+  absl::Status ClearHistogram(Stream& stream) const;
 
   // Pinned; the same on the device is Pass::input.
   std::byte* input() const { return pinned_input_.as<std::byte>(); }

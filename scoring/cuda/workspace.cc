@@ -36,8 +36,7 @@ absl::StatusOr<std::unique_ptr<Workspace>> Workspace::Make(
   std::unique_ptr<Workspace> workspace(new Workspace(kernels, shape));
   workspace->max_users_ = sizes.max_users;
   NEUMF_ASSIGN_OR_RETURN(workspace->stream_, device.MakeStream());
-  NEUMF_ASSIGN_OR_RETURN(workspace->memory_,
-                         PassMemory::Make(device, sizes, *workspace->stream_));
+  NEUMF_ASSIGN_OR_RETURN(workspace->memory_, PassMemory::Make(device, sizes));
   return workspace;
 }
 
@@ -80,10 +79,16 @@ absl::Status Workspace::Finish() {
   for (uint32_t user = 0; user < input_.num_users(); ++user) {
     if (result(user).outcome != Outcome::kReady) again_.push_back(user);
   }
-  return again_.empty() ? absl::OkStatus() : RankAgain();
+  if (again_.empty()) return absl::OkStatus();
+  const absl::Status queued = QueueAgain();
+  // Also after an error: what runs would be in the way of the next pass.
+  const absl::Status ran = stream_->Synchronize();
+  return ran.ok() ? queued : ran;
 }
 
-absl::Status Workspace::RankAgain() {
+absl::Status Workspace::QueueAgain() {
+  // An error in its middle may have left counts of users who were before.
+  NEUMF_RETURN_IF_ERROR(memory_.ClearHistogram(*stream_));
   const absl::Span<const uint32_t> users = again_;
   for (size_t first = 0; first < users.size(); first += kRadixUsers) {
     RadixUsers some;
@@ -93,8 +98,7 @@ absl::Status Workspace::RankAgain() {
     NEUMF_RETURN_IF_ERROR(kernels_.QueueAgain(
         *stream_, pass_, memory_.scratch(), some, memory_.radix()));
   }
-  NEUMF_RETURN_IF_ERROR(CopyResults());
-  return stream_->Synchronize();
+  return CopyResults();
 }
 
 absl::Status Workspace::CopyResults() {

@@ -79,8 +79,8 @@ class Workspace {
   absl::StatusOr<const Graph*> FindGraph(const GraphKey& key,
                                          const PassSize& size);
   absl::Status CopyResults();
-  // The users of again_, over the same input, in float32.
-  absl::Status RankAgain();
+  // Queues the users of again_, over the same input, in float32.
+  absl::Status QueueAgain();
 
   const PassKernels& kernels_;
   const ModelShape shape_;

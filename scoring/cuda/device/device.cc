@@ -310,8 +310,11 @@ absl::Status Stream::Launch(const Graph& graph) {
 }
 
 absl::Status Stream::Synchronize() {
-  return device().impl().Run(
+  const absl::Status status = device().impl().Run(
       "running", [&] { return cudaStreamSynchronize(impl_->stream); });
+  return absl::IsResourceExhausted(status)
+             ? absl::UnavailableError(status.message())
+             : status;
 }
 
 absl::Status Stream::Mark() {

@@ -114,7 +114,7 @@ class Stream {
   absl::Status Launch(const Graph& graph);
 
   // Waits for all that is queued; tells its errors, and those of the device
-  // since then.
+  // since then. All are UNAVAILABLE: nobody knows what ran and what did not.
   absl::Status Synchronize();
   // Time that the device spent between the last two marks, for benchmarks;
   // after Synchronize().

@@ -15,6 +15,11 @@ namespace neumf::cuda {
 template <typename Kernel>
 absl::Status Launch(Stream& stream, const Grid& grid, const Kernel& kernel);
 
+// Brings Kernel's code to the device, which else happens when it is first
+// started, and may then find no memory.
+template <typename Kernel>
+absl::Status LoadKernel(const Device& device);
+
 // Blocks of Kernel that one multiprocessor runs at once with `shared_bytes` of
 // dynamic shared memory each; 0 when a block does not fit.
 template <typename Kernel>

@@ -44,6 +44,14 @@ absl::Status Launch(Stream& stream, const Grid& grid, const Kernel& kernel) {
 }
 
 template <typename Kernel>
+absl::Status LoadKernel(const Device& device) {
+  return device.impl().Run("loading a kernel", [] {
+    cudaFuncAttributes attributes;  // that only loaded code has
+    return cudaFuncGetAttributes(&attributes, EntryPoint<Kernel>());
+  });
+}
+
+template <typename Kernel>
 uint32_t BlocksPerMultiprocessor(const Device& device, uint32_t shared_bytes) {
   int blocks = 0;
   const absl::Status status = device.impl().Run("sizing a kernel", [&] {

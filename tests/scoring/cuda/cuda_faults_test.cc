@@ -91,6 +91,41 @@ TEST_F(CudaFaultsTest, IsDeadOnceTheDeviceFails) {
   EXPECT_GT(nth, 20);
 }
 
+// The same batch, of which any command may find no memory; then others are
+// answered as if nothing had been.
+TEST_F(CudaFaultsTest, AnswersRightAfterACommandFoundNoMemory) {
+  options_.max_users = 8;
+  options_.num_streams = 1;
+  const std::vector<uint32_t> rows = {1, 2, 3};
+  const auto use = [&] {
+    TinyModel tiny = MakeTinyModel(Sized(300, 3, {9, 5}));
+    for (const uint32_t user : {1, 2}) {
+      tiny.model.users.gmf.row(user)[0] = 3e35F;
+    }
+    Use(std::move(tiny));
+  };
+  use();
+  uint64_t num_exhausted = 0;
+  for (uint64_t nth = 1;; ++nth) {
+    ASSERT_LT(nth, 200);
+    std::vector<RankQuery> queries = Queries(16, 10);
+    for (size_t b = 8; b < 16; ++b) queries[b].allow_rows = rows;
+    gpu_.ExhaustCommand(nth);
+    const absl::Status status = TryRank(queries);
+    if (status.ok()) break;
+    if (absl::IsUnavailable(status)) {  // a Synchronize()
+      NEUMF_ASSERT_OK(ResetCudaDevice(0));
+      use();
+      continue;
+    }
+    EXPECT_THAT(status, StatusIs(kExhausted)) << "command " << nth;
+    ++num_exhausted;
+    // Others are ranked again in the place of the first.
+    ExpectSameAsReference({QueryOf(2, 10), QueryOf(1, 7), QueryOf(0, 10)});
+  }
+  EXPECT_GT(num_exhausted, 20);
+}
+
 TEST_F(CudaFaultsTest, ServesAgainAfterAReset) {
   Use(MakeTinyModel(Sized(300, 3, {9, 5})));
   const std::unique_ptr<Scorer> other = *TryBuild(small_);

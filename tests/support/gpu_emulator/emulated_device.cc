@@ -219,7 +219,9 @@ absl::Status Stream::Launch(const Graph& graph) {
 }
 
 absl::Status Stream::Synchronize() {
-  NEUMF_RETURN_IF_ERROR(impl_->Begin("running"));
+  if (const absl::Status status = impl_->Begin("running"); !status.ok()) {
+    return absl::UnavailableError(status.message());
+  }
   if (impl_->recorded != nullptr) {
     return TestFailure("a stream that records cannot be waited for");
   }
@@ -246,10 +248,11 @@ absl::StatusOr<double> Stream::SecondsBetweenMarks() {
 // ---- Kernels ----------------------------------------------------------------
 
 absl::Status QueueKernel(
-    Stream& stream, const Grid& grid, uint32_t threads,
+    Stream& stream, const void* kernel, const Grid& grid, uint32_t threads,
     std::function<absl::Status(const EmulationOptions&)> run) {
   Stream::Impl& impl = stream.impl();
-  NEUMF_RETURN_IF_ERROR(impl.Begin("starting a kernel"));
+  NEUMF_RETURN_IF_ERROR(impl.gpu().LoadKernel(impl.device.impl().generation,
+                                              kernel, "starting a kernel"));
   if (grid.blocks == 0 || threads > 1024 ||
       grid.shared_bytes > impl.gpu().properties.max_shared_bytes) {
     return TestFailure(absl::StrCat(
@@ -265,6 +268,11 @@ absl::Status QueueKernel(
     return status.ok() ? status : TestFailure(std::string(status.message()));
   });
   return absl::OkStatus();
+}
+
+absl::Status EmulatedLoad(const Device& device, const void* kernel) {
+  const Device::Impl& impl = device.impl();
+  return impl.gpu->LoadKernel(impl.generation, kernel, "loading a kernel");
 }
 
 uint32_t EmulatedBlocksPerMultiprocessor(const Device& device, uint32_t threads,

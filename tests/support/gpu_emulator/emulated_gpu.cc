@@ -66,8 +66,22 @@ absl::Status State::BeginCommand(uint64_t of, absl::string_view what) {
   NEUMF_RETURN_IF_ERROR(CheckAliveLocked(of, what));
   if (!IsTheOneToFail(until_failed_command)) return absl::OkStatus();
   lost = failure_is_loss;
-  return absl::UnavailableError(
-      absl::StrCat(properties.name, ": ", what, ": told to fail"));
+  const std::string text =
+      absl::StrCat(properties.name, ": ", what, ": told to fail");
+  return failure_is_memory ? absl::ResourceExhaustedError(text)
+                           : absl::UnavailableError(text);
+}
+
+absl::Status State::LoadKernel(uint64_t of, const void* kernel,
+                               absl::string_view what) {
+  NEUMF_RETURN_IF_ERROR(BeginCommand(of, what));
+  const MutexLock lock(&mutex);
+  if (kernels.count(kernel) == 0 && refuses_loads) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(properties.name, ": ", what, ": no memory for its code"));
+  }
+  kernels.insert(kernel);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::byte*> State::Allocate(uint64_t of, Memory::Place place,
@@ -137,6 +151,7 @@ absl::Status State::Reset() {
   ++generation;
   for (const auto& [data, allocation] : allocations) Drop(allocation);
   allocations.clear();
+  kernels.clear();
   lost = refuses_resets;
   if (!lost) return absl::OkStatus();
   return absl::UnavailableError(
@@ -175,12 +190,26 @@ void EmulatedGpu::FailCommand(uint64_t nth) {
   const MutexLock lock(&state_->mutex);
   state_->until_failed_command = nth;
   state_->failure_is_loss = false;
+  state_->failure_is_memory = false;
+}
+
+void EmulatedGpu::ExhaustCommand(uint64_t nth) {
+  const MutexLock lock(&state_->mutex);
+  state_->until_failed_command = nth;
+  state_->failure_is_loss = false;
+  state_->failure_is_memory = true;
+}
+
+void EmulatedGpu::RefuseLoads() {
+  const MutexLock lock(&state_->mutex);
+  state_->refuses_loads = true;
 }
 
 void EmulatedGpu::LoseFromCommand(uint64_t nth) {
   const MutexLock lock(&state_->mutex);
   state_->until_failed_command = nth;
   state_->failure_is_loss = true;
+  state_->failure_is_memory = false;
 }
 
 void EmulatedGpu::RefuseResets() {

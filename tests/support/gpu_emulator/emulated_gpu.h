@@ -53,8 +53,14 @@ class EmulatedGpu {
   // The `nth` allocation from now on (1 is the next) is RESOURCE_EXHAUSTED.
   void FailAllocation(uint64_t nth);
   // The `nth` command from now on is UNAVAILABLE and does nothing: a launch, a
-  // copy, a fill, a recording, a Synchronize().
+  // copy, a fill, a recording, the loading of a kernel, a Synchronize().
   void FailCommand(uint64_t nth);
+  // The same for want of memory: RESOURCE_EXHAUSTED, unless it is a
+  // Synchronize().
+  void ExhaustCommand(uint64_t nth);
+  // Kernels that the device does not have yet are RESOURCE_EXHAUSTED from now
+  // on: CUDA brings each there when it is first used.
+  void RefuseLoads();
   // So are this one, all that follow and all allocations, until a reset.
   void LoseFromCommand(uint64_t nth);
   // Resets are UNAVAILABLE from now on, and change nothing.
@@ -77,10 +83,12 @@ class EmulatedGpu {
   const std::shared_ptr<State> state_;
 };
 
-// For emulated_launch.h: queues a kernel of `threads` a block that `run` runs.
+// For emulated_launch.h, with any address of `kernel`'s own: queues it, of
+// `threads` a block, to be run by `run`.
 absl::Status QueueKernel(
-    Stream& stream, const Grid& grid, uint32_t threads,
+    Stream& stream, const void* kernel, const Grid& grid, uint32_t threads,
     std::function<absl::Status(const EmulationOptions&)> run);
+absl::Status EmulatedLoad(const Device& device, const void* kernel);
 uint32_t EmulatedBlocksPerMultiprocessor(const Device& device, uint32_t threads,
                                          uint32_t shared_bytes);
 

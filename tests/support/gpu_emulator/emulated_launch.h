@@ -14,13 +14,24 @@
 namespace neumf::cuda {
 
 template <typename Kernel>
+const void* KernelAddress() {
+  static const char place = 0;
+  return &place;
+}
+
+template <typename Kernel>
 absl::Status Launch(Stream& stream, const Grid& grid, const Kernel& kernel) {
   // CUDA copies a kernel's arguments by their bytes, up to so many.
   static_assert(std::is_trivially_copyable_v<Kernel> && sizeof(Kernel) <= 4096);
-  return QueueKernel(stream, grid, Kernel::kThreads,
+  return QueueKernel(stream, KernelAddress<Kernel>(), grid, Kernel::kThreads,
                      [grid, kernel](const EmulationOptions& options) {
                        return RunGrid(grid, kernel, options);
                      });
+}
+
+template <typename Kernel>
+absl::Status LoadKernel(const Device& device) {
+  return EmulatedLoad(device, KernelAddress<Kernel>());
 }
 
 template <typename Kernel>

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <shared_mutex>
 #include <utility>
 
@@ -30,6 +31,9 @@ struct EmulatedGpu::State {
   absl::Status CheckAlive(uint64_t of, absl::string_view what);
   // The same for a command, which may be one that is to fail.
   absl::Status BeginCommand(uint64_t of, absl::string_view what);
+  // The same for one that needs `kernel` on the device.
+  absl::Status LoadKernel(uint64_t of, const void* kernel,
+                          absl::string_view what);
 
   absl::StatusOr<std::byte*> Allocate(uint64_t of, Memory::Place place,
                                       size_t num_bytes);
@@ -52,6 +56,9 @@ struct EmulatedGpu::State {
   uint64_t until_failed_allocation ABSL_GUARDED_BY(mutex) = 0;
   uint64_t until_failed_command ABSL_GUARDED_BY(mutex) = 0;
   bool failure_is_loss ABSL_GUARDED_BY(mutex) = false;
+  bool failure_is_memory ABSL_GUARDED_BY(mutex) = false;
+  bool refuses_loads ABSL_GUARDED_BY(mutex) = false;
+  std::set<const void*> kernels ABSL_GUARDED_BY(mutex);  // on the device
   uint64_t bytes_of_others ABSL_GUARDED_BY(mutex) = 0;
 
   uint64_t num_allocations ABSL_GUARDED_BY(mutex) = 0;
