@@ -83,10 +83,11 @@ absl::StatusOr<std::unique_ptr<CudaModel>> CudaModel::Make(
     const CudaScorerOptions& options) {
   NEUMF_ASSIGN_OR_RETURN(const uint64_t free_bytes, device.FreeBytes());
   const uint64_t needed = BytesNeeded(shape, network, options);
-  if (needed > free_bytes) {
+  if (needed + kCudaReserveBytes > free_bytes) {
     return absl::ResourceExhaustedError(
         absl::StrCat(device.name(), ": the model takes ", needed,
-                     " bytes of the device, which has ", free_bytes, " free"));
+                     " bytes of the device and ", kCudaReserveBytes,
+                     " have to be left, but ", free_bytes, " are free"));
   }
   std::unique_ptr<CudaModel> model(
       new CudaModel(device, shape, network, options));
@@ -121,9 +122,12 @@ absl::Status CudaModel::Finish() {
   const PassMemorySizes memory =
       MemoryFor(shape_, exact_->model(),
                 is_coarse() ? tower : TunedTower::kUntuned, *sizes_);
+  // What there is no memory for fails here, not while it serves.
+  NEUMF_RETURN_IF_ERROR(kernels_->Load());
   for (uint32_t i = 0; i < NumStreams(options_); ++i) {
     NEUMF_ASSIGN_OR_RETURN(std::unique_ptr<Workspace> workspace,
                            Workspace::Make(device_, *kernels_, memory, shape_));
+    NEUMF_RETURN_IF_ERROR(workspace->RecordUsual(sizes_->Of(1)));
     workspaces_.Add(std::move(workspace));
   }
   return absl::OkStatus();

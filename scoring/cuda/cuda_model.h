@@ -32,7 +32,8 @@ class CudaModel {
                               const CudaScorerOptions& options);
 
   // With room for the exact form. `device` must outlive it. RESOURCE_EXHAUSTED
-  // when the device has less memory free than BytesNeeded().
+  // when the device has less memory free than BytesNeeded() and
+  // kCudaReserveBytes.
   static absl::StatusOr<std::unique_ptr<CudaModel>> Make(
       Device& device, const ModelShape& shape, const ScoreNetwork& network,
       const CudaScorerOptions& options);

@@ -19,6 +19,11 @@
 
 namespace neumf {
 
+// What has to be free on a device beside CudaBytesNeeded(): CUDA gives memory in
+// pieces of 2 MiB, and takes some itself for recorded graphs, for the code of
+// kernels and for what they keep outside of registers.
+constexpr uint64_t kCudaReserveBytes = uint64_t{256} << 20;
+
 struct CudaScorerOptions {
   // Which GPU, as CUDA counts them. Default: the first.
   int device = 0;
@@ -51,7 +56,8 @@ uint64_t CudaBytesNeeded(const ModelShape& shape, const ScoreNetwork& network,
 // As MakeScorerBuilder(). UNAVAILABLE as FindCudaDevice(); UNIMPLEMENTED for a
 // tower whose activation is not ReLU: only the CPU has its bits;
 // RESOURCE_EXHAUSTED when the device has less memory free than
-// CudaBytesNeeded(), with both numbers. Add() and Build() may fail so, too.
+// CudaBytesNeeded() and kCudaReserveBytes, with all numbers. Add() and Build()
+// may fail so, too; a scorer that is built has what usual queries take.
 absl::StatusOr<std::unique_ptr<ScorerBuilder>> MakeCudaScorerBuilder(
     const ModelShape& shape, const ScoreNetwork& network,
     const CudaScorerOptions& options);

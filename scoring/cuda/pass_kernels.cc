@@ -76,6 +76,13 @@ auto VisitScan(const CoarseScanner& coarse, const Visit& visit) {
   return visit(KernelType<ScanTower<NoTower>>());
 }
 
+template <typename... Kernels>
+absl::Status LoadKernels(const Device& device) {
+  absl::Status status;
+  (status.Update(LoadKernel<Kernels>(device)), ...);
+  return status;
+}
+
 }  // namespace
 
 uint64_t PassKernels::ScratchBytes(const ExactModel& exact) {
@@ -99,6 +106,19 @@ bool PassKernels::HaveRoomFor(uint32_t users) const {
   });
   return std::max(scan, PrepareUsers::SharedBytes(coarse_->model)) <=
          device_.max_shared_bytes();
+}
+
+absl::Status PassKernels::Load() const {
+  if (coarse_) {
+    NEUMF_RETURN_IF_ERROR(VisitScan(*coarse_, [&](auto kernel) {
+      return LoadKernel<typename decltype(kernel)::Type>(device_);
+    }));
+    NEUMF_RETURN_IF_ERROR(LoadKernel<PrepareUsers>(device_));
+  } else {
+    NEUMF_RETURN_IF_ERROR((LoadKernels<StartExact, ScanExact>(device_)));
+  }
+  return LoadKernels<SelectLevel, Rescore, Finish, RadixHistogram, RadixStep,
+                     RadixCollect, FinishAgain>(device_);
 }
 
 absl::Status PassKernels::QueuePass(Stream& stream, const Pass& pass,

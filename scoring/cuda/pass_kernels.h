@@ -51,6 +51,9 @@ class PassKernels {
   // Whether the kernels have the shared memory for passes of `users`.
   bool HaveRoomFor(uint32_t users) const;
 
+  // Brings the code of all that a pass may start to the device (launch.h).
+  absl::Status Load() const;
+
   // A whole pass. Without `scans` no query is of kind kScan.
   absl::Status QueuePass(Stream& stream, const Pass& pass,
                          const ExactScratch& scratch, const Levels& levels,

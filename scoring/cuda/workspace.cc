@@ -40,6 +40,20 @@ absl::StatusOr<std::unique_ptr<Workspace>> Workspace::Make(
   return workspace;
 }
 
+absl::Status Workspace::RecordUsual(const PassSize& size) {
+  for (const uint32_t bucket : kUserBuckets) {
+    for (const bool scans : {false, true}) {
+      GraphKey key;
+      key.users = std::min(bucket, max_users_);
+      key.bucket_k = size.bucket_k;
+      key.scans = scans;
+      pass_ = memory_.MakePass(key.users, static_cast<uint32_t>(size.capacity));
+      NEUMF_RETURN_IF_ERROR(FindGraph(key, size).status());
+    }
+  }
+  return stream_->Synchronize();
+}
+
 absl::Status Workspace::Begin(absl::Span<const RankQuery> queries,
                               const PassSize& size) {
   again_.clear();

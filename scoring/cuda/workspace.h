@@ -32,6 +32,9 @@ class Workspace {
       Device& device, const PassKernels& kernels, const PassMemorySizes& sizes,
       const ModelShape& shape);
 
+  // Records the graphs of passes of this size ahead, for any number of users.
+  absl::Status RecordUsual(const PassSize& size);
+
   // Queues all of a pass over `queries`: copies, kernels, copies of the results;
   // nothing when there is nothing to answer. `queries` must outlive Finish().
   // REQUIRES: `size` is that of their largest k, and has room for all.

@@ -29,13 +29,14 @@ TEST_F(CudaFaultsTest, RefusesAModelForWhichThereIsNoMemory) {
   const uint64_t needed =
       CudaBytesNeeded(small_.model.shape, small_.model.network, options_);
   const uint64_t total = Properties().total_bytes;
-  gpu_.SetBytesOfOthers(total - needed + 1);
+  const uint64_t free = needed + kCudaReserveBytes;
+  gpu_.SetBytesOfOthers(total - free + 1);
   EXPECT_THAT(TryBuild(small_),
               StatusIs(kExhausted, AllOf(HasSubstr("emulated GPU"),
                                          HasSubstr(absl::StrCat(needed)),
-                                         HasSubstr(absl::StrCat(needed - 1)))));
+                                         HasSubstr(absl::StrCat(free - 1)))));
   EXPECT_EQ(gpu_.num_allocations(), 0);
-  gpu_.SetBytesOfOthers(total - needed);
+  gpu_.SetBytesOfOthers(total - free);
   NEUMF_EXPECT_OK(TryBuild(small_));
 }
 
@@ -64,6 +65,22 @@ TEST_F(CudaFaultsTest, RefusesModelsWhenTheDeviceFails) {
     EXPECT_EQ(LiveBytes(), 0) << "command " << nth;
   }
   EXPECT_GT(nth, 20);
+}
+
+TEST_F(CudaFaultsTest, TakesWhatServingNeedsWhenItIsBuilt) {
+  TinyModel tiny = MakeTinyModel(Sized(300, 3, {9, 5}));
+  tiny.model.users.gmf.row(2)[0] = 3e35F;  // is ranked again
+  Use(std::move(tiny));
+  const uint64_t before = gpu_.num_commands();
+  Rank(Queries(2, 10));
+  // Input, graph, results, entries, the end: nothing is recorded.
+  EXPECT_EQ(gpu_.num_commands() - before, 5);
+  gpu_.RefuseLoads();
+  const std::vector<uint32_t> rows = {1, 2, 3};
+  std::vector<RankQuery> queries = Queries(10, 10);
+  ExpectSameAsReference(queries);
+  for (RankQuery& query : queries) query.allow_rows = rows;
+  ExpectSameAsReference(queries);
 }
 
 // In a batch with passes of scans, of lists, and users who are ranked again.
