@@ -8,10 +8,12 @@
 #include "client/admin_commands.h"
 #include "client/checkpoint_commands.h"
 #include "client/command.h"
+#include "client/load_test_command.h"
 #include "client/recommend_command.h"
 
 int main(int argc, char** argv) {
-  std::vector<neumf::Command> commands = {neumf::RecommendCommand()};
+  std::vector<neumf::Command> commands = {neumf::RecommendCommand(),
+                                          neumf::LoadTestCommand()};
   for (neumf::Command& command : neumf::AdminCommands()) {
     commands.push_back(std::move(command));
   }

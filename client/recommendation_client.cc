@@ -1,7 +1,11 @@
 #include "client/recommendation_client.h"
 
+#include <vector>
+
 #include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "client/rpc.h"
 
 namespace neumf {
@@ -36,9 +40,9 @@ absl::Status CheckOptions(const RecommendationClient::Options& options) {
 
 // The retries are gRPC's own (gRFC A6), which brings jitter, push-back and
 // throttling with it; this asks for them.
-std::string RetryServiceConfig(const RecommendationClient::Options& options) {
+std::string RetryConfig(const RecommendationClient::Options& options) {
   return absl::StrFormat(
-      R"({"methodConfig": [{
+      R"("methodConfig": [{
             "name": [{"service": "%s"}],
             "retryPolicy": {
               "maxAttempts": %d,
@@ -46,21 +50,34 @@ std::string RetryServiceConfig(const RecommendationClient::Options& options) {
               "maxBackoff": "%.3fs",
               "backoffMultiplier": 2,
               "retryableStatusCodes": ["UNAVAILABLE"]}}],
-          "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1}})",
+          "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1})",
       v1::RecommendationService::service_full_name(), options.max_attempts,
       absl::ToDoubleSeconds(options.initial_backoff),
       absl::ToDoubleSeconds(options.max_backoff));
 }
 
-grpc::ChannelArguments RetryArguments(
+// A server without a health service counts as healthy (gRFC A17).
+std::string BalancingConfig() {
+  return absl::StrFormat(
+      R"("loadBalancingConfig": [{"round_robin": {}}],
+         "healthCheckConfig": {"serviceName": "%s"})",
+      v1::RecommendationService::service_full_name());
+}
+
+// deploy/service_config.json says the same to clients in other languages.
+grpc::ChannelArguments MakeArguments(
     const RecommendationClient::Options& options) {
   grpc::ChannelArguments arguments;
+  std::vector<std::string> config;
   if (options.max_attempts == 1) {
     arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
-    return arguments;
+  } else {
+    arguments.SetInt(GRPC_ARG_PER_RPC_RETRY_BUFFER_SIZE, kRetryBufferBytes);
+    config.push_back(RetryConfig(options));
   }
-  arguments.SetInt(GRPC_ARG_PER_RPC_RETRY_BUFFER_SIZE, kRetryBufferBytes);
-  arguments.SetServiceConfigJSON(RetryServiceConfig(options));
+  if (options.balance) config.push_back(BalancingConfig());
+  arguments.SetServiceConfigJSON(
+      absl::StrCat("{", absl::StrJoin(config, ", "), "}"));
   return arguments;
 }
 
@@ -71,7 +88,7 @@ RecommendationClient::Create(const Options& options) {
   const absl::Status status = CheckOptions(options);
   if (!status.ok()) return status;
   return absl::WrapUnique(new RecommendationClient(
-      options, MakeChannel(options.target, RetryArguments(options))));
+      options, MakeChannel(options.target, MakeArguments(options))));
 }
 
 RecommendationClient::RecommendationClient(

@@ -20,7 +20,10 @@
 //    instead; a value that is negative or not a number forbids another attempt.
 //    While most calls fail, retries stop, so that a server which is down is not
 //    flooded.
-// 3. ERRORS. Code and message are the server's; its google.rpc details are
+// 3. BALANCING. With `Options::balance` calls go round all addresses of the
+//    target that are healthy: "dns:///host:port" with several records, or
+//    "ipv4:A:PORT,B:PORT".
+// 4. ERRORS. Code and message are the server's; its google.rpc details are
 //    payloads of the absl::Status, see rpc.h.
 //
 // Any number of threads may call any method; one client a process is enough, as
@@ -50,6 +53,10 @@ class RecommendationClient {
     // `max_backoff`, both give or take jitter. Defaults: 20 ms, 200 ms.
     absl::Duration initial_backoff = absl::Milliseconds(20);
     absl::Duration max_backoff = absl::Milliseconds(200);
+    // Spread calls over all addresses of the target in turn, but for those
+    // whose health service says that they do not serve. Off, all calls go to
+    // the first address that can be reached. Default: off.
+    bool balance = false;
   };
 
   // INVALID_ARGUMENT for options out of range. Does not connect: the first call

@@ -1,6 +1,7 @@
 #include "tests/client/fake_server.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -108,6 +109,23 @@ grpc::Status FakeServer::Check(
   }
   const MutexLock lock(&mutex_);
   response->set_status(health_);
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeServer::Watch(
+    grpc::ServerContext* context,
+    const grpc::health::v1::HealthCheckRequest* /*request*/,
+    grpc::ServerWriter<grpc::health::v1::HealthCheckResponse>* writer) {
+  grpc::health::v1::HealthCheckResponse sent;
+  const MutexLock lock(&mutex_);
+  while (!ending_ && !context->IsCancelled()) {
+    if (sent.status() != health_) {
+      sent.set_status(health_);
+      writer->Write(sent);
+    }
+    // Nothing signals that a watcher has left.
+    ending_changed_.WaitFor(&mutex_, std::chrono::milliseconds(10));
+  }
   return grpc::Status::OK;
 }
 

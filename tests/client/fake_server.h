@@ -63,6 +63,11 @@ class FakeServer final : public v1::RecommendationService::Service,
   grpc::Status Check(grpc::ServerContext* context,
                      const grpc::health::v1::HealthCheckRequest* request,
                      grpc::health::v1::HealthCheckResponse* response) override;
+  // The health now, and again whenever it changes.
+  grpc::Status Watch(grpc::ServerContext* context,
+                     const grpc::health::v1::HealthCheckRequest* request,
+                     grpc::ServerWriter<grpc::health::v1::HealthCheckResponse>*
+                         writer) override;
 
  private:
   Reply NextReply(const v1::RecommendRequest& request,

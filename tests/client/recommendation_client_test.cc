@@ -224,6 +224,59 @@ TEST_F(RecommendationClientTest, RefusesOptionsOutOfRange) {
       refuses([](Options& o) { o.max_backoff = absl::Microseconds(500); }));
 }
 
+TEST_F(RecommendationClientTest, SpreadsCallsOverTheServersThatAreHealthy) {
+  FakeServer second;
+  FakeServer sick;
+  sick.SetHealth(grpc::health::v1::HealthCheckResponse::NOT_SERVING);
+  options_.target = absl::StrCat("ipv4:", server_.address(), ",",
+                                 second.address(), ",", sick.address());
+  options_.balance = true;
+  const auto client = RecommendationClient::Create(options_);
+  ASSERT_THAT(client, IsOk());
+  v1::RecommendRequest request;
+  request.set_user_id("42");
+
+  // Connections come up one after the other.
+  const absl::Time give_up = absl::Now() + absl::Seconds(60);
+  while (server_.calls().empty() || second.calls().empty()) {
+    ASSERT_THAT((*client)->Recommend(request), IsOk());
+    ASSERT_LT(absl::Now(), give_up);
+  }
+  const size_t before = server_.calls().size() + second.calls().size();
+  const size_t first_before = server_.calls().size();
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_THAT((*client)->Recommend(request), IsOk());
+  }
+
+  EXPECT_EQ(server_.calls().size(), first_before + 5);
+  EXPECT_EQ(server_.calls().size() + second.calls().size(), before + 10);
+  EXPECT_THAT(sick.calls(), SizeIs(0));
+}
+
+TEST_F(RecommendationClientTest, LeavesAServerThatSaysItNoLongerServes) {
+  FakeServer second;
+  options_.target =
+      absl::StrCat("ipv4:", server_.address(), ",", second.address());
+  options_.balance = true;
+  const auto client = RecommendationClient::Create(options_);
+  ASSERT_THAT(client, IsOk());
+  v1::RecommendRequest request;
+  request.set_user_id("42");
+  ASSERT_THAT((*client)->Recommend(request), IsOk());
+
+  server_.SetHealth(grpc::health::v1::HealthCheckResponse::NOT_SERVING);
+
+  // The news takes a moment; then ten calls in a row pass it by.
+  const absl::Time give_up = absl::Now() + absl::Seconds(60);
+  for (int passed_by = 0; passed_by < 10;) {
+    const size_t before = server_.calls().size();
+    ASSERT_THAT((*client)->Recommend(request), IsOk());
+    passed_by = server_.calls().size() == before ? passed_by + 1 : 0;
+    ASSERT_LT(absl::Now(), give_up);
+  }
+  EXPECT_GE(second.calls().size(), 10);
+}
+
 class ErrorCodeTest : public RecommendationClientTest,
                       public testing::WithParamInterface<grpc::StatusCode> {};
 
