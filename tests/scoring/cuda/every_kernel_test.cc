@@ -48,7 +48,17 @@ class EveryKernelTest : public testing::Test {
   std::unique_ptr<Scorer> reference_;
 };
 
-// Each tuned tower, both of its scans by their self-check; the last has none.
+// Of so many items all scans of a tower are checked and timed.
+TEST_F(EveryKernelTest, AnswersAfterTryingAllScansOfATower) {
+  for (const Widths& tower :
+       {Widths{9, 8, 7}, Widths{40, 20, 12}, Widths{100, 33}}) {
+    SCOPED_TRACE(absl::StrCat(tower.front(), " units"));
+    Use(MakeTinyModel(Sized(66'000, 1, tower)));
+    ExpectSameAsReference({QueryOf(tiny_, 0, 10)});
+  }
+}
+
+// Of each tuned tower; the last has none.
 TEST_F(EveryKernelTest, AnswersMixedQueriesOfEveryTower) {
   for (const Widths& tower : {Widths{}, Widths{9, 8, 7}, Widths{40, 20, 12},
                               Widths{100, 33}, Widths{8, 7, 6, 5}}) {
@@ -61,7 +71,8 @@ TEST_F(EveryKernelTest, AnswersMixedQueriesOfEveryTower) {
 TEST_F(EveryKernelTest, RanksTiesThatNoListHolds) {
   for (const bool coarse : {true, false}) {
     Use(ConstantModel(kManyItems), coarse);
-    ExpectSameAsReference({QueryOf(tiny_, 0, 10), QueryOf(tiny_, 1, 3000)});
+    ExpectSameAsReference({QueryOf(tiny_, 0, 10), QueryOf(tiny_, 1, 10)});
+    ExpectSameAsReference({QueryOf(tiny_, 2, 3000)});  // whose list is longer
   }
 }
 
