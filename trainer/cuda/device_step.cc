@@ -353,6 +353,7 @@ absl::StatusOr<std::vector<float>> DeviceStep::ReadGradient() {
   std::vector<uint64_t> cells;
   NEUMF_RETURN_IF_ERROR(Download(cells_, model_.num_parameters, &cells));
   std::vector<float> gradient;
+  gradient.reserve(cells.size());
   for (const uint64_t cell : cells) {
     gradient.push_back(
         static_cast<float>(SumOf(cell, fixed_.scale) / Divisor()));
