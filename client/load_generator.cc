@@ -1,8 +1,7 @@
 #include "client/load_generator.h"
 
-#include <time.h>
-
 #include <chrono>
+#include <ctime>
 #include <thread>
 #include <utility>
 

@@ -185,7 +185,7 @@ std::string SweepJson(absl::Span<const RateTrial> trials,
                       const RateSearchResult& found, absl::Duration goal) {
   std::vector<std::string> objects;
   for (const RateTrial& trial : trials) {
-    objects.push_back(absl::StrFormat("{\"verdict\": \"%s\", \"run\": %s}",
+    objects.push_back(absl::StrFormat(R"({"verdict": "%s", "run": %s})",
                                       VerdictName(trial.verdict),
                                       LoadJson(trial.result)));
   }
