@@ -31,8 +31,8 @@ RECOVERY_SECONDS = 5
 # A call that takes so long has failed, whatever the machine is busy with.
 CALL_SECONDS = 5
 MOST_GROWTH_BYTES = int(os.environ.get("NEUMF_FAULTS_GROWTH_MIB", 64)) << 20
-# gRPC starts and ends some of its own as it likes.
-SPARE_THREADS = 4
+# gRPC starts and ends some of its own as it likes; a leak is one a peer.
+SPARE_THREADS = 10
 # The server counts its descriptors once a second.
 COUNTING_SECONDS = 1.1
 
