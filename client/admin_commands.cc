@@ -6,6 +6,7 @@
 #include "base/status_macros.h"
 #include "client/missing_service.h"
 #include "client/rpc.h"
+#include "client/security_options.h"
 #include "client/text_table.h"
 #include "google/protobuf/util/time_util.h"
 #include "grpc/health/v1/health.grpc.pb.h"
@@ -64,8 +65,9 @@ std::string VersionsTable(const v1::ListModelVersionsResponse& response) {
 absl::Status Versions(const Args& args, std::ostream& out) {
   NEUMF_ASSIGN_OR_RETURN(const absl::Duration timeout,
                          args.Time("--timeout", kDefaultTimeout));
+  NEUMF_ASSIGN_OR_RETURN(const ChannelSecurity security, ReadSecurity(args));
   const auto stub = v1::ModelService::NewStub(
-      MakeChannel(std::string(args.value("--admin")), {}));
+      MakeChannel(std::string(args.value("--admin")), {}, security));
   grpc::ClientContext context;
   SetTimeout(timeout, &context);
   v1::ListModelVersionsResponse response;
@@ -79,8 +81,9 @@ absl::Status Versions(const Args& args, std::ostream& out) {
 absl::Status CheckHealth(const Args& args, std::ostream& out) {
   NEUMF_ASSIGN_OR_RETURN(const absl::Duration timeout,
                          args.Time("--timeout", kDefaultTimeout));
-  const auto stub =
-      Health::NewStub(MakeChannel(std::string(args.value("--server")), {}));
+  NEUMF_ASSIGN_OR_RETURN(const ChannelSecurity security, ReadSecurity(args));
+  const auto stub = Health::NewStub(
+      MakeChannel(std::string(args.value("--server")), {}, security));
   grpc::ClientContext context;
   SetTimeout(timeout, &context);
   NEUMF_RETURN_IF_ERROR(args.CheckUtf8("--service"));
@@ -109,6 +112,7 @@ Command VersionsCommand() {
   command.options = {
       {"--admin", "ADDR", "the server's admin listener", OptionSpec::kRequired},
       {"--timeout", "TIME", "give up after this time (2s)"}};
+  AddSecurityOptions(&command.options);
   command.run = Versions;
   return command;
 }
@@ -125,6 +129,7 @@ Command HealthCommand() {
        OptionSpec::kRequired},
       {"--service", "NAME", "of this service; without it, of the whole server"},
       {"--timeout", "TIME", "give up after this time (2s)"}};
+  AddSecurityOptions(&command.options);
   command.run = CheckHealth;
   return command;
 }

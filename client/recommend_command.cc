@@ -8,6 +8,7 @@
 #include "base/status_macros.h"
 #include "client/missing_service.h"
 #include "client/recommendation_client.h"
+#include "client/security_options.h"
 #include "client/text_table.h"
 #include "client/titles.h"
 #include "google/protobuf/util/json_util.h"
@@ -112,6 +113,7 @@ absl::Status Recommend(const Args& args, std::ostream& out) {
   options.target = std::string(args.value("--server"));
   NEUMF_ASSIGN_OR_RETURN(options.timeout,
                          args.Time("--timeout", options.timeout));
+  NEUMF_ASSIGN_OR_RETURN(options.security, ReadSecurity(args));
   NEUMF_ASSIGN_OR_RETURN(const auto client,
                          RecommendationClient::Create(options));
   const absl::StatusOr<v1::RecommendResponse> response =
@@ -149,6 +151,7 @@ Command RecommendCommand() {
       {"--popular", "", "popular items when the user is unknown, not an error"},
       {"--json", "", "print the response message as JSON"},
       {"--timeout", "TIME", "give up after this time (2s)"}};
+  AddSecurityOptions(&command.options);
   command.run = Recommend;
   return command;
 }

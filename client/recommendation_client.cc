@@ -88,7 +88,8 @@ RecommendationClient::Create(const Options& options) {
   const absl::Status status = CheckOptions(options);
   if (!status.ok()) return status;
   return absl::WrapUnique(new RecommendationClient(
-      options, MakeChannel(options.target, MakeArguments(options))));
+      options,
+      MakeChannel(options.target, MakeArguments(options), options.security)));
 }
 
 RecommendationClient::RecommendationClient(

@@ -34,6 +34,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "client/channel_security.h"
 #include "neumf/v1/recommendation_service.grpc.pb.h"
 
 namespace neumf {
@@ -41,9 +42,11 @@ namespace neumf {
 class RecommendationClient {
  public:
   struct Options {
-    // "host:port", "dns:///host:port" or "unix:PATH". The connection is plain
-    // text: keep it on the machine or on a network that you trust.
+    // "host:port", "dns:///host:port" or "unix:PATH".
     std::string target;
+    // Default: plain text without a token, for the machine itself or a network
+    // that you trust.
+    ChannelSecurity security;
     // Of one call with all its attempts. Default: 2 s.
     absl::Duration timeout = absl::Seconds(2);
     // Attempts of one call, 1 to 5; 1 never retries. More hide longer outages

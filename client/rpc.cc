@@ -18,14 +18,16 @@ int InMilliseconds(absl::Duration duration) {
 }  // namespace
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target,
-                                           grpc::ChannelArguments arguments) {
+                                           grpc::ChannelArguments arguments,
+                                           const ChannelSecurity& security) {
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, InMilliseconds(kKeepaliveTime));
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
                    InMilliseconds(kKeepaliveTimeout));
   // gRPC would send even what is for this machine to $http_proxy.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(),
-                                   arguments);
+  return grpc::experimental::CreateCustomChannelWithInterceptors(
+      target, MakeCredentials(security), arguments,
+      MakeTokenInterceptors(security));
 }
 
 absl::Status FromGrpcStatus(const grpc::Status& status) {

@@ -7,15 +7,17 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "client/channel_security.h"
 #include "grpcpp/grpcpp.h"
 
 namespace neumf {
 
-// A plain-text channel that notices a dead peer within about a minute and a
-// half and asks no proxy. It connects when the first call is made. Any thread
-// may use it.
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target,
-                                           grpc::ChannelArguments arguments);
+// A channel, plain text by default, that notices a dead peer within about a
+// minute and a half and asks no proxy. It connects when the first call is made.
+// Any thread may use it.
+std::shared_ptr<grpc::Channel> MakeChannel(
+    const std::string& target, grpc::ChannelArguments arguments,
+    const ChannelSecurity& security = {});
 
 // The same code and message; the google.rpc details become payloads under their
 // type URLs ("type.googleapis.com/google.rpc.BadRequest").

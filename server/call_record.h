@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "grpcpp/server_context.h"
+#include "server/authenticator.h"
 #include "server/call_registry.h"
 #include "server/server_metrics.h"
 
@@ -28,6 +29,15 @@ struct CallParts {
   const Clock* clock = nullptr;
   ServerMetrics* metrics = nullptr;
   CallRegistry* registry = nullptr;
+  // Null: nobody is asked who they are.
+  const Authenticator* authenticator = nullptr;
+
+  // Who calls, at the entry of every handler: Authenticator::Authorize().
+  absl::StatusOr<Caller> Authorize(const grpc::CallbackServerContext& context,
+                                   Right right) const {
+    if (authenticator == nullptr) return Caller{"", Rights::All()};
+    return authenticator->Authorize(context, right);
+  }
 };
 
 class CallRecord {

@@ -16,7 +16,6 @@
 
 #include "base/logging.h"
 #include "base/thread_pool.h"
-#include "grpcpp/security/server_credentials.h"
 
 namespace neumf {
 namespace {
@@ -78,11 +77,13 @@ ConnectionAcceptor::~ConnectionAcceptor() {
   thread_.join();
 }
 
-void ConnectionAcceptor::Listen(ListenSocket socket, size_t max_connections,
-                                grpc::ServerBuilder* builder) {
+void ConnectionAcceptor::Listen(
+    ListenSocket socket, size_t max_connections,
+    std::shared_ptr<grpc::ServerCredentials> credentials,
+    grpc::ServerBuilder* builder) {
   auto grpc = builder->experimental().AddExternalConnectionAcceptor(
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
-      grpc::InsecureServerCredentials());
+      std::move(credentials));
   listeners_.push_back(std::make_unique<Listener>(
       Listener{std::move(socket), max_connections, std::move(grpc), 0}));
 }

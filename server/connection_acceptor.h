@@ -29,6 +29,7 @@
 
 #include "absl/time/time.h"
 #include "base/mutex.h"
+#include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server_builder.h"
 #include "server/listen_address.h"
 #include "server/server_metrics.h"
@@ -48,10 +49,13 @@ class ConnectionAcceptor {
   explicit ConnectionAcceptor(ServerMetrics* metrics);
   ~ConnectionAcceptor();
 
+  // `credentials` say how those connections are secured; they must outlive the
+  // server that is built.
   // Connections above `max_connections` on `socket` are closed at once, counted
   // and, once a minute at most, logged.
   // REQUIRES: not started; `builder` has not built yet.
   void Listen(ListenSocket socket, size_t max_connections,
+              std::shared_ptr<grpc::ServerCredentials> credentials,
               grpc::ServerBuilder* builder);
 
   // Begins to accept. REQUIRES: the servers run.

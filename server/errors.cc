@@ -63,6 +63,20 @@ absl::Status UnknownUser() {
   return status;
 }
 
+absl::Status Unauthenticated(absl::string_view reason,
+                             absl::string_view message) {
+  absl::Status status = absl::UnauthenticatedError(message);
+  AddErrorInfo(reason, &status);
+  return status;
+}
+
+absl::Status PermissionDenied(absl::string_view reason,
+                              absl::string_view message) {
+  absl::Status status = absl::PermissionDeniedError(message);
+  AddErrorInfo(reason, &status);
+  return status;
+}
+
 absl::Status Unavailable(absl::string_view reason, absl::string_view message,
                          absl::Duration retry_after) {
   absl::Status status = absl::UnavailableError(message);

@@ -31,6 +31,13 @@ absl::Status InvalidRequest(const std::vector<FieldViolation>& violations);
 // NOT_FOUND with ErrorInfo UNKNOWN_USER.
 absl::Status UnknownUser();
 
+// UNAUTHENTICATED and PERMISSION_DENIED with ErrorInfo; authenticator.cc and
+// caller.cc have the reasons.
+absl::Status Unauthenticated(absl::string_view reason,
+                             absl::string_view message);
+absl::Status PermissionDenied(absl::string_view reason,
+                              absl::string_view message);
+
 // UNAVAILABLE with RetryInfo and ErrorInfo: `reason` is QUEUE_FULL, DRAINING,
 // NO_MODEL or SCORER_FAILED.
 absl::Status Unavailable(absl::string_view reason, absl::string_view message,

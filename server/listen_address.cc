@@ -170,6 +170,15 @@ absl::Status CheckReach(const ListenAddress& address, bool allow_insecure) {
       "that is meant"));
 }
 
+absl::Status CheckTokenReach(const ListenAddress& address,
+                             bool allow_insecure) {
+  if (allow_insecure || address.is_local()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("tokens would cross the network to ", address.ToString(),
+                   " in plain text: give --tls_cert and --tls_key, or "
+                   "--allow_insecure_tokens if that is meant"));
+}
+
 void Knock(const ListenAddress& address) {
   const UniqueFd fd = MakeSocket(address.storage_.ss_family);
   (void)connect(fd.get(), address.address(), address.length_);

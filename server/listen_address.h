@@ -46,9 +46,11 @@ class ListenAddress {
   socklen_t length_ = 0;
 };
 
-// INVALID_ARGUMENT for an address that other machines can reach, unless that
-// was allowed: nothing is encrypted there.
+// For an address where nothing is encrypted: INVALID_ARGUMENT when other
+// machines can reach it, unless that was allowed.
 absl::Status CheckReach(const ListenAddress& address, bool allow_insecure);
+// The same for an address where tokens are shown.
+absl::Status CheckTokenReach(const ListenAddress& address, bool allow_insecure);
 
 // Connects and hangs up, to wake who listens; whether it works does not matter.
 void Knock(const ListenAddress& address);

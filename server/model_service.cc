@@ -15,8 +15,9 @@ grpc::ServerUnaryReactor* ModelService::ListModelVersions(
     grpc::ByteBuffer* response) {
   const auto call = StartCall<UnaryCall>(calls_, RpcMethod::kListModelVersions,
                                          context, response);
+  absl::Status status = calls_.Authorize(*context, Right::kModelsRead).status();
   v1::ListModelVersionsRequest parsed;
-  const absl::Status status = ParseBuffer(*request, &parsed);
+  if (status.ok()) status = ParseBuffer(*request, &parsed);
   if (!status.ok()) {
     call->FinishWithError(status);
     return call.get();

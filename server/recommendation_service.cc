@@ -19,6 +19,14 @@ constexpr int64_t kItemBytes = 12;
 constexpr int64_t kResponseBytes = 64;
 constexpr int64_t kErrorBytes = 1280;
 
+// Answers that hold seen items tell what the user has done.
+absl::Status CheckSeenPolicy(const v1::RecommendRequest& request,
+                             const Caller& caller) {
+  const bool tells = request.seen_policy() == v1::SEEN_POLICY_KEEP ||
+                     request.seen_policy() == v1::SEEN_POLICY_ONLY;
+  return tells ? CheckRight(caller, Right::kRecommendSeen) : absl::OkStatus();
+}
+
 }  // namespace
 
 RecommendationService::RecommendationService(const RequestLimits& limits,
@@ -44,8 +52,11 @@ grpc::ServerUnaryReactor* RecommendationService::Handle(
     RpcMethod method, grpc::CallbackServerContext* context,
     const grpc::ByteBuffer& request, grpc::ByteBuffer* response) {
   const auto call = StartCall<Call>(parts_.calls, method, context, response);
-  absl::Status status = Welcome(call->record());
-  if (status.ok()) status = Admit(request, call.get());
+  const absl::StatusOr<Caller> caller =
+      parts_.calls.Authorize(*context, Right::kRecommend);
+  absl::Status status = caller.status();
+  if (status.ok()) status = Welcome(call->record());
+  if (status.ok()) status = Admit(request, *caller, call.get());
   if (status.ok()) {
     call->Proceed(parts_.batcher);
   } else {
@@ -68,10 +79,12 @@ absl::Status RecommendationService::Welcome(const CallRecord& record) const {
 }
 
 absl::Status RecommendationService::Admit(const grpc::ByteBuffer& bytes,
+                                          const Caller& caller,
                                           RecommendCall* call) const {
   v1::RecommendRequest request;
   NEUMF_RETURN_IF_ERROR(ParseBuffer(bytes, &request));
   NEUMF_RETURN_IF_ERROR(CheckRequest(request, limits_));
+  NEUMF_RETURN_IF_ERROR(CheckSeenPolicy(request, caller));
   NEUMF_RETURN_IF_ERROR(PinSnapshot(call));
   NEUMF_ASSIGN_OR_RETURN(ResolvedQuery query,
                          ResolveIn(request, call->snapshot()));
@@ -80,6 +93,7 @@ absl::Status RecommendationService::Admit(const grpc::ByteBuffer& bytes,
 }
 
 absl::Status RecommendationService::Admit(const grpc::ByteBuffer& bytes,
+                                          const Caller& caller,
                                           BatchCall* call) const {
   v1::BatchRecommendRequest batch;
   NEUMF_RETURN_IF_ERROR(ParseBuffer(bytes, &batch));
@@ -88,8 +102,9 @@ absl::Status RecommendationService::Admit(const grpc::ByteBuffer& bytes,
   NEUMF_RETURN_IF_ERROR(CheckAnswerSize(batch, call->snapshot()));
   for (int i = 0; i < batch.requests_size(); ++i) {
     const v1::RecommendRequest& request = batch.requests(i);
-    const absl::Status checked =
+    absl::Status checked =
         CheckRequest(request, limits_, absl::StrCat("requests[", i, "]."));
+    if (checked.ok()) checked = CheckSeenPolicy(request, caller);
     if (checked.ok()) {
       call->Admit(ResolveIn(request, call->snapshot()));
     } else {

@@ -14,6 +14,7 @@
 #include "neumf/v1/recommendation_service.grpc.pb.h"
 #include "server/admission.h"
 #include "server/call_record.h"
+#include "server/caller.h"
 #include "server/request_batcher.h"
 #include "server/scoring_call.h"
 #include "server/snapshot_holder.h"
@@ -49,8 +50,10 @@ class RecommendationService
   // What is refused whatever it asks for: DEADLINE_EXCEEDED, UNAVAILABLE.
   absl::Status Welcome(const CallRecord& record) const;
   // Parses and checks. What is not OK is the end of the call.
-  absl::Status Admit(const grpc::ByteBuffer& bytes, RecommendCall* call) const;
-  absl::Status Admit(const grpc::ByteBuffer& bytes, BatchCall* call) const;
+  absl::Status Admit(const grpc::ByteBuffer& bytes, const Caller& caller,
+                     RecommendCall* call) const;
+  absl::Status Admit(const grpc::ByteBuffer& bytes, const Caller& caller,
+                     BatchCall* call) const;
   absl::Status PinSnapshot(ScoringCall* call) const;
   absl::StatusOr<ResolvedQuery> ResolveIn(const v1::RecommendRequest& request,
                                           const Snapshot& snapshot) const;

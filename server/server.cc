@@ -19,6 +19,8 @@ namespace {
 // A batcher that was silent for so long is stuck in its scorer.
 constexpr absl::Duration kHeartbeatLimit = absl::Seconds(5);
 constexpr absl::Duration kHealthInterval = absl::Milliseconds(250);
+// How late a certificate or token that was replaced counts.
+constexpr absl::Duration kCredentialInterval = absl::Seconds(1);
 // How late a call may end whose caller does not enforce its deadline.
 constexpr absl::Duration kDeadlineInterval = absl::Milliseconds(10);
 // What peers have to take their last answers, and to hang up.
@@ -47,11 +49,13 @@ Server::Server(const Options& options, bool uses_gpu)
       watcher_({options.checkpoint_dir, options.poll_interval},
                {files_.get(), clock_.get(), &loader_, &device_, &recovery_,
                 &snapshots_, &reaper_, &history_, &counters_}),
+      authenticator_(options.auth_tokens_file, files_.get(), &counters_),
       batcher_(options.batcher, clock_.get(), &device_, &counters_),
-      recommendations_(
-          options.limits,
-          {{clock_.get(), &counters_, &calls_}, &snapshots_, &batcher_}),
-      models_({clock_.get(), &counters_, &calls_}, &history_),
+      recommendations_(options.limits,
+                       {{clock_.get(), &counters_, &calls_, &authenticator_},
+                        &snapshots_,
+                        &batcher_}),
+      models_({clock_.get(), &counters_, &calls_, &authenticator_}, &history_),
       data_health_({clock_.get(), &counters_, &calls_},
                    v1::RecommendationService::service_full_name(),
                    [this] { return IsServing(); }),
@@ -61,7 +65,15 @@ Server::Server(const Options& options, bool uses_gpu)
 
 Server::~Server() { Drain(); }
 
+absl::Status Server::OpenCredentials() {
+  NEUMF_ASSIGN_OR_RETURN(
+      tls_, TlsCredentials::Open(options_.tls,
+                                 {files_.get(), clock_.get(), &counters_}));
+  return Annotate(authenticator_.Load(), "--auth_tokens_file");
+}
+
 absl::Status Server::Listen() {
+  NEUMF_RETURN_IF_ERROR(OpenCredentials());
   NEUMF_ASSIGN_OR_RETURN(ListenSocket data,
                          OpenSocket("--listen", options_.listen));
   NEUMF_ASSIGN_OR_RETURN(ListenSocket admin,
@@ -89,6 +101,11 @@ absl::Status Server::Listen() {
   deadlines_ = std::make_unique<PeriodicTask>(
       "deadlines", kDeadlineInterval, clock_.get(),
       [this] { calls_.FinishExpired(clock_->MonotonicNow()); });
+  credential_updates_ = std::make_unique<PeriodicTask>(
+      "credentials", kCredentialInterval, clock_.get(), [this] {
+        if (tls_ != nullptr) tls_->Poll();
+        authenticator_.Poll();
+      });
   LogEvent("listening")
       .With("grpc", grpc_address_.ToString())
       .With("metrics", metrics_address().ToString())
@@ -98,25 +115,32 @@ absl::Status Server::Listen() {
 
 absl::StatusOr<ListenSocket> Server::OpenSocket(absl::string_view flag,
                                                 absl::string_view text) const {
-  NEUMF_ASSIGN_OR_RETURN(const ListenAddress address, AddressOf(flag, text));
+  NEUMF_ASSIGN_OR_RETURN(const ListenAddress address,
+                         AddressOf(flag, text, tls_ != nullptr));
+  if (tls_ == nullptr && !options_.auth_tokens_file.empty()) {
+    NEUMF_RETURN_IF_ERROR(Annotate(
+        CheckTokenReach(address, options_.allow_insecure_tokens), flag));
+  }
   absl::StatusOr<ListenSocket> socket = ListenSocket::Open(address);
   if (!socket.ok()) return Annotate(socket.status(), flag);
   return socket;
 }
 
 absl::StatusOr<ListenAddress> Server::AddressOf(absl::string_view flag,
-                                                absl::string_view text) const {
+                                                absl::string_view text,
+                                                bool encrypted) const {
   absl::StatusOr<ListenAddress> address = ListenAddress::Parse(text);
   if (!address.ok()) return Annotate(address.status(), flag);
-  NEUMF_RETURN_IF_ERROR(
-      Annotate(CheckReach(*address, options_.allow_insecure_listen), flag));
+  NEUMF_RETURN_IF_ERROR(Annotate(
+      CheckReach(*address, encrypted || options_.allow_insecure_listen), flag));
   return address;
 }
 
 absl::Status Server::StartMetrics() {
   constexpr char kFlag[] = "--metrics_listen";
   NEUMF_ASSIGN_OR_RETURN(const ListenAddress address,
-                         AddressOf(kFlag, options_.metrics_listen));
+                         AddressOf(kFlag, options_.metrics_listen,
+                                   /*encrypted=*/false));
   auto metrics = MetricsEndpoint::Start(address, counters_.registry());
   if (!metrics.ok()) return Annotate(metrics.status(), kFlag);
   metrics_ = *std::move(metrics);
@@ -131,7 +155,11 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> Server::StartGrpc(
   builder.RegisterService(service);
   builder.RegisterService(health);
   const std::string address = socket.address().ToString();
-  acceptor_->Listen(std::move(socket), max_connections, &builder);
+  const bool encrypted = tls_ != nullptr && !socket.address().is_unix();
+  acceptor_->Listen(
+      std::move(socket), max_connections,
+      encrypted ? tls_->ForServer() : grpc::InsecureServerCredentials(),
+      &builder);
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr) {
     return absl::UnavailableError(
@@ -199,6 +227,7 @@ void Server::Drain() {
   DrainCalls();
   health_updates_.reset();
   deadlines_.reset();
+  credential_updates_.reset();
   batcher_.Stop();
   watcher_.Stop();
   data_server_.reset();

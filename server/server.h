@@ -29,6 +29,7 @@
 #include "base/file_system.h"
 #include "scoring/scorer.h"
 #include "server/admission.h"
+#include "server/authenticator.h"
 #include "server/call_registry.h"
 #include "server/checkpoint_loader.h"
 #include "server/checkpoint_watcher.h"
@@ -44,6 +45,7 @@
 #include "server/scoring_device.h"
 #include "server/server_metrics.h"
 #include "server/snapshot_holder.h"
+#include "server/tls_credentials.h"
 #include "server/version_history.h"
 
 namespace neumf {
@@ -60,6 +62,13 @@ class Server {
     std::string admin_listen = "127.0.0.1:0";
     // Listen where other machines can connect, although nothing is encrypted.
     bool allow_insecure_listen = false;
+    // Take tokens there, too.
+    bool allow_insecure_tokens = false;
+    // TLS of both gRPC listeners, but for unix sockets: who may connect there
+    // is a matter of the file. Without a certificate they are plain text.
+    TlsFiles tls;
+    // Who may call (token_table.h); empty: everybody may do everything.
+    std::string auth_tokens_file;
     // File that is written when the server is ready; empty: none.
     std::string port_file;
     // Start without a servable checkpoint, and wait for one.
@@ -119,9 +128,12 @@ class Server {
   absl::Status Listen();
   // The address that `flag` gives as `text`, resolved and allowed.
   absl::StatusOr<ListenAddress> AddressOf(absl::string_view flag,
-                                          absl::string_view text) const;
+                                          absl::string_view text,
+                                          bool encrypted) const;
   absl::StatusOr<ListenSocket> OpenSocket(absl::string_view flag,
                                           absl::string_view text) const;
+  // Reads certificates and tokens, and watches over them.
+  absl::Status OpenCredentials();
   absl::Status StartMetrics();
   absl::StatusOr<std::unique_ptr<grpc::Server>> StartGrpc(
       ListenSocket socket, size_t max_connections, grpc::Service* service,
@@ -147,6 +159,8 @@ class Server {
   CheckpointLoader loader_;
   CheckpointWatcher watcher_;
   std::atomic<Phase> phase_{Phase::kStarting};
+  std::unique_ptr<TlsCredentials> tls_;  // null: plain text
+  Authenticator authenticator_;
   CallRegistry calls_;
   RequestBatcher batcher_;
   RecommendationService recommendations_;
@@ -161,6 +175,7 @@ class Server {
   std::unique_ptr<grpc::Server> admin_server_;
   std::unique_ptr<PeriodicTask> health_updates_;
   std::unique_ptr<PeriodicTask> deadlines_;
+  std::unique_ptr<PeriodicTask> credential_updates_;
 };
 
 }  // namespace neumf

@@ -41,7 +41,7 @@ void AddListening(Server::Options* o, FlagTable* flags) {
   flags->Add("admin_listen", &o->admin_listen, "ADDRESS of the model service.");
   flags->Add("allow_insecure_listen", &o->allow_insecure_listen,
              "Listen where other machines can connect, although nothing is\n"
-             "encrypted and nobody is asked who they are.");
+             "encrypted there.");
   flags->Add("port_file", &o->port_file,
              "File to write when ready: grpc=ADDRESS, metrics=ADDRESS and\n"
              "admin=ADDRESS, a line each.");
@@ -50,6 +50,26 @@ void AddListening(Server::Options* o, FlagTable* flags) {
              "at once. 0: what the limit of descriptors allows, at most 4096.");
   flags->Add("reflection", &o->reflection,
              "Tell clients about services and messages (gRPC reflection).");
+}
+
+void AddIdentity(Server::Options* o, FlagTable* flags) {
+  flags->Group(
+      "Who may connect and call (files are read again when they "
+      "change)");
+  flags->Add("tls_cert", &o->tls.cert,
+             "PEM file of the certificate, and of those between it and its\n"
+             "CA. With it both gRPC listeners speak TLS, unix sockets aside.");
+  flags->Add("tls_key", &o->tls.key, "PEM file of its private key.");
+  flags->Add("tls_client_ca", &o->tls.client_ca,
+             "PEM file of CAs: clients have to show a certificate of theirs.");
+  flags->Add(
+      "auth_tokens_file", &o->auth_tokens_file,
+      "File of callers, a line each: sha256:HEX or san:NAME, a name and\n"
+      "rights (recommend,recommend.seen,models.read). Everybody else\n"
+      "may only ask for health. Without it everybody may do "
+      "everything.");
+  flags->Add("allow_insecure_tokens", &o->allow_insecure_tokens,
+             "Take tokens in plain text from other machines, too.");
 }
 
 void AddModel(Server::Options* o, Choices* choices, FlagTable* flags) {
@@ -164,6 +184,7 @@ absl::StatusOr<Command> ParseCommand(absl::Span<const std::string> args,
   AddModel(&command.options, &choices, &flags);
   AddDevice(&choices, &flags);
   AddListening(&command.options, &flags);
+  AddIdentity(&command.options, &flags);
   AddRequests(&command.options, &flags);
   AddRest(&command.options, &choices, &flags);
   const std::string help = absl::StrCat(kUsage, flags.Help());

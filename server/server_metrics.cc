@@ -68,6 +68,8 @@ constexpr std::array<const char*, 3> kShedReasons = {"queue_full", "draining",
 constexpr std::array<const char*, 7> kReloadResults = {
     "ok",        "corrupt",  "incompatible", "probe_failed",
     "no_memory", "io_error", "device_error"};
+// In the order of ConfigFile.
+constexpr std::array<const char*, 2> kConfigFiles = {"auth_tokens", "tls"};
 // In the order of Series::gpu_memory.
 constexpr std::array<const char*, 3> kMemoryKinds = {"used", "free", "total"};
 
@@ -104,6 +106,10 @@ const Histogram::BucketBoundaries& ReloadBuckets() {
 
 const char* ReloadResultName(ReloadResult result) {
   return kReloadResults[IndexOf(result)];
+}
+
+const char* ConfigFileName(ConfigFile file) {
+  return kConfigFiles[IndexOf(file)];
 }
 
 // All series. Registering throws only for names that are not legal, and ours
@@ -243,6 +249,19 @@ struct ServerMetrics::Series : public prometheus::Collectable {
       "neumf_accept_errors_total",
       "Connections that could not be accepted for want of resources.");
 
+  std::array<Counter*, kConfigFiles.size()> config_reloads = AddCounters(
+      "neumf_config_reloads_total",
+      "Times that changed files of the configuration were taken over.", "file",
+      kConfigFiles);
+  std::array<Counter*, kConfigFiles.size()> config_failures =
+      AddCounters("neumf_config_reload_failures_total",
+                  "Times that changed files of the configuration were refused.",
+                  "file", kConfigFiles);
+  std::array<Gauge*, kConfigFiles.size()> config_current{};
+  Gauge& certificate_expiry = AddGauge(
+      "neumf_tls_cert_not_after_timestamp_seconds",
+      "When the certificate that new connections get expires; 0 without TLS.");
+
   Mutex mutex;
   Gauge* served_info ABSL_GUARDED_BY(mutex) = nullptr;  // of model_info
   std::array<Gauge*, kMemoryKinds.size()> gpu_memory ABSL_GUARDED_BY(mutex){};
@@ -253,6 +272,13 @@ ServerMetrics::Series::Series() {
   AddBuild();
   for (size_t i = 0; i < kStages.size(); ++i) {
     stages[i] = stage_family.Add({{"stage", kStages[i]}});
+  }
+  Family<Gauge>& current = GaugeFamily(
+      "neumf_config_last_reload_successful",
+      "1 while the files of the configuration are those that are in force.");
+  for (size_t i = 0; i < kConfigFiles.size(); ++i) {
+    config_current[i] = &current.Add({{"file", kConfigFiles[i]}});
+    config_current[i]->Set(1);
   }
 }
 
@@ -420,5 +446,16 @@ void ServerMetrics::ConnectionRefused() {
 }
 
 void ServerMetrics::AcceptFailed() { series_->accept_errors.Increment(); }
+
+void ServerMetrics::ConfigReloaded(ConfigFile file, bool taken_over) {
+  const size_t i = IndexOf(file);
+  (taken_over ? series_->config_reloads : series_->config_failures)[i]
+      ->Increment();
+  series_->config_current[i]->Set(taken_over ? 1 : 0);
+}
+
+void ServerMetrics::SetCertificateExpiry(absl::Time not_after) {
+  series_->certificate_expiry.Set(UnixSeconds(not_after));
+}
 
 }  // namespace neumf

@@ -48,6 +48,10 @@ enum class ReloadResult {
 };
 const char* ReloadResultName(ReloadResult result);  // "ok", "corrupt", ...
 
+// Configuration that is read again when it changes.
+enum class ConfigFile { kAuthTokens, kTls };
+const char* ConfigFileName(ConfigFile file);  // "auth_tokens", "tls"
+
 class ServerMetrics {
  public:
   ServerMetrics();
@@ -87,6 +91,10 @@ class ServerMetrics {
   void SetConnections(size_t open);
   void ConnectionRefused();
   void AcceptFailed();
+
+  // Who may connect and call. What was not taken over stays as it was.
+  void ConfigReloaded(ConfigFile file, bool taken_over);
+  void SetCertificateExpiry(absl::Time not_after);
 
  private:
   struct Series;

@@ -37,6 +37,15 @@ def neumfctl(*arguments):
         timeout=WAIT_SECONDS)
 
 
+def run_server(checkpoint_dir, *flags):
+    """Runs neumf-server that is to end by itself; its CompletedProcess."""
+    program = os.path.join(os.environ["NEUMF_BIN_DIR"], "neumf-server")
+    return subprocess.run(
+        [program, f"--checkpoint_dir={checkpoint_dir}", "--listen=127.0.0.1:0",
+         "--metrics_listen=127.0.0.1:0", "--device=cpu", *flags],
+        check=False, capture_output=True, text=True, timeout=START_SECONDS)
+
+
 class Daemon:
     """One server over a checkpoint directory."""
 

@@ -1,0 +1,36 @@
+#include "server/caller.h"
+
+#include <array>
+#include <cstddef>
+
+#include "absl/strings/str_cat.h"
+#include "server/errors.h"
+
+namespace neumf {
+namespace {
+
+// In the order of Right.
+constexpr std::array<const char*, 3> kRightNames = {
+    "recommend", "recommend.seen", "models.read"};
+
+}  // namespace
+
+const char* RightName(Right right) {
+  return kRightNames[static_cast<size_t>(right)];
+}
+
+std::optional<Right> FindRight(absl::string_view name) {
+  for (size_t i = 0; i < kRightNames.size(); ++i) {
+    if (name == kRightNames[i]) return static_cast<Right>(i);
+  }
+  return std::nullopt;
+}
+
+absl::Status CheckRight(const Caller& caller, Right right) {
+  if (caller.rights.Has(right)) return absl::OkStatus();
+  return PermissionDenied(
+      "MISSING_RIGHT",
+      absl::StrCat("this caller lacks the right ", RightName(right)));
+}
+
+}  // namespace neumf
