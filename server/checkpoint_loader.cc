@@ -189,7 +189,7 @@ LoadOutcome CheckpointLoader::Load(
   const absl::StatusOr<FileInfo> info = files_->Stat(file.path);
   if (info.ok()) outcome.file = *info;
   try {
-    LoadInto(file, served, cancelled, &outcome);
+    LoadInto(file, served, cancelled, /*may_use_gpu=*/true, &outcome);
   } catch (const std::bad_alloc&) {
     Refuse(ReloadResult::kNoMemory,
            absl::StrCat(file.path, ": not enough memory to load it"), &outcome);
@@ -206,7 +206,7 @@ LoadOutcome CheckpointLoader::Load(
 void CheckpointLoader::LoadInto(const CheckpointFile& file,
                                 const Snapshot* served,
                                 const std::function<bool()>& cancelled,
-                                LoadOutcome* outcome) const {
+                                bool may_use_gpu, LoadOutcome* outcome) const {
   CheckpointReader::Options options;
   options.cancelled = cancelled;
   options.num_threads = options_.scorer.num_threads;
@@ -216,10 +216,14 @@ void CheckpointLoader::LoadInto(const CheckpointFile& file,
   outcome->digest = info.digest;
   outcome->file = info.file;
 
-  auto place = FindPlace(file.version, **reader, served);
+  auto place = FindPlace(file.version, **reader, served, may_use_gpu);
   if (!place.ok()) return Refuse(place.status(), outcome);
-  auto snapshot =
-      BuildSnapshot(file.version, *std::move(place), **reader, cancelled);
+  auto snapshot = BuildSnapshot(file.version, *place, **reader, cancelled);
+  place->builder.reset();
+  if (place->is_full &&
+      device_->GoesToCpu(file.version, snapshot.status(), served)) {
+    return LoadInto(file, served, cancelled, /*may_use_gpu=*/false, outcome);
+  }
   if (!snapshot.ok()) return Refuse(snapshot.status(), outcome);
   const absl::Status probed =
       CheckProbes(info.manifest.probes, PartsOf(**snapshot));
@@ -237,11 +241,14 @@ void CheckpointLoader::LoadInto(const CheckpointFile& file,
 }
 
 absl::StatusOr<CheckpointLoader::Place> CheckpointLoader::FindPlace(
-    uint64_t version, const CheckpointReader& reader,
-    const Snapshot* served) const {
+    uint64_t version, const CheckpointReader& reader, const Snapshot* served,
+    bool may_use_gpu) const {
   const CheckpointInfo& info = reader.info();
   const uint64_t life = device_->life();
-  auto builder = device_->TryGpu(version, info.shape, reader.network(), served);
+  absl::StatusOr<std::unique_ptr<ScorerBuilder>> builder = nullptr;
+  if (may_use_gpu) {
+    builder = device_->TryGpu(version, info.shape, reader.network(), served);
+  }
   if (!builder.ok()) {
     const absl::Status& reason = builder.status();
     return Annotate(OfScorer(reason, life), info.path);
@@ -249,22 +256,22 @@ absl::StatusOr<CheckpointLoader::Place> CheckpointLoader::FindPlace(
   const bool on_gpu = *builder != nullptr;
   NEUMF_RETURN_IF_ERROR(CheckMemory(info.path, HostBytes(info, on_gpu),
                                     options_.available_memory_bytes()));
-  if (on_gpu) return Place{*std::move(builder), life};
+  if (on_gpu) return Place{*std::move(builder), life, false};
   builder = MakeScorerBuilder(options_.backend, info.shape, reader.network(),
                               options_.scorer);
   if (!builder.ok()) return builder.status();
-  return Place{*std::move(builder), std::nullopt};
+  return Place{*std::move(builder), std::nullopt, false};
 }
 
 absl::StatusOr<std::unique_ptr<Snapshot>> CheckpointLoader::BuildSnapshot(
-    uint64_t version, Place place, CheckpointReader& reader,
+    uint64_t version, Place& place, CheckpointReader& reader,
     const std::function<bool()>& cancelled) const {
   const CheckpointInfo& info = reader.info();
   NEUMF_ASSIGN_OR_RETURN(ServingModel model, ReadAtLowPriority(reader, place));
   NEUMF_RETURN_IF_ERROR(CheckWanted(cancelled));
   absl::StatusOr<std::unique_ptr<Scorer>> scorer = place.builder->Build();
   if (!scorer.ok()) {
-    return OfScorer(scorer.status(), place.device_life);
+    return OfBuilder(scorer.status(), place);
   }
 
   auto snapshot = std::make_unique<Snapshot>();
@@ -290,7 +297,7 @@ absl::StatusOr<std::unique_ptr<Snapshot>> CheckpointLoader::BuildSnapshot(
 // raised again, and is inherited: the scorer's threads must not be started by
 // it.
 absl::StatusOr<ServingModel> CheckpointLoader::ReadAtLowPriority(
-    CheckpointReader& reader, const Place& place) const {
+    CheckpointReader& reader, Place& place) const {
   const CheckpointInfo& info = reader.info();
   const auto read = [&] {
     SetThreadName("ckpt-loader");
@@ -298,7 +305,7 @@ absl::StatusOr<ServingModel> CheckpointLoader::ReadAtLowPriority(
     Progress progress(info.shape, metrics_);
     return reader.Read([&](const ItemRows& rows) {
       progress.Passed(rows);
-      return OfScorer(place.builder->Add(rows), place.device_life);
+      return OfBuilder(place.builder->Add(rows), place);
     });
   };
   // get() throws what `read` threw.
@@ -310,6 +317,13 @@ absl::Status CheckpointLoader::OfScorer(
   if (!device_life.has_value() || !absl::IsUnavailable(status)) return status;
   device_->ReportError(*device_life, status);
   return absl::AbortedError(absl::StrCat("the GPU failed: ", status.message()));
+}
+
+absl::Status CheckpointLoader::OfBuilder(const absl::Status& status,
+                                         Place& place) const {
+  place.is_full =
+      place.device_life.has_value() && absl::IsResourceExhausted(status);
+  return OfScorer(status, place.device_life);
 }
 
 }  // namespace neumf

@@ -68,26 +68,30 @@ class CheckpointLoader {
   struct Place {
     std::unique_ptr<ScorerBuilder> builder;
     std::optional<uint64_t> device_life;  // as in Snapshot
+    bool is_full = false;  // the builder found no memory after all
   };
 
   void LoadInto(const CheckpointFile& file, const Snapshot* served,
-                const std::function<bool()>& cancelled,
+                const std::function<bool()>& cancelled, bool may_use_gpu,
                 LoadOutcome* outcome) const;
   // Asks for the memory of all that will be loaded.
   absl::StatusOr<Place> FindPlace(uint64_t version,
                                   const CheckpointReader& reader,
-                                  const Snapshot* served) const;
+                                  const Snapshot* served,
+                                  bool may_use_gpu) const;
   // Not yet probed.
   absl::StatusOr<std::unique_ptr<Snapshot>> BuildSnapshot(
-      uint64_t version, Place place, CheckpointReader& reader,
+      uint64_t version, Place& place, CheckpointReader& reader,
       const std::function<bool()>& cancelled) const;
   // All but the item tables, which go to the builder.
   absl::StatusOr<ServingModel> ReadAtLowPriority(CheckpointReader& reader,
-                                                 const Place& place) const;
+                                                 Place& place) const;
   // What a builder or scorer said, after a report of what means that the GPU it
   // works on is lost. That becomes ABORTED: UNAVAILABLE is what disks are.
   absl::Status OfScorer(const absl::Status& status,
                         std::optional<uint64_t> device_life) const;
+  // The same of the builder in `place`.
+  absl::Status OfBuilder(const absl::Status& status, Place& place) const;
 
   FileSystem* const files_;
   const Options options_;

@@ -118,7 +118,7 @@ absl::Status CheckpointWatcher::Look() {
       parts_.recovery->Reloaded(parts_.holder->Get().get());
       break;
   }
-  parts_.device->ReportMemory();
+  parts_.device->ReportMemory(parts_.holder->Get().get());
   return listed;
 }
 

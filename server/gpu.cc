@@ -2,7 +2,11 @@
 
 namespace neumf {
 
-Gpu MakeCudaGpu(const CudaScorerOptions& options) {
+Gpu MakeCudaGpu(int device) {
+  CudaScorerOptions options;
+  options.device = device;
+  // More would be memory that nothing uses: the batcher has one thread.
+  options.num_streams = 1;
   Gpu gpu;
   gpu.find = [options] { return FindCudaDevice(options.device); };
   gpu.make_builder = [options](const ModelShape& shape,

@@ -24,7 +24,7 @@ struct Gpu {
   std::function<absl::Status()> reset;
 };
 
-// The CUDA device of that number.
-Gpu MakeCudaGpu(const CudaScorerOptions& options);
+// The CUDA device of that number, for one batch at a time.
+Gpu MakeCudaGpu(int device);
 
 }  // namespace neumf

@@ -117,6 +117,11 @@ void RequestBatcher::Run() {
   AnswerRemaining();
 }
 
+size_t RequestBatcher::MaxBatchUsers(const Snapshot& snapshot) const {
+  if (options_.max_batch_users > 0) return options_.max_batch_users;
+  return snapshot.device_life.has_value() ? kGpuBatchUsers : kCpuBatchUsers;
+}
+
 bool RequestBatcher::HasRoomFor(size_t num_users) const {
   // A call larger than the whole queue could never be taken otherwise.
   return queued_users_ == 0 ||
@@ -140,8 +145,9 @@ RequestBatcher::Work RequestBatcher::WaitForWork() {
     const absl::Duration now = clock_->MonotonicNow();
     absl::Duration due = absl::InfiniteDuration();
     if (!queue_.empty()) {
-      due = queue_.front()->enqueued + options_.max_queue_delay;
-      if (due <= now || queued_users_ >= options_.max_batch_users) break;
+      const PendingCall& first = *queue_.front();
+      due = first.enqueued + options_.max_queue_delay;
+      if (due <= now || queued_users_ >= MaxBatchUsers(*first.snapshot)) break;
     }
     clock_->WaitUntil(&wake_, &mutex_, due);
   }
@@ -180,7 +186,7 @@ void RequestBatcher::TakeBatch(Calls* batch) {
   while (!queue_.empty()) {
     const PendingCall& next = *queue_.front();
     const size_t with_next = num_users + next.queries.size();
-    if (!batch->empty() && (with_next > options_.max_batch_users ||
+    if (!batch->empty() && (with_next > MaxBatchUsers(*next.snapshot) ||
                             next.snapshot != batch->front()->snapshot)) {
       break;
     }
@@ -231,7 +237,7 @@ absl::Status RequestBatcher::ScoreQueries(const Snapshot& snapshot) {
   size_t begin = 0;
   while (begin < queries.size()) {
     const size_t count =
-        std::min(options_.max_batch_users, queries.size() - begin);
+        std::min(MaxBatchUsers(snapshot), queries.size() - begin);
     const absl::Status status =
         RankFenced(*snapshot.scorer, queries.subspan(begin, count),
                    rankings.subspan(begin, count));

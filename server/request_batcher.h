@@ -42,10 +42,15 @@ namespace neumf {
 
 class RequestBatcher {
  public:
+  // A CPU gains little from more than this, a GPU's pass takes so many.
+  static constexpr size_t kCpuBatchUsers = 32;
+  static constexpr size_t kGpuBatchUsers = 256;
+
   struct Options {
     // Users scored with one pass over the catalog. More raise throughput, and
-    // the time that a call waits for its neighbours. Default: 32.
-    size_t max_batch_users = 32;
+    // the time that a call waits for its neighbours. Default, 0: kCpuBatchUsers
+    // or kGpuBatchUsers, by what scores the call's snapshot.
+    size_t max_batch_users = 0;
     // Users that may wait; a larger call is taken when nothing waits. More ride
     // out longer bursts and make late answers instead of quick refusals.
     // Default: 1024.
@@ -84,6 +89,7 @@ class RequestBatcher {
   };
 
   void Run();
+  size_t MaxBatchUsers(const Snapshot& snapshot) const;
   bool HasRoomFor(size_t num_users) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Duration RetryAfter() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Waits until a batch is due and takes it; empty when stopping.

@@ -50,11 +50,17 @@ absl::StatusOr<std::unique_ptr<ScorerBuilder>> ScoringDevice::TryGpu(
       options_.gpu.make_builder(shape, network);
   if (builder.ok()) return builder;
   const absl::Status& reason = builder.status();
-  if (!MayUseCpu(reason, served)) return reason;
+  if (!GoesToCpu(version, reason, served)) return reason;
+  return nullptr;
+}
+
+bool ScoringDevice::GoesToCpu(uint64_t version, const absl::Status& reason,
+                              const Snapshot* served) const {
+  if (!MayUseCpu(reason, served)) return false;
   LogEvent("checkpoint_on_cpu")
       .WithNumber("version", version)
       .With("reason", reason.message());
-  return nullptr;
+  return true;
 }
 
 bool ScoringDevice::MayUseCpu(const absl::Status& reason,
@@ -84,11 +90,16 @@ absl::Status ScoringDevice::Renew() {
   return absl::OkStatus();
 }
 
-void ScoringDevice::ReportMemory() {
+void ScoringDevice::ReportMemory(const Snapshot* served) {
   if (!uses_gpu_) return metrics_->ClearGpuMemory();
   if (lost()) return;  // the last numbers stand until it is back
   const absl::StatusOr<CudaDeviceInfo> found = options_.gpu.find();
-  if (found.ok()) metrics_->SetGpuMemory(found->total_bytes, found->free_bytes);
+  if (found.ok()) {
+    metrics_->SetGpuMemory(found->total_bytes, found->free_bytes);
+  } else if (served != nullptr && served->device_life.has_value() &&
+             absl::IsUnavailable(found.status())) {
+    ReportError(*served->device_life, found.status());
+  }
 }
 
 }  // namespace neumf

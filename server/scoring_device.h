@@ -21,7 +21,7 @@
 // change nothing, and what was made in an ended life is dead, for ever. Renew()
 // begins the next life, or leaves the GPU for good (--on_device_error=cpu).
 //
-// Any thread may call any method, but for TryGpu(), Renew() and
+// Any thread may call any method, but for TryGpu(), GoesToCpu(), Renew() and
 // ReportMemory(): one thread at a time.
 
 #include <atomic>
@@ -53,7 +53,7 @@ struct DeviceOptions {
   // for the load that it was bought for.
   OnDeviceError on_device_error = OnDeviceError::kRecover;
   // Default: the first CUDA device.
-  Gpu gpu = MakeCudaGpu({});
+  Gpu gpu = MakeCudaGpu(0);
 };
 
 struct DeviceChoice {
@@ -81,6 +81,11 @@ class ScoringDevice {
       uint64_t version, const ModelShape& shape, const ScoreNetwork& network,
       const Snapshot* served);
 
+  // Whether the CPU shall take what TryGpu() or its builder did not, for this
+  // reason; then one line says so.
+  bool GoesToCpu(uint64_t version, const absl::Status& reason,
+                 const Snapshot* served) const;
+
   // The life that a builder made now belongs to.
   uint64_t life() const { return losses_; }
   // Ends `life` because of `error`, if it has not ended.
@@ -95,8 +100,10 @@ class ScoringDevice {
   // UNAVAILABLE when the GPU stays lost.
   absl::Status Renew();
 
-  // Brings the metric of the GPU's memory up to date.
-  void ReportMemory();
+  // Brings the metric of the GPU's memory up to date. A GPU that cannot even say
+  // that is reported as lost when it serves `served` (null: nothing is), so that
+  // it is brought back before somebody asks for a score.
+  void ReportMemory(const Snapshot* served);
 
  private:
   // Whether the CPU may take what the GPU did not, for this reason.

@@ -26,7 +26,7 @@ constexpr int kLargestCudaDevice = 1023;
 struct Choices {
   std::string device = "auto";
   std::string on_device_error = "recover";
-  CudaScorerOptions cuda;
+  int cuda_device = 0;
   size_t threads = 0;
   bool help = false;
   bool version = false;
@@ -95,7 +95,7 @@ void AddDevice(Choices* choices, FlagTable* flags) {
       "fits it, else on the CPU; the log says which, and why. cuda: on\n"
       "the GPU; without one the server does not start, and a checkpoint\n"
       "that does not fit is refused. cpu: on the CPU.");
-  flags->Add("cuda_device", &choices->cuda.device, 0, kLargestCudaDevice,
+  flags->Add("cuda_device", &choices->cuda_device, 0, kLargestCudaDevice,
              "Which GPU, as CUDA counts them.");
   flags->Add(
       "on_device_error", &choices->on_device_error,
@@ -111,10 +111,11 @@ void AddRequests(Server::Options* o, FlagTable* flags) {
              "Items in an answer to a request with k = 0.");
   flags->Add("max_k", &o->limits.max_k, 1, kLargestMaxK,
              "Most items that a request may ask for.");
-  flags->Add("max_batch_users", &o->batcher.max_batch_users, size_t{1},
+  flags->Add("max_batch_users", &o->batcher.max_batch_users, size_t{0},
              size_t{4096},
              "Users scored with one pass over the catalog. More raise the\n"
-             "throughput, and the time that a call waits for its neighbours.");
+             "throughput, and the time that a call waits for its neighbours.\n"
+             "0: 32 where the CPU scores, 256 where a GPU does.");
   flags->Add("max_queue_users", &o->batcher.max_queue_users, size_t{1},
              size_t{1'000'000},
              "Users that may wait. More ride out longer bursts, with late\n"
@@ -154,7 +155,7 @@ absl::Status ApplyDevice(const Choices& choices, DeviceOptions* options) {
     return absl::InvalidArgumentError(
         "--on_device_error: must be recover or cpu");
   }
-  options->gpu = MakeCudaGpu(choices.cuda);
+  options->gpu = MakeCudaGpu(choices.cuda_device);
   return absl::OkStatus();
 }
 

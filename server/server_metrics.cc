@@ -238,7 +238,7 @@ struct ServerMetrics::Series : public prometheus::Collectable {
       "neumf_device_errors_total", "Times that the GPU failed and was lost.");
   Family<Gauge>& gpu_memory_family =
       GaugeFamily("neumf_gpu_memory_bytes",
-                  "Memory of the GPU that is in use, by all of its processes.");
+                  "Memory of the GPU: used, by all processes; free; total.");
 
   Gauge& connections =
       AddGauge("neumf_connections", "Open connections of both gRPC listeners.");

@@ -216,6 +216,21 @@ TEST_F(CheckpointLoaderTest, TheCpuTakesWhatTheGpuDoesNotWhenItMayBeEither) {
   EXPECT_EQ(snapshot->device_life, std::nullopt);
 }
 
+TEST_F(CheckpointLoaderTest, TheCpuTakesWhatTheGpuFindsNoMemoryForMeanwhile) {
+  folder_.Publish(1);
+  const absl::Status full = absl::ResourceExhaustedError("none is left");
+  for (const auto fail : {&FakeGpu::FailNextAdd, &FakeGpu::FailNextBuild}) {
+    UseGpu(DeviceFlag::kAuto);
+    (gpu_.*fail)(full);
+    const std::unique_ptr<Snapshot> snapshot = LoadOk(1);
+    EXPECT_THAT(snapshot->scorer->name(), testing::StartsWith("cpu"));
+    EXPECT_EQ(snapshot->device_life, std::nullopt);
+    UseGpu(DeviceFlag::kCuda);
+    (gpu_.*fail)(full);
+    ExpectRefused(Load(1), ReloadResult::kNoMemory, "none is left");
+  }
+}
+
 TEST_F(CheckpointLoaderTest, ItemsOnTheGpuTakeNoMemoryOfTheHost) {
   UseGpu(DeviceFlag::kAuto);
   folder_.Publish(1);

@@ -52,13 +52,20 @@ class FakeGpu::FakeBuilder : public ScorerBuilder {
               std::shared_ptr<State> state)
       : truth_(std::move(truth)), state_(std::move(state)) {}
 
-  absl::Status Add(const ItemRows& rows) override { return truth_->Add(rows); }
+  absl::Status Add(const ItemRows& rows) override {
+    {
+      MutexLock lock(&state_->mutex);
+      NEUMF_RETURN_IF_ERROR(std::exchange(state_->next_add, absl::OkStatus()));
+    }
+    return truth_->Add(rows);
+  }
 
   absl::StatusOr<std::unique_ptr<Scorer>> Build() override {
     NEUMF_ASSIGN_OR_RETURN(std::unique_ptr<Scorer> truth, truth_->Build());
     MutexLock lock(&state_->mutex);
     if (std::exchange(state_->breaks_next_build, false)) state_->broken = true;
     if (state_->broken) return DeviceGone();
+    NEUMF_RETURN_IF_ERROR(std::exchange(state_->next_build, absl::OkStatus()));
     return std::make_unique<FakeScorer>(std::move(truth), state_,
                                         state_->num_resets);
   }
@@ -113,6 +120,16 @@ void FakeGpu::Break() {
 void FakeGpu::BreakNextBuild() {
   MutexLock lock(&state_->mutex);
   state_->breaks_next_build = true;
+}
+
+void FakeGpu::FailNextAdd(const absl::Status& status) {
+  MutexLock lock(&state_->mutex);
+  state_->next_add = status;
+}
+
+void FakeGpu::FailNextBuild(const absl::Status& status) {
+  MutexLock lock(&state_->mutex);
+  state_->next_build = status;
 }
 
 void FakeGpu::FailResets(int times) {

@@ -33,6 +33,9 @@ class FakeGpu {
   void Break();
   // The same, as soon as the next scorer is made.
   void BreakNextBuild();
+  // Says this once, when rows are added, or when a scorer is made.
+  void FailNextAdd(const absl::Status& status);
+  void FailNextBuild(const absl::Status& status);
   // The next so many resets fail.
   void FailResets(int times);
 
@@ -46,6 +49,8 @@ class FakeGpu {
     mutable Mutex mutex;
     absl::Status found ABSL_GUARDED_BY(mutex);
     absl::Status verdict ABSL_GUARDED_BY(mutex);
+    absl::Status next_add ABSL_GUARDED_BY(mutex);
+    absl::Status next_build ABSL_GUARDED_BY(mutex);
     bool broken ABSL_GUARDED_BY(mutex) = false;
     bool breaks_next_build ABSL_GUARDED_BY(mutex) = false;
     int failing_resets ABSL_GUARDED_BY(mutex) = 0;

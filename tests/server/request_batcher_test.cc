@@ -152,6 +152,19 @@ TEST_F(RequestBatcherTest, NeverScoresMoreUsersAtOnceThanAllowed) {
   EXPECT_THAT(scorer_->batch_sizes(), ElementsAre(1, 2, 4));
 }
 
+TEST_F(RequestBatcherTest, ScoresMoreUsersAtOnceOnAGpuUnlessTold) {
+  options_ = RequestBatcher::Options();
+  Start();
+  Submit(300).answer->Wait();
+  TestSnapshot on_gpu = MakeTestSnapshot(2);
+  on_gpu.snapshot->device_life = device_.life();
+  const TestCall call = MakeCall(std::move(on_gpu.snapshot), 300);
+  NEUMF_ASSERT_OK(batcher_->Submit(call.call));
+  NEUMF_EXPECT_OK(call.answer->status());
+  EXPECT_EQ(scorer_->batch_sizes().front(), 32U);
+  EXPECT_THAT(on_gpu.scorer->batch_sizes(), ElementsAre(256, 44));
+}
+
 TEST_F(RequestBatcherTest, ScoresALargeCallInPieces) {
   options_.max_queue_users = 10;
   Start();

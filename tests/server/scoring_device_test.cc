@@ -147,7 +147,7 @@ TEST_F(ScoringDeviceTest, NothingIsPutOnALostGpu) {
 TEST_F(ScoringDeviceTest, LeavesTheGpuForGoodWhenToldTo) {
   options_.on_device_error = OnDeviceError::kCpu;
   ScoringDevice device = Make(DeviceFlag::kCuda);
-  device.ReportMemory();
+  device.ReportMemory(nullptr);
   const MetricLabels total = {{"kind", "total"}};
   EXPECT_EQ(ReadMetric(metrics_, "neumf_gpu_memory_bytes", total), 1'000'000);
   device.ReportError(0, absl::UnavailableError("gone"));
@@ -155,8 +155,20 @@ TEST_F(ScoringDeviceTest, LeavesTheGpuForGoodWhenToldTo) {
   EXPECT_FALSE(device.lost());
   EXPECT_EQ(gpu_.num_resets(), 0);
   EXPECT_EQ(Place(device, nullptr), "cpu");
-  device.ReportMemory();
+  device.ReportMemory(nullptr);
   EXPECT_EQ(ReadMetric(metrics_, "neumf_gpu_memory_bytes", total), -1);
+}
+
+TEST_F(ScoringDeviceTest, AGpuThatIsLostWhileNobodyAsksIsReported) {
+  ScoringDevice device = Make(DeviceFlag::kAuto);
+  gpu_.SetFound(absl::UnavailableError("fell off the bus"));
+  device.ReportMemory(nullptr);
+  device.ReportMemory(served_.snapshot.get());  // a CPU serves
+  EXPECT_FALSE(device.lost());
+  served_.snapshot->device_life = device.life();
+  device.ReportMemory(served_.snapshot.get());
+  EXPECT_TRUE(device.IsDead(*served_.snapshot));
+  EXPECT_EQ(num_losses_, 1);
 }
 
 TEST_F(ScoringDeviceTest, WhatTheCpuScoresNeverDies) {

@@ -126,7 +126,8 @@ TEST_F(ServerFlagsTest, HelpExplainsFlagsWithTheirDefaults) {
   EXPECT_THAT(command.text,
               AllOf(HasSubstr("--listen (default 127.0.0.1:50051)"),
                     HasSubstr("--drain_timeout (default 30s)"),
-                    HasSubstr("--flagfile"), HasSubstr("IPv4 only")));
+                    HasSubstr("256 where a GPU does"), HasSubstr("--flagfile"),
+                    HasSubstr("IPv4 only")));
 }
 
 }  // namespace
