@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "client/hedged_call.h"
 #include "client/rpc.h"
 
 namespace neumf {
@@ -95,16 +96,26 @@ RecommendationClient::Create(const Options& options) {
 RecommendationClient::RecommendationClient(
     const Options& options, const std::shared_ptr<grpc::Channel>& channel)
     : timeout_(options.timeout),
-      stub_(v1::RecommendationService::NewStub(channel)) {}
+      stub_(v1::RecommendationService::NewStub(channel)),
+      hedges_(options.hedge ? std::make_unique<HedgePolicy>() : nullptr) {}
 
 absl::StatusOr<v1::RecommendResponse> RecommendationClient::Recommend(
     const v1::RecommendRequest& request) const {
-  grpc::ClientContext context;
-  SetTimeout(timeout_, &context);
   v1::RecommendResponse response;
-  const grpc::Status status = stub_->Recommend(&context, request, &response);
+  const grpc::Status status =
+      hedges_ != nullptr
+          ? HedgedRecommend(*stub_, request, timeout_, *hedges_, &response)
+          : RecommendOnce(request, &response);
   if (!status.ok()) return FromGrpcStatus(status);
   return response;
+}
+
+grpc::Status RecommendationClient::RecommendOnce(
+    const v1::RecommendRequest& request,
+    v1::RecommendResponse* response) const {
+  grpc::ClientContext context;
+  SetTimeout(timeout_, &context);
+  return stub_->Recommend(&context, request, response);
 }
 
 absl::StatusOr<v1::BatchRecommendResponse> RecommendationClient::BatchRecommend(

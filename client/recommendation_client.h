@@ -23,7 +23,11 @@
 // 3. BALANCING. With `Options::balance` calls go round all addresses of the
 //    target that are healthy: "dns:///host:port" with several records, or
 //    "ipv4:A:PORT,B:PORT".
-// 4. ERRORS. Code and message are the server's; its google.rpc details are
+// 4. HEDGING. With `Options::hedge` a Recommend that takes longer than 95 % of
+//    the latest ones is sent once more, the first answer counts and the other
+//    call is cancelled. At most 5 % of the calls are sent twice, see
+//    hedge_policy.h.
+// 5. ERRORS. Code and message are the server's; its google.rpc details are
 //    payloads of the absl::Status, see rpc.h.
 //
 // Any number of threads may call any method; one client a process is enough, as
@@ -35,6 +39,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "client/channel_security.h"
+#include "client/hedge_policy.h"
 #include "neumf/v1/recommendation_service.grpc.pb.h"
 
 namespace neumf {
@@ -60,6 +65,9 @@ class RecommendationClient {
     // whose health service says that they do not serve. Off, all calls go to
     // the first address that can be reached. Default: off.
     bool balance = false;
+    // Send slow calls of Recommend a second time: hides the stall of one server
+    // of several, so use it with `balance`. Default: off.
+    bool hedge = false;
   };
 
   // INVALID_ARGUMENT for options out of range. Does not connect: the first call
@@ -78,8 +86,12 @@ class RecommendationClient {
   RecommendationClient(const Options& options,
                        const std::shared_ptr<grpc::Channel>& channel);
 
+  grpc::Status RecommendOnce(const v1::RecommendRequest& request,
+                             v1::RecommendResponse* response) const;
+
   const absl::Duration timeout_;
   const std::unique_ptr<v1::RecommendationService::Stub> stub_;
+  const std::unique_ptr<HedgePolicy> hedges_;  // null: none
 };
 
 }  // namespace neumf

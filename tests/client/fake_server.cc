@@ -56,6 +56,11 @@ std::vector<FakeServer::Call> FakeServer::calls() const {
   return calls_;
 }
 
+int FakeServer::num_abandoned() const {
+  const MutexLock lock(&mutex_);
+  return num_abandoned_;
+}
+
 FakeServer::Reply FakeServer::NextReply(const v1::RecommendRequest& request,
                                         const grpc::ServerContext& context) {
   const MutexLock lock(&mutex_);
@@ -67,7 +72,11 @@ FakeServer::Reply FakeServer::NextReply(const v1::RecommendRequest& request,
     return reply;
   }
   Reply reply = replies_[std::min(calls_.size(), replies_.size()) - 1];
-  while (reply.hang && !ending_) ending_changed_.Wait(&mutex_);
+  while (reply.hang && !ending_ && !context.IsCancelled()) {
+    // Nothing signals that a caller has left.
+    ending_changed_.WaitFor(&mutex_, std::chrono::milliseconds(10));
+  }
+  if (reply.hang && !ending_) ++num_abandoned_;
   return reply;
 }
 

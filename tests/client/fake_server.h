@@ -25,7 +25,7 @@ class FakeServer final : public v1::RecommendationService::Service,
     grpc::Status status;
     std::string pushback;  // of grpc-retry-pushback-ms; empty: none
     v1::RecommendResponse response;
-    bool hang = false;  // no answer before the server ends
+    bool hang = false;  // no answer before the caller leaves or the server ends
   };
 
   // One that has all services, or, as neumf-server's admin listener,
@@ -50,6 +50,8 @@ class FakeServer final : public v1::RecommendationService::Service,
     absl::Time deadline;
   };
   std::vector<Call> calls() const;
+  // Calls whose callers left while they hung.
+  int num_abandoned() const;
 
   grpc::Status Recommend(grpc::ServerContext* context,
                          const v1::RecommendRequest* request,
@@ -79,6 +81,7 @@ class FakeServer final : public v1::RecommendationService::Service,
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<Reply> replies_ ABSL_GUARDED_BY(mutex_);
   std::vector<Call> calls_ ABSL_GUARDED_BY(mutex_);
+  int num_abandoned_ ABSL_GUARDED_BY(mutex_) = 0;
   v1::ListModelVersionsResponse versions_ ABSL_GUARDED_BY(mutex_);
   grpc::health::v1::HealthCheckResponse::ServingStatus health_
       ABSL_GUARDED_BY(mutex_) = grpc::health::v1::HealthCheckResponse::SERVING;

@@ -10,6 +10,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "client/hedged_call.h"
+#include "client/rpc.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "tests/client/fake_server.h"
@@ -275,6 +277,90 @@ TEST_F(RecommendationClientTest, LeavesAServerThatSaysItNoLongerServes) {
     ASSERT_LT(absl::Now(), give_up);
   }
   EXPECT_GE(second.calls().size(), 10);
+}
+
+class HedgingTest : public RecommendationClientTest {
+ protected:
+  HedgingTest()
+      : stub_(v1::RecommendationService::NewStub(
+            MakeChannel(server_.address(), {}))) {
+    // Known: 10 ms, with second calls saved up.
+    for (int i = 0; i < 512; ++i) policy_.RecordCall(absl::Milliseconds(10));
+  }
+
+  grpc::Status HedgedRecommend(absl::Duration timeout) {
+    return neumf::HedgedRecommend(*stub_, {}, timeout, policy_, &response_);
+  }
+
+  HedgePolicy policy_;
+  const std::unique_ptr<v1::RecommendationService::Stub> stub_;
+  v1::RecommendResponse response_;
+};
+
+TEST_F(HedgingTest, SendsASlowCallAgainAndCancelsTheLoser) {
+  server_.ReplyWith({Hanging(), Ok()});
+
+  ASSERT_TRUE(HedgedRecommend(absl::Seconds(60)).ok());
+
+  EXPECT_EQ(response_.model_version(), "7");
+  EXPECT_THAT(server_.calls(), SizeIs(2));
+  const absl::Time give_up = absl::Now() + absl::Seconds(60);
+  while (server_.num_abandoned() == 0) ASSERT_LT(absl::Now(), give_up);
+}
+
+TEST_F(HedgingTest, WaitsForTheOtherCallWhenOneIsRefused) {
+  server_.ReplyWith({Hanging(), Unavailable()});
+
+  EXPECT_EQ(HedgedRecommend(absl::Seconds(1)).error_code(),
+            grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_THAT(server_.calls(), SizeIs(2));
+}
+
+TEST_F(HedgingTest, EndsAtTheDeadlineWhenBothCallsHang) {
+  server_.ReplyWith({Hanging()});
+
+  EXPECT_EQ(HedgedRecommend(absl::Seconds(1)).error_code(),
+            grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_THAT(server_.calls(), SizeIs(2));
+}
+
+TEST_F(HedgingTest, SendsNoCallAgainWhenThereWereTooMany) {
+  while (policy_.TryHedge()) continue;
+  server_.ReplyWith({Hanging()});
+
+  EXPECT_EQ(HedgedRecommend(absl::Seconds(1)).error_code(),
+            grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_THAT(server_.calls(), SizeIs(1));
+}
+
+TEST_F(HedgingTest, SendsNoCallAgainBeforeItKnowsTheServer) {
+  options_.hedge = true;
+  options_.timeout = absl::Seconds(1);
+  server_.ReplyWith({Hanging()});
+
+  EXPECT_THAT(Recommend(), StatusIs(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(server_.calls(), SizeIs(1));
+}
+
+TEST_F(HedgingTest, IsDoneByAClientThatWasAskedTo) {
+  options_.hedge = true;
+  options_.timeout = absl::Seconds(1);
+  const auto client = RecommendationClient::Create(options_);
+  ASSERT_THAT(client, IsOk());
+
+  // On a busy machine the slow calls of the first rounds may leave no second
+  // call to spend.
+  const absl::Time give_up = absl::Now() + absl::Seconds(60);
+  bool hedged = false;
+  while (!hedged) {
+    ASSERT_LT(absl::Now(), give_up);
+    for (int i = 0; i < 100; ++i) (void)(*client)->Recommend({});
+    std::vector<FakeServer::Reply> replies(server_.calls().size());
+    replies.push_back(Hanging());
+    replies.push_back(Ok());
+    server_.ReplyWith(replies);
+    hedged = (*client)->Recommend({}).ok();
+  }
 }
 
 class ErrorCodeTest : public RecommendationClientTest,
