@@ -135,20 +135,6 @@ absl::StatusOr<Memory> Memory::Allocate(Device& device, Place place,
   return memory;
 }
 
-Memory::Memory(Memory&& other) noexcept { *this = std::move(other); }
-
-Memory& Memory::operator=(Memory&& other) noexcept {
-  if (this == &other) return *this;
-  Free();
-  device_ = std::exchange(other.device_, nullptr);
-  place_ = other.place_;
-  data_ = std::exchange(other.data_, nullptr);
-  bytes_ = std::exchange(other.bytes_, 0);
-  return *this;
-}
-
-Memory::~Memory() { Free(); }
-
 void Memory::Free() {
   if (data_ == nullptr) return;
   const Device::Impl& impl = device_->impl();
