@@ -153,7 +153,8 @@ absl::Status LoadGenerator::Connect() {
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   const absl::Time until = absl::Now() + options_.connect_timeout;
   for (int i = 0; i < options_.connections; ++i) {
-    const auto channel = MakeChannel(options_.target, arguments);
+    const auto channel =
+        MakeChannel(options_.target, arguments, options_.security);
     if (!channel->WaitForConnected(absl::ToChronoTime(until))) {
       return absl::UnavailableError(
           absl::StrCat("no connection to ", options_.target));

@@ -24,6 +24,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "client/arrival_schedule.h"
+#include "client/channel_security.h"
 #include "client/load_result.h"
 #include "grpcpp/generic/generic_stub.h"
 
@@ -32,8 +33,10 @@ namespace neumf {
 class LoadGenerator {
  public:
   struct Options {
-    // "host:port", "dns:///host:port" or "unix:PATH"; plain text.
+    // "host:port", "dns:///host:port" or "unix:PATH".
     std::string target;
+    // Default: plain text without a token.
+    ChannelSecurity security;
     // Connections, used in turn; more of them spread a load over several
     // servers behind one address. Default: 1.
     int connections = 1;

@@ -14,6 +14,7 @@
 #include "client/load_generator.h"
 #include "client/load_report.h"
 #include "client/rate_search.h"
+#include "client/security_options.h"
 #include "data/text_lines.h"
 
 namespace neumf {
@@ -100,6 +101,7 @@ absl::StatusOr<double> Rate(const Args& args) {
 absl::StatusOr<LoadGenerator::Options> GeneratorOptions(const Args& args) {
   LoadGenerator::Options options;
   options.target = std::string(args.value("--server"));
+  NEUMF_ASSIGN_OR_RETURN(options.security, ReadSecurity(args));
   NEUMF_ASSIGN_OR_RETURN(options.user_ids, UserIds(args));
   NEUMF_ASSIGN_OR_RETURN(options.connections,
                          args.Number("--connections", options.connections));
@@ -227,6 +229,7 @@ Command LoadTestCommand() {
       {"--sweep", "", "search the highest rate that keeps --goal"},
       {"--goal", "TIME", "of p99 in a sweep (50ms)"},
       {"--json", "", "print JSON, times in seconds"}};
+  AddSecurityOptions(&command.options);
   command.run = LoadTest;
   return command;
 }

@@ -64,6 +64,10 @@ class StallingServer final : public v1::RecommendationService::Service {
     const MutexLock lock(&mutex_);
     return peers_;
   }
+  std::set<std::string> authorizations() const {
+    const MutexLock lock(&mutex_);
+    return authorizations_;
+  }
 
   grpc::Status Recommend(grpc::ServerContext* context,
                          const v1::RecommendRequest* request,
@@ -99,6 +103,10 @@ class StallingServer final : public v1::RecommendationService::Service {
       ++num_calls_;
       users_.insert(users.begin(), users.end());
       peers_.insert(context.peer());
+      const auto found = context.client_metadata().find("authorization");
+      if (found != context.client_metadata().end()) {
+        authorizations_.emplace(found->second.data(), found->second.size());
+      }
       if (num_calls_ == stalling_call_) stalled_until_ = absl::Now() + stall_;
       stalled_until = stalled_until_;
       refused = refuse_every_ > 0 && num_calls_ % refuse_every_ == 0;
@@ -117,6 +125,7 @@ class StallingServer final : public v1::RecommendationService::Service {
   int refuse_every_ ABSL_GUARDED_BY(mutex_) = 0;
   std::set<std::string> users_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> peers_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::string> authorizations_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<grpc::Server> server_;
 };
 
@@ -178,6 +187,14 @@ TEST_F(LoadGeneratorTest, UsesAllItsConnections) {
   EXPECT_EQ(Run(100).num_calls(StatusCode::kOk), 50);
 
   EXPECT_THAT(server_.peers(), SizeIs(3));
+}
+
+TEST_F(LoadGeneratorTest, SendsItsTokenWithEachCall) {
+  options_.security.token = "secret";
+
+  EXPECT_EQ(Run(100).num_calls(StatusCode::kOk), 50);
+
+  EXPECT_EQ(server_.authorizations(), std::set<std::string>{"Bearer secret"});
 }
 
 TEST_F(LoadGeneratorTest, CountsRefusalsAndDoesNotRetryThem) {
