@@ -138,9 +138,20 @@ FEATURES = {
 }
 
 
+TOKEN_TABLES = {
+    "tokens": f"# callers\nsha256:{'0a' * 32} web recommend,recommend.seen\r\n"
+              f"\nsha256:{'F5' * 32}\tops\tmodels.read # by hand\n",
+    "certificate": "san:web.example.com web recommend",
+    "same_twice": f"sha256:{'0a' * 32} web recommend\n" * 2,
+    "short_hash": f"sha256:{'0a' * 31} web recommend",
+    "unknown_right": f"sha256:{'0a' * 32} web everything",
+    "nobody": "# nobody\n",
+}
+
+
 def main():
     for folder in ("checkpoint", "checkpoint_tensors", "data_readers", "features",
-                   "manifest", "query_builder"):
+                   "manifest", "query_builder", "token_table"):
         (HERE / "corpus" / folder).mkdir(parents=True, exist_ok=True)
     for name, (letter, *files) in DATA.items():
         content = letter + "\x1e".join(files)
@@ -150,6 +161,8 @@ def main():
     for name, changes in CHANGES.items():
         content = b"".join(bytes(change) for change in changes)
         (HERE / "corpus/checkpoint_tensors" / name).write_bytes(content)
+    for name, text in TOKEN_TABLES.items():
+        (HERE / "corpus/token_table" / name).write_text(text)
     for name, requests in REQUESTS.items():
         content = b"".join(field(1, message) for message in requests)
         (HERE / "corpus/query_builder" / name).write_bytes(content)
