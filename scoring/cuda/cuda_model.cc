@@ -142,7 +142,7 @@ absl::Status CudaModel::MakeCoarse(TunedTower tower) {
   double least_seconds = std::numeric_limits<double>::infinity();
   for (const CoarseScanner& scanner : Scanners(device_, tower, *coarse_)) {
     const PassKernels kernels(device_, exact_->model(), scanner);
-    if (!kernels.HaveRoomFor(kTimedUsers)) continue;
+    if (!kernels.HaveRoomFor(kGroupUsers)) continue;
     NEUMF_ASSIGN_OR_RETURN(const std::optional<double> seconds, Try(kernels));
     if (!seconds || *seconds >= least_seconds) continue;
     least_seconds = *seconds;
@@ -164,7 +164,9 @@ absl::StatusOr<std::optional<double>> CudaModel::Try(
       MeasureCoarseError(kernels, *workspace, shape_, sizes, coarse_->ranges(),
                          coarse_->model().score_scale));
   if (worst <= 1) {
-    if (shape_.num_items < kTimedItems) return 0;
+    const bool is_timed =
+        shape_.num_items >= kTimedItems && kernels.HaveRoomFor(kTimedUsers);
+    if (!is_timed) return 0;
     return MeasureScanSeconds(kernels, *workspace, shape_);
   }
   LogEvent("cuda_first_pass_refused")

@@ -78,6 +78,14 @@ TEST_F(OldGpuTest, ScoresTheLargestTunedTower) {
   ExpectSameAsReference(Queries(150, 10));
 }
 
+TEST_F(OldGpuTest, ScansForFewUsersWhereMoreDoNotFit) {
+  TinyModelOptions options = Sized(70, 2000, {});
+  options.num_users = 30;
+  Use(options);
+  EXPECT_THAT(scorer_->name(), StrEq(kCoarse));
+  ExpectSameAsReference(Queries(30, 5));
+}
+
 // Its numbers are too small for any bound that says something.
 TEST_F(CudaScorerTest, ServesInFloat32WhatTheSelfCheckRefuses) {
   Use(Scaled(MakeTinyModel(Sized(300, 4, {8, 4})), 0x1p-140F));
