@@ -10,7 +10,8 @@ from promtool import find_promtool
 SOURCE_DIR = os.environ["NEUMF_SOURCE_DIR"]
 PROMETHEUS_DIR = os.path.join(SOURCE_DIR, "deploy/prometheus")
 CASES = [os.path.join(SOURCE_DIR, "tests/integration", name)
-         for name in ("alerts_cases.yml", "service_level_cases.yml")]
+         for name in ("alerts_cases.yml", "model_age_cases.yml",
+                      "service_level_cases.yml")]
 
 
 class AlertsTest(unittest.TestCase):
