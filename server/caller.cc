@@ -1,8 +1,10 @@
 #include "server/caller.h"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "server/errors.h"
 
@@ -24,6 +26,13 @@ std::optional<Right> FindRight(absl::string_view name) {
     if (name == kRightNames[i]) return static_cast<Right>(i);
   }
   return std::nullopt;
+}
+
+bool IsCallerName(absl::string_view text) {
+  return !text.empty() && text.size() <= kMaxCallerNameBytes &&
+         std::all_of(text.begin(), text.end(), [](unsigned char c) {
+           return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.';
+         });
 }
 
 absl::Status CheckRight(const Caller& caller, Right right) {

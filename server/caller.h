@@ -2,6 +2,7 @@
 
 // Who calls, and what that caller may do.
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -42,6 +43,11 @@ class Rights {
 
   uint32_t bits_ = 0;
 };
+
+// Names go into logs and quotas, so they are plain: at most 64 letters, digits,
+// '-', '_' and '.'.
+constexpr size_t kMaxCallerNameBytes = 64;
+bool IsCallerName(absl::string_view text);
 
 struct Caller {
   // As the operator calls it; empty where nobody is asked.

@@ -77,6 +77,18 @@ absl::Status PermissionDenied(absl::string_view reason,
   return status;
 }
 
+absl::Status QuotaExceeded(absl::string_view subject,
+                           absl::string_view description) {
+  absl::Status status = absl::ResourceExhaustedError(description);
+  AddErrorInfo("QUOTA_EXCEEDED", &status);
+  google::rpc::QuotaFailure failure;
+  auto* violation = failure.add_violations();
+  violation->set_subject(subject.data(), subject.size());
+  violation->set_description(description.data(), description.size());
+  AddDetail(failure, &status);
+  return status;
+}
+
 absl::Status Unavailable(absl::string_view reason, absl::string_view message,
                          absl::Duration retry_after) {
   absl::Status status = absl::UnavailableError(message);

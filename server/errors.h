@@ -38,6 +38,12 @@ absl::Status Unauthenticated(absl::string_view reason,
 absl::Status PermissionDenied(absl::string_view reason,
                               absl::string_view message);
 
+// RESOURCE_EXHAUSTED with QuotaFailure and ErrorInfo QUOTA_EXCEEDED: `subject` is
+// whose quota. It says nothing about trying again, which a caller beyond its
+// quota should not do by itself.
+absl::Status QuotaExceeded(absl::string_view subject,
+                           absl::string_view description);
+
 // UNAVAILABLE with RetryInfo and ErrorInfo: `reason` is QUEUE_FULL, DRAINING,
 // NO_MODEL or SCORER_FAILED.
 absl::Status Unavailable(absl::string_view reason, absl::string_view message,

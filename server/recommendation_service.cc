@@ -86,6 +86,7 @@ absl::Status RecommendationService::Admit(const grpc::ByteBuffer& bytes,
   NEUMF_RETURN_IF_ERROR(CheckRequest(request, limits_));
   NEUMF_RETURN_IF_ERROR(CheckSeenPolicy(request, caller));
   NEUMF_RETURN_IF_ERROR(PinSnapshot(call));
+  NEUMF_RETURN_IF_ERROR(parts_.quotas->Take(caller, 1));
   NEUMF_ASSIGN_OR_RETURN(ResolvedQuery query,
                          ResolveIn(request, call->snapshot()));
   call->Admit(std::move(query));
@@ -100,6 +101,7 @@ absl::Status RecommendationService::Admit(const grpc::ByteBuffer& bytes,
   NEUMF_RETURN_IF_ERROR(CheckBatch(batch, limits_));
   NEUMF_RETURN_IF_ERROR(PinSnapshot(call));
   NEUMF_RETURN_IF_ERROR(CheckAnswerSize(batch, call->snapshot()));
+  NEUMF_RETURN_IF_ERROR(parts_.quotas->Take(caller, batch.requests_size()));
   for (int i = 0; i < batch.requests_size(); ++i) {
     const v1::RecommendRequest& request = batch.requests(i);
     absl::Status checked =

@@ -15,6 +15,7 @@
 #include "server/admission.h"
 #include "server/call_record.h"
 #include "server/caller.h"
+#include "server/caller_quotas.h"
 #include "server/request_batcher.h"
 #include "server/scoring_call.h"
 #include "server/snapshot_holder.h"
@@ -35,6 +36,7 @@ class RecommendationService
     CallParts calls;
     const SnapshotHolder* snapshots = nullptr;
     RequestBatcher* batcher = nullptr;
+    CallerQuotas* quotas = nullptr;
   };
 
   RecommendationService(const RequestLimits& limits, const Parts& parts);

@@ -19,7 +19,7 @@ namespace {
 // A batcher that was silent for so long is stuck in its scorer.
 constexpr absl::Duration kHeartbeatLimit = absl::Seconds(5);
 constexpr absl::Duration kHealthInterval = absl::Milliseconds(250);
-// How late a certificate or token that was replaced counts.
+// How late a certificate, token or quota that was replaced counts.
 constexpr absl::Duration kCredentialInterval = absl::Seconds(1);
 // How late a call may end whose caller does not enforce its deadline.
 constexpr absl::Duration kDeadlineInterval = absl::Milliseconds(10);
@@ -50,11 +50,13 @@ Server::Server(const Options& options, bool uses_gpu)
                {files_.get(), clock_.get(), &loader_, &device_, &recovery_,
                 &snapshots_, &reaper_, &history_, &counters_}),
       authenticator_(options.auth_tokens_file, files_.get(), &counters_),
+      quotas_(options.quota_file, files_.get(), clock_.get(), &counters_),
       batcher_(options.batcher, clock_.get(), &device_, &counters_),
       recommendations_(options.limits,
                        {{clock_.get(), &counters_, &calls_, &authenticator_},
                         &snapshots_,
-                        &batcher_}),
+                        &batcher_,
+                        &quotas_}),
       models_({clock_.get(), &counters_, &calls_, &authenticator_}, &history_),
       data_health_({clock_.get(), &counters_, &calls_},
                    v1::RecommendationService::service_full_name(),
@@ -69,7 +71,8 @@ absl::Status Server::OpenCredentials() {
   NEUMF_ASSIGN_OR_RETURN(
       tls_, TlsCredentials::Open(options_.tls,
                                  {files_.get(), clock_.get(), &counters_}));
-  return Annotate(authenticator_.Load(), "--auth_tokens_file");
+  NEUMF_RETURN_IF_ERROR(Annotate(authenticator_.Load(), "--auth_tokens_file"));
+  return Annotate(quotas_.Load(), "--quota_file");
 }
 
 absl::Status Server::Listen() {
@@ -105,6 +108,7 @@ absl::Status Server::Listen() {
       "credentials", kCredentialInterval, clock_.get(), [this] {
         if (tls_ != nullptr) tls_->Poll();
         authenticator_.Poll();
+        quotas_.Poll();
       });
   LogEvent("listening")
       .With("grpc", grpc_address_.ToString())

@@ -31,6 +31,7 @@
 #include "server/admission.h"
 #include "server/authenticator.h"
 #include "server/call_registry.h"
+#include "server/caller_quotas.h"
 #include "server/checkpoint_loader.h"
 #include "server/checkpoint_watcher.h"
 #include "server/connection_acceptor.h"
@@ -69,6 +70,8 @@ class Server {
     TlsFiles tls;
     // Who may call (token_table.h); empty: everybody may do everything.
     std::string auth_tokens_file;
+    // How many users each of them may ask for (quota_table.h); empty: any number.
+    std::string quota_file;
     // File that is written when the server is ready; empty: none.
     std::string port_file;
     // Start without a servable checkpoint, and wait for one.
@@ -132,7 +135,7 @@ class Server {
                                           bool encrypted) const;
   absl::StatusOr<ListenSocket> OpenSocket(absl::string_view flag,
                                           absl::string_view text) const;
-  // Reads certificates and tokens, and watches over them.
+  // Reads certificates, tokens and quotas.
   absl::Status OpenCredentials();
   absl::Status StartMetrics();
   absl::StatusOr<std::unique_ptr<grpc::Server>> StartGrpc(
@@ -161,6 +164,7 @@ class Server {
   std::atomic<Phase> phase_{Phase::kStarting};
   std::unique_ptr<TlsCredentials> tls_;  // null: plain text
   Authenticator authenticator_;
+  CallerQuotas quotas_;
   CallRegistry calls_;
   RequestBatcher batcher_;
   RecommendationService recommendations_;

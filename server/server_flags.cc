@@ -68,6 +68,9 @@ void AddIdentity(Server::Options* o, FlagTable* flags) {
       "rights (recommend,recommend.seen,models.read). Everybody else\n"
       "may only ask for health. Without it everybody may do "
       "everything.");
+  flags->Add("quota_file", &o->quota_file,
+             "File of what callers may ask for, a line each: a name or *,\n"
+             "users a second, users at once. Without it they have no quotas.");
   flags->Add("allow_insecure_tokens", &o->allow_insecure_tokens,
              "Take tokens in plain text from other machines, too.");
 }

@@ -62,14 +62,15 @@ constexpr int kUnknownCode = 2;
 constexpr std::array<const char*, 5> kStages = {"admission", "queue", "gather",
                                                 "score", "encode"};
 // In the order of ShedReason.
-constexpr std::array<const char*, 3> kShedReasons = {"queue_full", "draining",
-                                                     "no_model"};
+constexpr std::array<const char*, 4> kShedReasons = {"queue_full", "draining",
+                                                     "no_model", "quota"};
 // In the order of ReloadResult.
 constexpr std::array<const char*, 7> kReloadResults = {
     "ok",        "corrupt",  "incompatible", "probe_failed",
     "no_memory", "io_error", "device_error"};
 // In the order of ConfigFile.
-constexpr std::array<const char*, 2> kConfigFiles = {"auth_tokens", "tls"};
+constexpr std::array<const char*, 3> kConfigFiles = {"auth_tokens", "tls",
+                                                     "quotas"};
 // In the order of Series::gpu_memory.
 constexpr std::array<const char*, 3> kMemoryKinds = {"used", "free", "total"};
 
@@ -186,10 +187,10 @@ struct ServerMetrics::Series : public prometheus::Collectable {
   Gauge& inflight =
       AddGauge("neumf_inflight_requests",
                "Recommendation calls that have begun and not ended.");
-  std::array<Counter*, kShedReasons.size()> shed =
-      AddCounters("neumf_requests_shed_total",
-                  "Calls refused before scoring to protect the server.",
-                  "reason", kShedReasons);
+  std::array<Counter*, kShedReasons.size()> shed = AddCounters(
+      "neumf_requests_shed_total",
+      "Calls refused before scoring to protect the server and its callers.",
+      "reason", kShedReasons);
   std::array<Counter*, kStages.size()> expired = AddCounters(
       "neumf_requests_expired_total",
       "Calls dropped because their deadline had passed, by the stage they were "

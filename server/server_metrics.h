@@ -34,7 +34,7 @@ enum class RpcMethod {
 };
 
 // Why a call was refused before scoring.
-enum class ShedReason { kQueueFull, kDraining, kNoModel };
+enum class ShedReason { kQueueFull, kDraining, kNoModel, kQuota };
 
 // What became of an attempt to load a checkpoint.
 enum class ReloadResult {
@@ -49,8 +49,8 @@ enum class ReloadResult {
 const char* ReloadResultName(ReloadResult result);  // "ok", "corrupt", ...
 
 // Configuration that is read again when it changes.
-enum class ConfigFile { kAuthTokens, kTls };
-const char* ConfigFileName(ConfigFile file);  // "auth_tokens", "tls"
+enum class ConfigFile { kAuthTokens, kTls, kQuotas };
+const char* ConfigFileName(ConfigFile file);  // "auth_tokens", "tls", "quotas"
 
 class ServerMetrics {
  public:

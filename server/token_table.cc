@@ -15,18 +15,8 @@
 namespace neumf {
 namespace {
 
-constexpr size_t kMaxNameBytes = 64;
-
 absl::Status Wrong(absl::string_view what) {
   return absl::InvalidArgumentError(what);
-}
-
-// Names go into logs and quotas, so they are plain.
-bool IsName(absl::string_view text) {
-  return text.size() <= kMaxNameBytes &&
-         std::all_of(text.begin(), text.end(), [](unsigned char c) {
-           return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.';
-         });
 }
 
 absl::StatusOr<Rights> ParseRights(absl::string_view text) {
@@ -72,8 +62,8 @@ absl::Status TokenTable::AddLine(absl::string_view line) {
   const std::vector<absl::string_view> words =
       absl::StrSplit(line, absl::ByAnyChar(" \t\r"), absl::SkipEmpty());
   if (words.size() != 3) return Wrong("is not CREDENTIAL NAME RIGHT,...");
-  if (!IsName(words[1])) {
-    return Wrong(absl::StrCat("the name is longer than ", kMaxNameBytes,
+  if (!IsCallerName(words[1])) {
+    return Wrong(absl::StrCat("the name is longer than ", kMaxCallerNameBytes,
                               " bytes, or not of letters, digits, '-', '_' "
                               "and '.'"));
   }

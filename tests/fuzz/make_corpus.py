@@ -148,10 +148,19 @@ TOKEN_TABLES = {
     "nobody": "# nobody\n",
 }
 
+QUOTA_TABLES = {
+    "quotas": "# users\nshop 500 2000\r\n\n*\t0.5 1 # few\nreports unlimited\n",
+    "same_twice": "shop 5 20\n* 5 20\nshop 5 20\n",
+    "no_number": "* nan inf\n",
+    "huge": "* 1e308 1e-308\n",
+    "another_form": "shop 5 20 30\n",
+    "nobody": "# nobody\n",
+}
+
 
 def main():
     for folder in ("checkpoint", "checkpoint_tensors", "data_readers", "features",
-                   "manifest", "query_builder", "token_table"):
+                   "manifest", "query_builder", "quota_table", "token_table"):
         (HERE / "corpus" / folder).mkdir(parents=True, exist_ok=True)
     for name, (letter, *files) in DATA.items():
         content = letter + "\x1e".join(files)
@@ -163,6 +172,8 @@ def main():
         (HERE / "corpus/checkpoint_tensors" / name).write_bytes(content)
     for name, text in TOKEN_TABLES.items():
         (HERE / "corpus/token_table" / name).write_text(text)
+    for name, text in QUOTA_TABLES.items():
+        (HERE / "corpus/quota_table" / name).write_text(text)
     for name, requests in REQUESTS.items():
         content = b"".join(field(1, message) for message in requests)
         (HERE / "corpus/query_builder" / name).write_bytes(content)
