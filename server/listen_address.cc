@@ -184,6 +184,16 @@ void Knock(const ListenAddress& address) {
   (void)connect(fd.get(), address.address(), address.length_);
 }
 
+absl::StatusOr<UniqueFd> StartConnecting(const ListenAddress& address) {
+  UniqueFd fd = MakeSocket(address.storage_.ss_family);
+  if (!fd.valid()) return ErrnoStatus(errno, "socket");
+  if (connect(fd.get(), address.address(), address.length_) != 0 &&
+      errno != EINPROGRESS) {
+    return ErrnoStatus(errno, "connect");
+  }
+  return fd;
+}
+
 absl::Status ListenSocket::RemoveOrphan(const ListenAddress& address) {
   struct stat info = {};
   if (lstat(address.path().c_str(), &info) != 0) return absl::OkStatus();

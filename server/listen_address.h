@@ -38,6 +38,7 @@ class ListenAddress {
  private:
   friend class ListenSocket;
   friend void Knock(const ListenAddress& address);
+  friend absl::StatusOr<UniqueFd> StartConnecting(const ListenAddress& address);
   static absl::StatusOr<ListenAddress> ParseUnix(absl::string_view path);
 
   const sockaddr* address() const;
@@ -54,6 +55,10 @@ absl::Status CheckTokenReach(const ListenAddress& address, bool allow_insecure);
 
 // Connects and hangs up, to wake who listens; whether it works does not matter.
 void Knock(const ListenAddress& address);
+
+// A non-blocking socket that is connected once it is writable, unless its
+// SO_ERROR says otherwise. The errors of sockets when it cannot even begin.
+absl::StatusOr<UniqueFd> StartConnecting(const ListenAddress& address);
 
 // A listening, non-blocking socket. The path of a unix socket is removed with
 // it. Belongs to one thread.

@@ -17,6 +17,7 @@
 #include "server/grpc_log.h"
 #include "server/server.h"
 #include "server/server_flags.h"
+#include "server/service_manager.h"
 #include "server/stop_signal.h"
 
 namespace {
@@ -68,12 +69,19 @@ ExitCode Serve(const neumf::Server::Options& options) {
   if (!stop.ok()) return Fail(kBadConfiguration, stop.status().message());
   const auto server = neumf::Server::Start(options);
   if (!server.ok()) return Fail(kBadConfiguration, server.status().message());
+  const auto clock = neumf::MakeRealClock();
+  const auto manager = neumf::ServiceManager::FromEnvironment(clock.get());
+  manager->KeepInformed([&server] { return (*server)->Report(); });
   const absl::Status loaded = (*server)->LoadFirst();
   if (!loaded.ok()) return Fail(kNoCheckpoint, loaded.message());
 
   (*stop)->Arm();
   const absl::Status ready = (*server)->AnnounceReady();
-  if (ready.ok()) (*stop)->Wait();
+  if (ready.ok()) {
+    manager->Ready();
+    (*stop)->Wait();
+    manager->Stopping();
+  }
   (*server)->Drain();
   return ready.ok() ? kDrained : Fail(kBadConfiguration, ready.message());
 }

@@ -19,6 +19,9 @@ namespace {
 // A batcher that was silent for so long is stuck in its scorer.
 constexpr absl::Duration kHeartbeatLimit = absl::Seconds(5);
 constexpr absl::Duration kHealthInterval = absl::Milliseconds(250);
+// What the server has to answer itself; short enough that three misses and the
+// next look of a watchdog stay within a minute.
+constexpr absl::Duration kProbeTimeout = absl::Seconds(5);
 // How late a certificate, token or quota that was replaced counts.
 constexpr absl::Duration kCredentialInterval = absl::Seconds(1);
 // How late a call may end whose caller does not enforce its deadline.
@@ -110,6 +113,7 @@ absl::Status Server::Listen() {
         authenticator_.Poll();
         quotas_.Poll();
       });
+  StartSelfProbe();
   LogEvent("listening")
       .With("grpc", grpc_address_.ToString())
       .With("metrics", metrics_address().ToString())
@@ -216,6 +220,36 @@ void Server::UpdateHealth() {
   admin_health_.Update();
 }
 
+void Server::StartSelfProbe() {
+  HealthProbe::Target target;
+  target.address = grpc_address_;
+  target.encrypted = tls_ != nullptr && !grpc_address_.is_unix();
+  target.wants_certificate = target.encrypted && tls_->verifies_clients();
+  listener_probe_ = std::make_unique<HealthProbe>(target, kProbeTimeout);
+  self_probe_ =
+      std::make_unique<SelfProbe>(options_.self_probe_interval, clock_.get(),
+                                  &counters_, [this] { return ProbeSelf(); });
+}
+
+absl::Status Server::ProbeSelf() const {
+  if (clock_->MonotonicNow() - batcher_.last_heartbeat() >= kHeartbeatLimit) {
+    return absl::UnavailableError("the batcher is stuck in its scorer");
+  }
+  return Annotate(listener_probe_->Run(), grpc_address_.ToString());
+}
+
+ServiceManager::Report Server::Report() const {
+  const auto snapshot = snapshots_.Get();
+  const Phase phase = phase_;
+  if (!self_probe_->live()) return {false, "stuck, see the log"};
+  if (phase == Phase::kLeaving) return {true, "draining"};
+  if (snapshot == nullptr) {
+    return {true, phase == Phase::kReady ? "waiting for a checkpoint"
+                                         : "loading the first checkpoint"};
+  }
+  return {true, absl::StrCat("serving version ", snapshot->version)};
+}
+
 void Server::Drain() {
   if (health_updates_ == nullptr) return;  // never began, or done already
   const bool was_ready = phase_.exchange(Phase::kLeaving) == Phase::kReady;
@@ -227,6 +261,8 @@ void Server::Drain() {
     UpdateHealth();
     absl::SleepFor(options_.drain_delay);
   }
+  listener_probe_->Cancel();
+  self_probe_->Stop();
   acceptor_->StopAccepting();
   DrainCalls();
   health_updates_.reset();

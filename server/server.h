@@ -36,6 +36,7 @@
 #include "server/checkpoint_watcher.h"
 #include "server/connection_acceptor.h"
 #include "server/device_recovery.h"
+#include "server/health_probe.h"
 #include "server/health_service.h"
 #include "server/metrics_endpoint.h"
 #include "server/model_service.h"
@@ -44,7 +45,9 @@
 #include "server/recommendation_service.h"
 #include "server/request_batcher.h"
 #include "server/scoring_device.h"
+#include "server/self_probe.h"
 #include "server/server_metrics.h"
+#include "server/service_manager.h"
 #include "server/snapshot_holder.h"
 #include "server/tls_credentials.h"
 #include "server/version_history.h"
@@ -89,6 +92,8 @@ class Server {
     // Open connections of the data listener. 0: what the limit of descriptors
     // allows, at most 4096.
     size_t max_connections = 0;
+    // Time between two questions to itself whether it is live.
+    absl::Duration self_probe_interval = absl::Seconds(5);
     // How long it still serves while NOT_SERVING: time for load balancers.
     absl::Duration drain_delay = absl::ZeroDuration();
     // What running calls have to end during a drain.
@@ -115,6 +120,9 @@ class Server {
   // Refuses new calls, lets running ones end, and stops all parts. A server
   // that never was ready ends without a word and without the delay. Idempotent.
   void Drain();
+
+  // What the service manager is to know. Any thread.
+  ServiceManager::Report Report() const;
 
   const ListenAddress& grpc_address() const { return grpc_address_; }
   const ListenAddress& admin_address() const { return admin_address_; }
@@ -147,6 +155,9 @@ class Server {
   bool IsServing() const;
   void UpdateHealth();
   void DrainCalls();
+  void StartSelfProbe();
+  // Whether the data listener and the batcher work.
+  absl::Status ProbeSelf() const;
 
   const Options options_;
   const std::unique_ptr<FileSystem> files_;
@@ -180,6 +191,8 @@ class Server {
   std::unique_ptr<PeriodicTask> health_updates_;
   std::unique_ptr<PeriodicTask> deadlines_;
   std::unique_ptr<PeriodicTask> credential_updates_;
+  std::unique_ptr<HealthProbe> listener_probe_;
+  std::unique_ptr<SelfProbe> self_probe_;  // once there, to the end
 };
 
 }  // namespace neumf

@@ -48,6 +48,12 @@ void AddListening(Server::Options* o, FlagTable* flags) {
   flags->Add("max_connections", &o->max_connections, size_t{0}, size_t{100'000},
              "Open connections of the recommendation service; more are closed\n"
              "at once. 0: what the limit of descriptors allows, at most 4096.");
+  flags->Add(
+      "self_probe_interval", &o->self_probe_interval, absl::Milliseconds(10),
+      kLongest,
+      "Time between two checks whether this server still accepts\n"
+      "connections and scores. After three failures neumf_live is 0 and\n"
+      "systemd's watchdog, if there is one, is not fed any more.");
   flags->Add("reflection", &o->reflection,
              "Tell clients about services and messages (gRPC reflection).");
 }

@@ -250,6 +250,15 @@ struct ServerMetrics::Series : public prometheus::Collectable {
       "neumf_accept_errors_total",
       "Connections that could not be accepted for want of resources.");
 
+  Gauge& live =
+      AddGauge("neumf_live",
+               "0 once three probes of the server by itself failed in a row.");
+  Counter& self_probes = AddCounter(
+      "neumf_self_probes_total",
+      "Times that the server asked itself whether it accepts and scores.");
+  Counter& self_probe_failures = AddCounter("neumf_self_probe_failures_total",
+                                            "Times that it got no answer.");
+
   std::array<Counter*, kConfigFiles.size()> config_reloads = AddCounters(
       "neumf_config_reloads_total",
       "Times that changed files of the configuration were taken over.", "file",
@@ -271,6 +280,7 @@ struct ServerMetrics::Series : public prometheus::Collectable {
 ServerMetrics::Series::Series() {
   AddMethods();
   AddBuild();
+  live.Set(1);
   for (size_t i = 0; i < kStages.size(); ++i) {
     stages[i] = stage_family.Add({{"stage", kStages[i]}});
   }
@@ -447,6 +457,13 @@ void ServerMetrics::ConnectionRefused() {
 }
 
 void ServerMetrics::AcceptFailed() { series_->accept_errors.Increment(); }
+
+void ServerMetrics::SelfProbed(bool answered) {
+  series_->self_probes.Increment();
+  if (!answered) series_->self_probe_failures.Increment();
+}
+
+void ServerMetrics::SetLive(bool live) { series_->live.Set(live ? 1 : 0); }
 
 void ServerMetrics::ConfigReloaded(ConfigFile file, bool taken_over) {
   const size_t i = IndexOf(file);

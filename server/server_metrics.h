@@ -92,6 +92,10 @@ class ServerMetrics {
   void ConnectionRefused();
   void AcceptFailed();
 
+  // The server's own view of itself (self_probe.h).
+  void SelfProbed(bool answered);
+  void SetLive(bool live);
+
   // Who may connect and call. What was not taken over stays as it was.
   void ConfigReloaded(ConfigFile file, bool taken_over);
   void SetCertificateExpiry(absl::Time not_after);
