@@ -11,6 +11,7 @@
 //   if (call->Claim()) { ... write the answer, finish ... }
 
 #include <atomic>
+#include <cstddef>
 #include <memory>
 #include <vector>
 
@@ -24,29 +25,43 @@
 
 namespace neumf {
 
+// What the scorer's time is shared out by.
+enum class RequestClass {
+  kSingle,  // about one user
+  kMany,    // about many
+};
+
 struct PendingCall {
+  RequestClass request_class = RequestClass::kSingle;
   // Pinned when the call came: rows of `queries` are rows of this snapshot.
   std::shared_ptr<const Snapshot> snapshot;
   // What has to be scored: one slot of the queue each.
   std::vector<ResolvedQuery> queries;
   // On the monotonic clock; InfiniteDuration() when the caller set none.
   absl::Duration deadline = absl::InfiniteDuration();
-  // When it was put into the queue, on the monotonic clock. Set by the batcher.
-  absl::Duration enqueued = absl::ZeroDuration();
-  // When its answer was ready, on the monotonic clock: where the encode stage
-  // begins. Set by the batcher before `done`.
-  absl::Duration scored = absl::ZeroDuration();
 
-  // Called by the batcher, on its thread, after it won Claim(): with an error,
-  // or with one ranking a query, valid during the call.
-  absl::AnyInvocable<void(const absl::Status&, absl::Span<const Ranking>)> done;
+  // Called by the batcher, on its thread, with the rankings of `queries` from
+  // `first` on, valid during the call; piece by piece, in order, before `done`.
+  // It must touch nothing that somebody else may have finished.
+  absl::AnyInvocable<void(size_t first, absl::Span<const Ranking>)> scored;
+  // Called once, by the batcher on its thread, after it won Claim(): with an
+  // error, or when all queries were scored.
+  absl::AnyInvocable<void(const absl::Status&)> done;
+
+  // When, on the monotonic clock, the call was put into the queue, its first
+  // queries were taken from it and gathered, and its last ones were scored: the
+  // borders of its stages. Set by the batcher, all before `done`.
+  absl::Duration enqueued = absl::ZeroDuration();
+  absl::Duration taken = absl::ZeroDuration();
+  absl::Duration gathered = absl::ZeroDuration();
+  absl::Duration ended = absl::ZeroDuration();
 
   // True for exactly one caller, whatever the thread.
   bool Claim() { return !claimed.exchange(true, std::memory_order_acq_rel); }
 
   // Lets go of the model and of what was to be scored, which gRPC would keep
-  // until the client has taken its answer. For the one that answers, and for the
-  // batcher when it meets a call that others finished.
+  // until the client has taken its answer. For the one that answers, and for
+  // the batcher when it meets a call that others finished.
   void Release() {
     snapshot = nullptr;
     queries = std::vector<ResolvedQuery>();

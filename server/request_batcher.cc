@@ -14,12 +14,23 @@ namespace neumf {
 namespace {
 
 constexpr absl::Duration kRetryAfterFailure = absl::Seconds(1);
-constexpr absl::Duration kShortestRetry = absl::Milliseconds(10);
-constexpr absl::Duration kLongestRetry = absl::Seconds(1);
+constexpr absl::Duration kRetryAfterShedding = QueueDelay::kInterval;
 
-absl::Status QueueFull(absl::Duration retry_after) {
-  return Unavailable("QUEUE_FULL", "too many requests are waiting",
-                     retry_after);
+absl::Status Refused(ShedReason reason, absl::Duration retry_after) {
+  switch (reason) {
+    case ShedReason::kQueueFull:
+      return Unavailable("QUEUE_FULL", "too many requests are waiting",
+                         retry_after);
+    case ShedReason::kWaitTooLong:
+      return Unavailable("WAIT_TOO_LONG",
+                         "the answer would come after the deadline",
+                         retry_after);
+    case ShedReason::kOverloaded:
+      return Unavailable(
+          "OVERLOADED", "more requests come than can be answered", retry_after);
+    default:
+      return Draining();
+  }
 }
 
 absl::Status ScorerFailed() {
@@ -58,35 +69,33 @@ RequestBatcher::RequestBatcher(const Options& options, const Clock* clock,
       clock_(clock),
       device_(device),
       metrics_(metrics),
+      load_(options.load),
       thread_([this] { Run(); }) {}
 
 RequestBatcher::~RequestBatcher() { Stop(); }
 
 absl::Status RequestBatcher::Submit(std::shared_ptr<PendingCall> call) {
-  const size_t num_users = call->queries.size();
-  std::optional<ShedReason> refusal;
-  absl::Duration retry_after;
+  std::optional<LoadControl::Refusal> refusal;
   {
     MutexLock lock(&mutex_);
+    const absl::Duration now = clock_->MonotonicNow();
     if (stopping_) {
-      refusal = ShedReason::kDraining;
-    } else if (!HasRoomFor(num_users)) {
-      refusal = ShedReason::kQueueFull;
-      retry_after = RetryAfter();
+      refusal = {ShedReason::kDraining, absl::ZeroDuration()};
     } else {
-      call->enqueued = clock_->MonotonicNow();
-      queue_.push_back(std::move(call));
-      queued_users_ += num_users;
-      metrics_->SetQueueUsers(queued_users_);
+      refusal = load_.Refuse(*call, queue_, now);
+    }
+    if (!refusal.has_value()) {
+      call->enqueued = now;
+      queue_.Push(std::move(call));
+      metrics_->SetQueueUsers(queue_.num_users());
     }
   }
   if (!refusal.has_value()) {
     wake_.Signal();
     return absl::OkStatus();
   }
-  metrics_->RequestShed(*refusal);
-  return *refusal == ShedReason::kDraining ? Draining()
-                                           : QueueFull(retry_after);
+  metrics_->RequestShed(refusal->reason);
+  return Refused(refusal->reason, refusal->retry_after);
 }
 
 void RequestBatcher::Stop() {
@@ -107,34 +116,10 @@ absl::Duration RequestBatcher::last_heartbeat() const {
 
 void RequestBatcher::Run() {
   SetThreadName("batcher");
-  for (;;) {
-    const Work work = WaitForWork();
-    if (work.batch.empty() && work.expired.empty() && work.abandoned.empty()) {
-      break;
-    }
+  for (Work work = WaitForWork(); !work.empty(); work = WaitForWork()) {
     Process(work);
   }
   AnswerRemaining();
-}
-
-size_t RequestBatcher::MaxBatchUsers(const Snapshot& snapshot) const {
-  if (options_.max_batch_users > 0) return options_.max_batch_users;
-  return snapshot.device_life.has_value() ? kGpuBatchUsers : kCpuBatchUsers;
-}
-
-bool RequestBatcher::HasRoomFor(size_t num_users) const {
-  // A call larger than the whole queue could never be taken otherwise.
-  return queued_users_ == 0 ||
-         queued_users_ + num_users <= options_.max_queue_users;
-}
-
-absl::Duration RequestBatcher::RetryAfter() {
-  // Until half of the queue is worked off; spread, so that callers who were
-  // refused together do not come back together.
-  const absl::Duration half =
-      time_per_user_ * static_cast<double>(queued_users_) / 2;
-  std::uniform_real_distribution<double> spread(0.5, 1.5);
-  return std::clamp(half * spread(jitter_), kShortestRetry, kLongestRetry);
 }
 
 RequestBatcher::Work RequestBatcher::WaitForWork() {
@@ -142,86 +127,101 @@ RequestBatcher::Work RequestBatcher::WaitForWork() {
   MutexLock lock(&mutex_);
   idle_ = true;
   while (!stopping_) {
-    const absl::Duration now = clock_->MonotonicNow();
-    absl::Duration due = absl::InfiniteDuration();
-    if (!queue_.empty()) {
-      const PendingCall& first = *queue_.front();
-      due = first.enqueued + options_.max_queue_delay;
-      if (due <= now || queued_users_ >= MaxBatchUsers(*first.snapshot)) break;
-    }
+    const absl::Duration due = BatchDue();
+    if (due <= clock_->MonotonicNow()) break;
     clock_->WaitUntil(&wake_, &mutex_, due);
   }
   if (stopping_) return work;
   idle_ = false;
   heartbeat_ = clock_->MonotonicNow();
   DropFinishedCalls(heartbeat_, &work);
-  TakeBatch(&work.batch);
-  metrics_->SetQueueUsers(queued_users_);
+  if (!queue_.empty()) {
+    work.batch = queue_.TakeBatch(load_.MaxBatchUsers(queue_.next_snapshot()));
+    load_.BatchStarts(work.batch, queue_, heartbeat_);
+  }
+  metrics_->SetQueueUsers(queue_.num_users());
   return work;
 }
 
-void RequestBatcher::DropFinishedCalls(absl::Duration now, Work* work) {
-  std::deque<std::shared_ptr<PendingCall>> waiting;
-  for (std::shared_ptr<PendingCall>& call : queue_) {
-    const bool expired = call->deadline <= now;
-    const bool ours = expired && call->Claim();
-    if (!ours && !call->claimed.load(std::memory_order_acquire)) {
-      waiting.push_back(std::move(call));
-      continue;
-    }
-    queued_users_ -= call->queries.size();
-    // gRPC cancels calls whose deadline passed, and may have been faster.
-    if (expired) {
-      metrics_->RequestExpired(Stage::kQueue);
-    } else {
-      metrics_->RequestCancelled(Stage::kQueue);
-    }
-    (ours ? work->expired : work->abandoned).push_back(std::move(call));
+absl::Duration RequestBatcher::BatchDue() const {
+  if (queue_.empty()) return absl::InfiniteDuration();
+  const PendingCall* const first = queue_.front(RequestClass::kSingle);
+  if (queue_.num_users(RequestClass::kMany) > 0 ||
+      queue_.num_users() >= load_.MaxBatchUsers(*first->snapshot)) {
+    return -absl::InfiniteDuration();
   }
-  queue_ = std::move(waiting);
+  return first->enqueued + options_.max_queue_delay;
 }
 
-void RequestBatcher::TakeBatch(Calls* batch) {
-  size_t num_users = 0;
-  while (!queue_.empty()) {
-    const PendingCall& next = *queue_.front();
-    const size_t with_next = num_users + next.queries.size();
-    if (!batch->empty() && (with_next > MaxBatchUsers(*next.snapshot) ||
-                            next.snapshot != batch->front()->snapshot)) {
-      break;
+void RequestBatcher::DropFinishedCalls(absl::Duration now, Work* work) {
+  const absl::Duration oldest = now - load_.longest_wait();
+  const auto expired = [&](const PendingCall& call) {
+    return call.deadline <= now;
+  };
+  const auto finished = [&](const PendingCall& call) {
+    const bool late =
+        call.request_class == RequestClass::kSingle && call.enqueued < oldest;
+    return late || expired(call) ||
+           call.claimed.load(std::memory_order_acquire);
+  };
+  for (std::shared_ptr<PendingCall>& call : queue_.RemoveIf(finished)) {
+    if (!call->Claim()) {
+      CountLost(*call, Stage::kQueue, now);
+      work->abandoned.push_back(std::move(call));
+    } else if (expired(*call)) {
+      metrics_->RequestExpired(Stage::kQueue);
+      work->expired.push_back(std::move(call));
+    } else {
+      metrics_->RequestShed(ShedReason::kOverloaded);
+      work->shed.push_back(std::move(call));
     }
-    num_users = with_next;
-    batch->push_back(std::move(queue_.front()));
-    queue_.pop_front();
   }
-  queued_users_ -= num_users;
+}
+
+// Somebody else has finished the call: gRPC, which cancels calls whose deadline
+// passed, the registry, or the caller.
+void RequestBatcher::CountLost(const PendingCall& call, Stage stage,
+                               absl::Duration now) {
+  if (call.deadline <= now) {
+    metrics_->RequestExpired(stage);
+  } else {
+    metrics_->RequestCancelled(stage);
+  }
 }
 
 void RequestBatcher::Process(const Work& work) {
-  for (const auto& call : work.expired) call->done(Expired(), {});
-  for (const auto& call : work.abandoned) call->Release();
-  if (work.batch.empty()) return;
-  const absl::Duration taken = clock_->MonotonicNow();
-  GatherQueries(work.batch);
-  const absl::Duration gathered = clock_->MonotonicNow();
-  const absl::Status status = ScoreQueries(*work.batch.front()->snapshot);
-  const absl::Duration scored = clock_->MonotonicNow();
-  if (status.ok()) RecordScoring(scored - gathered, rank_queries_.size());
-  for (const auto& call : work.batch) {
-    call->scored = scored;
-    metrics_->StageTook(Stage::kQueue, taken - call->enqueued);
-    metrics_->StageTook(Stage::kGather, gathered - taken);
-    metrics_->StageTook(Stage::kScore, scored - gathered);
+  for (const auto& call : work.expired) call->done(Expired());
+  for (const auto& call : work.shed) {
+    call->done(Refused(ShedReason::kOverloaded, kRetryAfterShedding));
   }
-  AnswerBatch(work.batch, status);
+  for (const auto& call : work.abandoned) call->Release();
+  if (!work.batch.empty()) ProcessBatch(work.batch);
 }
 
-void RequestBatcher::GatherQueries(const Calls& batch) {
+void RequestBatcher::ProcessBatch(const Batch& batch) {
+  const absl::Duration taken = clock_->MonotonicNow();
+  GatherQueries(batch);
+  const absl::Duration gathered = clock_->MonotonicNow();
+  for (const CallPiece& piece : batch) {
+    if (piece.first > 0) continue;
+    piece.call->taken = taken;
+    piece.call->gathered = gathered;
+  }
+  const absl::Status status = ScoreQueries(*batch.front().call->snapshot);
+  if (!status.ok()) return FailBatch(batch, status);
+  Deliver(batch);
+  MutexLock lock(&mutex_);
+  heartbeat_ = clock_->MonotonicNow();
+  load_.BatchAnswered(heartbeat_);
+}
+
+void RequestBatcher::GatherQueries(const Batch& batch) {
   rank_queries_.clear();
-  for (const auto& call : batch) {
-    for (const ResolvedQuery& query : call->queries) {
-      rank_queries_.push_back(MakeRankQuery(query, *call->snapshot));
-      rank_queries_.back().cancelled = &call->claimed;
+  for (const CallPiece& piece : batch) {
+    const PendingCall& call = *piece.call;
+    for (size_t i = piece.first; i < piece.first + piece.count; ++i) {
+      rank_queries_.push_back(MakeRankQuery(call.queries[i], *call.snapshot));
+      rank_queries_.back().cancelled = &call.claimed;
     }
   }
   // Never shrinks: the rankings keep their memory from batch to batch.
@@ -232,25 +232,16 @@ void RequestBatcher::GatherQueries(const Calls& batch) {
 
 absl::Status RequestBatcher::ScoreQueries(const Snapshot& snapshot) {
   if (device_->IsDead(snapshot)) return ScorerFailed();
-  const absl::Span<const RankQuery> queries = rank_queries_;
-  const absl::Span<Ranking> rankings = absl::MakeSpan(rankings_);
-  size_t begin = 0;
-  while (begin < queries.size()) {
-    const size_t count =
-        std::min(MaxBatchUsers(snapshot), queries.size() - begin);
-    const absl::Status status =
-        RankFenced(*snapshot.scorer, queries.subspan(begin, count),
-                   rankings.subspan(begin, count));
-    if (!status.ok()) {
-      ReportFailure(snapshot, status);
-      return ScorerFailed();
-    }
-    metrics_->BatchScored(count);
-    metrics_->ItemsRescored(NumRescored(rankings.subspan(begin, count)));
-    begin += count;
-    MutexLock lock(&mutex_);
-    heartbeat_ = clock_->MonotonicNow();
+  const absl::Span<Ranking> rankings =
+      absl::MakeSpan(rankings_).first(rank_queries_.size());
+  const absl::Status status =
+      RankFenced(*snapshot.scorer, rank_queries_, rankings);
+  if (!status.ok()) {
+    ReportFailure(snapshot, status);
+    return ScorerFailed();
   }
+  metrics_->BatchScored(rankings.size());
+  metrics_->ItemsRescored(NumRescored(rankings));
   scorer_failing_ = false;
   return absl::OkStatus();
 }
@@ -266,53 +257,72 @@ void RequestBatcher::ReportFailure(const Snapshot& snapshot,
   scorer_failing_ = true;
 }
 
-void RequestBatcher::RecordScoring(absl::Duration took, size_t num_users) {
-  constexpr double kWeightOfNew = 0.1;
-  const absl::Duration per_user = took / static_cast<double>(num_users);
-  MutexLock lock(&mutex_);
-  time_per_user_ += (per_user - time_per_user_) * kWeightOfNew;
+void RequestBatcher::Deliver(const Batch& batch) {
+  const absl::Duration ended = clock_->MonotonicNow();
+  absl::Span<const Ranking> rankings = rankings_;
+  for (const CallPiece& piece : batch) {
+    PendingCall& call = *piece.call;
+    // What others have finished needs no answer.
+    if (!call.claimed.load(std::memory_order_acquire)) {
+      call.scored(piece.first, rankings.first(piece.count));
+    }
+    rankings.remove_prefix(piece.count);
+    if (!piece.is_last) continue;
+    call.ended = ended;
+    EndCall(&call);
+  }
 }
 
-void RequestBatcher::AnswerBatch(const Calls& batch,
-                                 const absl::Status& status) {
+// All of the call is scored.
+void RequestBatcher::EndCall(PendingCall* call) {
+  metrics_->StageTook(Stage::kQueue, call->taken - call->enqueued);
+  metrics_->StageTook(Stage::kGather, call->gathered - call->taken);
+  metrics_->StageTook(Stage::kScore, call->ended - call->gathered);
   const absl::Duration now = clock_->MonotonicNow();
-  const absl::Span<const Ranking> rankings = rankings_;
-  size_t begin = 0;
-  for (const auto& call : batch) {
-    const size_t count = call->queries.size();
-    const bool expired = call->deadline <= now;
-    if (!call->Claim()) {
-      // Whoever was faster has answered: the registry, or the caller's end.
-      if (expired) {
-        metrics_->RequestExpired(Stage::kScore);
-      } else {
-        metrics_->RequestCancelled(Stage::kScore);
-      }
-      call->Release();
-    } else if (!status.ok()) {
-      call->done(status, {});
-    } else if (expired) {
-      metrics_->RequestExpired(Stage::kEncode);
-      call->done(Expired(), {});
+  if (!call->Claim()) {
+    CountLost(*call, Stage::kScore, now);
+    call->Release();
+  } else if (call->deadline <= now) {
+    metrics_->RequestExpired(Stage::kEncode);
+    call->done(Expired());
+  } else {
+    call->done(absl::OkStatus());
+  }
+}
+
+void RequestBatcher::FailBatch(const Batch& batch, const absl::Status& status) {
+  const absl::Duration now = clock_->MonotonicNow();
+  Calls unfinished;  // let go outside the lock
+  {
+    MutexLock lock(&mutex_);
+    heartbeat_ = now;
+    load_.BatchFailed();
+    // What else of these calls waits goes with them.
+    unfinished = queue_.RemoveIf([&](const PendingCall& call) {
+      return &call == batch.back().call.get();
+    });
+  }
+  for (const CallPiece& piece : batch) {
+    if (piece.call->Claim()) {
+      piece.call->done(status);
     } else {
-      call->done(status, rankings.subspan(begin, count));
+      CountLost(*piece.call, Stage::kScore, now);
+      piece.call->Release();
     }
-    begin += count;
   }
 }
 
 void RequestBatcher::AnswerRemaining() {
-  std::deque<std::shared_ptr<PendingCall>> remaining;
+  RequestQueue::Calls remaining;
   {
     MutexLock lock(&mutex_);
-    remaining.swap(queue_);
-    queued_users_ = 0;
+    remaining = queue_.RemoveAll();
   }
   metrics_->SetQueueUsers(0);
   for (const auto& call : remaining) {
     if (!call->Claim()) continue;
     metrics_->RequestShed(ShedReason::kDraining);
-    call->done(Draining(), {});
+    call->done(Draining());
   }
 }
 

@@ -8,24 +8,27 @@ namespace neumf {
 
 void ScoringCall::Proceed(RequestBatcher* batcher) {
   record().parts().metrics->StageTook(Stage::kAdmission, record().Elapsed());
-  if (pending_.queries.empty()) return Answer({});
+  if (pending_.queries.empty()) return Answer();
 
+  pending_.request_class = request_class();
   pending_.deadline = record().deadline();
-  pending_.done = [this](const absl::Status& status,
-                         absl::Span<const Ranking> rankings) {
+  pending_.scored = [this](size_t first, absl::Span<const Ranking> rankings) {
+    Take(first, rankings);
+  };
+  pending_.done = [this](const absl::Status& status) {
     if (!status.ok()) return Fail(status);
-    Answer(rankings);
+    Answer();
     const CallParts& parts = record().parts();
     parts.metrics->StageTook(Stage::kEncode,
-                             parts.clock->MonotonicNow() - pending_.scored);
+                             parts.clock->MonotonicNow() - pending_.ended);
   };
   const absl::Status submitted = batcher->Submit(
       std::shared_ptr<PendingCall>(shared_from_this(), &pending_));
   if (!submitted.ok()) Fail(submitted);
 }
 
-void ScoringCall::Answer(absl::Span<const Ranking> rankings) {
-  grpc::ByteBuffer bytes = Encode(rankings);
+void ScoringCall::Answer() {
+  grpc::ByteBuffer bytes = Encode();
   pending_.Release();
   FinishWithBytes(std::move(bytes));
 }
@@ -49,10 +52,8 @@ void RecommendCall::Admit(ResolvedQuery query) {
   }
 }
 
-grpc::ByteBuffer RecommendCall::Encode(absl::Span<const Ranking> rankings) {
-  v1::RecommendResponse response = std::move(response_);
-  if (!rankings.empty()) Fill(query(0), rankings[0], &response);
-  return SerializeToBuffer(response);
+void RecommendCall::Take(size_t /*first*/, absl::Span<const Ranking> rankings) {
+  Fill(query(0), rankings[0], &response_);
 }
 
 void BatchCall::Admit(absl::StatusOr<ResolvedQuery> query) {
@@ -69,13 +70,12 @@ void BatchCall::Admit(absl::StatusOr<ResolvedQuery> query) {
   }
 }
 
-grpc::ByteBuffer BatchCall::Encode(absl::Span<const Ranking> rankings) {
-  v1::BatchRecommendResponse response = std::move(response_);
+void BatchCall::Take(size_t first, absl::Span<const Ranking> rankings) {
   for (size_t i = 0; i < rankings.size(); ++i) {
-    Fill(query(i), rankings[i],
-         response.mutable_results(scored_results_[i])->mutable_response());
+    Fill(query(first + i), rankings[i],
+         response_.mutable_results(scored_results_[first + i])
+             ->mutable_response());
   }
-  return SerializeToBuffer(response);
 }
 
 }  // namespace neumf

@@ -41,9 +41,11 @@ class ScoringCall : public UnaryCall {
   void AddQuery(ResolvedQuery query) {
     pending_.queries.push_back(std::move(query));
   }
-  // The bytes of the answer, from one ranking for each query that was added.
-  // Called once.
-  virtual grpc::ByteBuffer Encode(absl::Span<const Ranking> rankings) = 0;
+  virtual RequestClass request_class() const = 0;
+  // Writes the rankings of the queries from `first` on into the answer.
+  virtual void Take(size_t first, absl::Span<const Ranking> rankings) = 0;
+  // The bytes of the answer, which is complete. Called once.
+  virtual grpc::ByteBuffer Encode() = 0;
 
   // Writes the answer to `query` and counts what is remarkable about it.
   void Fill(const ResolvedQuery& query, const Ranking& ranking,
@@ -51,8 +53,8 @@ class ScoringCall : public UnaryCall {
   const ResolvedQuery& query(size_t i) const { return pending_.queries[i]; }
 
  private:
-  // Finishes the call. `rankings` are empty when nothing needed the scorer.
-  void Answer(absl::Span<const Ranking> rankings);
+  // Finishes the call.
+  void Answer();
   void Abandoned() override { pending_.Claim(); }
 
   PendingCall pending_;
@@ -66,7 +68,9 @@ class RecommendCall : public ScoringCall {
   void Admit(ResolvedQuery query);
 
  private:
-  grpc::ByteBuffer Encode(absl::Span<const Ranking> rankings) override;
+  RequestClass request_class() const override { return RequestClass::kSingle; }
+  void Take(size_t first, absl::Span<const Ranking> rankings) override;
+  grpc::ByteBuffer Encode() override { return SerializeToBuffer(response_); }
 
   v1::RecommendResponse response_;
 };
@@ -80,7 +84,9 @@ class BatchCall : public ScoringCall {
   void Admit(absl::StatusOr<ResolvedQuery> query);
 
  private:
-  grpc::ByteBuffer Encode(absl::Span<const Ranking> rankings) override;
+  RequestClass request_class() const override { return RequestClass::kMany; }
+  void Take(size_t first, absl::Span<const Ranking> rankings) override;
+  grpc::ByteBuffer Encode() override { return SerializeToBuffer(response_); }
 
   v1::BatchRecommendResponse response_;
   std::vector<int> scored_results_;  // the result that belongs to each query

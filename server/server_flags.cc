@@ -120,15 +120,17 @@ void AddRequests(Server::Options* o, FlagTable* flags) {
              "Items in an answer to a request with k = 0.");
   flags->Add("max_k", &o->limits.max_k, 1, kLargestMaxK,
              "Most items that a request may ask for.");
-  flags->Add("max_batch_users", &o->batcher.max_batch_users, size_t{0},
+  flags->Add("max_batch_users", &o->batcher.load.max_batch_users, size_t{0},
              size_t{4096},
              "Users scored with one pass over the catalog. More raise the\n"
              "throughput, and the time that a call waits for its neighbours.\n"
-             "0: 32 where the CPU scores, 256 where a GPU does.");
-  flags->Add("max_queue_users", &o->batcher.max_queue_users, size_t{1},
-             size_t{1'000'000},
-             "Users that may wait. More ride out longer bursts, with late\n"
-             "answers instead of quick refusals.");
+             "0: what a CPU scores in 4 ms, as measured; 256 on a GPU.");
+  flags->Add(
+      "max_queue_users", &o->batcher.load.max_queue_users, size_t{0},
+      size_t{1'000'000},
+      "Users that may wait, and 8 times as many of BatchRecommend. More\n"
+      "ride out longer bursts, with late answers instead of quick\n"
+      "refusals. 0: what is scored in 100 ms, as measured.");
   flags->Add("max_queue_delay", &o->batcher.max_queue_delay,
              absl::ZeroDuration(), absl::Seconds(10),
              "How long an idle scorer waits for a batch to fill up.");

@@ -57,13 +57,16 @@ constexpr std::array<const char*, 17> kCodes = {"OK",
                                                 "DataLoss",
                                                 "Unauthenticated"};
 constexpr int kUnknownCode = 2;
+constexpr int kResourceExhaustedCode = 8;
+constexpr int kUnavailableCode = 14;
 
 // In the order of Stage.
 constexpr std::array<const char*, 5> kStages = {"admission", "queue", "gather",
                                                 "score", "encode"};
 // In the order of ShedReason.
-constexpr std::array<const char*, 4> kShedReasons = {"queue_full", "draining",
-                                                     "no_model", "quota"};
+constexpr std::array<const char*, 6> kShedReasons = {
+    "queue_full", "wait_too_long", "overloaded",
+    "draining",   "no_model",      "quota"};
 // In the order of ReloadResult.
 constexpr std::array<const char*, 7> kReloadResults = {
     "ok",        "corrupt",  "incompatible", "probe_failed",
@@ -172,9 +175,13 @@ struct ServerMetrics::Series : public prometheus::Collectable {
   LatencyFamily stage_family{
       "neumf_stage_duration_seconds",
       "Time that a request spent in one stage; the stages add up."};
+  LatencyFamily refusal_family{
+      "neumf_refusal_duration_seconds",
+      "Time from the arrival of a call to its refusal."};
 
   std::array<Method, kMethods.size()> methods;
   std::array<LatencyHistogram*, kStages.size()> stages{};
+  LatencyHistogram* const refusals = refusal_family.Add({});
 
   Histogram& batch_users = AddHistogram(
       "neumf_batch_users", "Users scored with one pass over the catalog.",
@@ -327,8 +334,8 @@ void ServerMetrics::Series::AddBuild() {
 
 std::vector<prometheus::MetricFamily> ServerMetrics::Series::Collect() const {
   std::vector<prometheus::MetricFamily> all;
-  const std::array<const prometheus::Collectable*, 4> sources = {
-      &registry, &handling, &stage_family, &process};
+  const std::array<const prometheus::Collectable*, 5> sources = {
+      &registry, &handling, &stage_family, &refusal_family, &process};
   for (const prometheus::Collectable* source : sources) {
     std::vector<prometheus::MetricFamily> families = source->Collect();
     std::move(families.begin(), families.end(), std::back_inserter(all));
@@ -355,7 +362,11 @@ void ServerMetrics::CallHandled(RpcMethod method, int code,
   const bool is_code = code >= 0 && code < static_cast<int>(kCodes.size());
   series.handled[is_code ? code : kUnknownCode]->Increment();
   series.handling->Observe(handling);
-  if (IsRecommendation(method)) series_->inflight.Decrement();
+  if (!IsRecommendation(method)) return;
+  series_->inflight.Decrement();
+  if (code == kUnavailableCode || code == kResourceExhaustedCode) {
+    series_->refusals->Observe(handling);
+  }
 }
 
 void ServerMetrics::MessageReceived(RpcMethod method) {

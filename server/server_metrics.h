@@ -34,7 +34,14 @@ enum class RpcMethod {
 };
 
 // Why a call was refused before scoring.
-enum class ShedReason { kQueueFull, kDraining, kNoModel, kQuota };
+enum class ShedReason {
+  kQueueFull,
+  kWaitTooLong,  // the answer would have missed the deadline
+  kOverloaded,   // a queue stands
+  kDraining,
+  kNoModel,
+  kQuota,
+};
 
 // What became of an attempt to load a checkpoint.
 enum class ReloadResult {
@@ -62,6 +69,8 @@ class ServerMetrics {
 
   // Calls. `code` is the number of a gRPC status code.
   void CallStarted(RpcMethod method);
+  // A recommendation call that ends with UNAVAILABLE or RESOURCE_EXHAUSTED is a
+  // refusal, too.
   void CallHandled(RpcMethod method, int code, absl::Duration handling);
   void MessageReceived(RpcMethod method);
   void MessageSent(RpcMethod method);

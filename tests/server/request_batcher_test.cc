@@ -25,10 +25,14 @@ using testing::HasSubstr;
 // What came of a call.
 class Answer {
  public:
-  void Set(const absl::Status& status, absl::Span<const Ranking> rankings) {
+  void Add(size_t first, absl::Span<const Ranking> rankings) {
+    MutexLock lock(&mutex_);
+    NEUMF_CHECK(first == rankings_.size());  // in order, nothing twice
+    rankings_.insert(rankings_.end(), rankings.begin(), rankings.end());
+  }
+  void End(const absl::Status& status) {
     MutexLock lock(&mutex_);
     status_ = status;
-    rankings_.assign(rankings.begin(), rankings.end());
     ++times_;
     changed_.SignalAll();
   }
@@ -74,9 +78,12 @@ TestCall MakeCall(std::shared_ptr<const Snapshot> snapshot, size_t num_users) {
     made.call->queries[i].k = i + 1;  // tells the queries of a call apart
     made.call->queries[i].user_row = i % 7;
   }
-  made.call->done = [answer = made.answer](const absl::Status& status,
-                                           absl::Span<const Ranking> rankings) {
-    answer->Set(status, rankings);
+  made.call->scored = [answer = made.answer](
+                          size_t first, absl::Span<const Ranking> rankings) {
+    answer->Add(first, rankings);
+  };
+  made.call->done = [answer = made.answer](const absl::Status& status) {
+    answer->End(status);
   };
   return made;
 }
@@ -87,8 +94,8 @@ class RequestBatcherTest : public testing::Test {
     TestSnapshot made = MakeTestSnapshot(1);
     scorer_ = made.scorer;
     snapshot_ = std::move(made.snapshot);
-    options_.max_batch_users = 4;
-    options_.max_queue_users = 8;
+    options_.load.max_batch_users = 4;
+    options_.load.max_queue_users = 8;
   }
   ~RequestBatcherTest() override {
     scorer_->Unblock();
@@ -100,10 +107,15 @@ class RequestBatcherTest : public testing::Test {
                                                 &metrics_);
   }
   TestCall NewCall(size_t num_users) { return MakeCall(snapshot_, num_users); }
-  TestCall Submit(size_t num_users) {
+  TestCall Submit(size_t num_users,
+                  RequestClass request_class = RequestClass::kSingle) {
     TestCall made = NewCall(num_users);
+    made.call->request_class = request_class;
     NEUMF_EXPECT_OK(batcher_->Submit(made.call));
     return made;
+  }
+  TestCall SubmitMany(size_t num_users) {
+    return Submit(num_users, RequestClass::kMany);
   }
   // A call that the scorer holds until Unblock(); what is submitted now waits.
   TestCall SubmitAndHold() {
@@ -149,7 +161,7 @@ TEST_F(RequestBatcherTest, NeverScoresMoreUsersAtOnceThanAllowed) {
   const std::vector<TestCall> calls = {Submit(2), Submit(3), Submit(1)};
   scorer_->Unblock();
   for (const TestCall& call : calls) NEUMF_EXPECT_OK(call.answer->status());
-  EXPECT_THAT(scorer_->batch_sizes(), ElementsAre(1, 2, 4));
+  EXPECT_THAT(scorer_->batch_sizes(), ElementsAre(1, 4, 2));
 }
 
 TEST_F(RequestBatcherTest, ScoresMoreUsersAtOnceOnAGpuUnlessTold) {
@@ -166,13 +178,102 @@ TEST_F(RequestBatcherTest, ScoresMoreUsersAtOnceOnAGpuUnlessTold) {
 }
 
 TEST_F(RequestBatcherTest, ScoresALargeCallInPieces) {
-  options_.max_queue_users = 10;
+  options_.load.max_queue_users = 10;
   Start();
   const TestCall call = Submit(10);
   const std::vector<Ranking> rankings = call.answer->rankings();
   ASSERT_EQ(rankings.size(), 10U);
   for (size_t i = 0; i < 10; ++i) EXPECT_EQ(rankings[i].items.size(), i + 1);
   EXPECT_THAT(scorer_->batch_sizes(), ElementsAre(4, 4, 2));
+}
+
+TEST_F(RequestBatcherTest, CallsAboutOneUserTakeTurnsWithThoseAboutMany) {
+  Start();
+  const TestCall held = SubmitAndHold();
+  const TestCall many = SubmitMany(10);
+  std::vector<TestCall> singles;
+  singles.reserve(6);
+  for (int i = 0; i < 6; ++i) singles.push_back(Submit(1));
+  scorer_->Unblock();
+  for (const TestCall& call : singles) NEUMF_EXPECT_OK(call.answer->status());
+  const std::vector<Ranking> rankings = many.answer->rankings();
+  ASSERT_EQ(rankings.size(), 10U);
+  for (size_t i = 0; i < 10; ++i) EXPECT_EQ(rankings[i].items.size(), i + 1);
+  EXPECT_THAT(scorer_->batch_sizes(), ElementsAre(1, 4, 4, 4, 2, 2));
+}
+
+TEST_F(RequestBatcherTest, ACallThatIsCancelledBetweenPiecesIsNotScoredOn) {
+  Start();
+  scorer_->Block();
+  const TestCall many = SubmitMany(10);
+  scorer_->WaitUntilHeld();
+  ASSERT_TRUE(many.call->Claim());
+  scorer_->Unblock();
+  NEUMF_EXPECT_OK(Submit(1).answer->status());
+  EXPECT_TRUE(Eventually([&] { return Metric("neumf_queue_users") == 0; }));
+  EXPECT_EQ(many.answer->times(), 0);
+  EXPECT_EQ(scorer_->batch_sizes().front(), 4U);
+  EXPECT_EQ(Metric("neumf_requests_cancelled_total", {{"stage", "queue"}}), 1);
+  batcher_->Stop();
+  EXPECT_EQ(many.call->snapshot, nullptr);
+}
+
+TEST_F(RequestBatcherTest, APieceThatFailsIsTheEndOfItsCall) {
+  Start();
+  scorer_->FailWith(absl::UnavailableError("the device is gone"));
+  const TestCall many = SubmitMany(10);
+  EXPECT_THAT(many.answer->status(), StatusIs(absl::StatusCode::kUnavailable));
+  scorer_->FailWith(absl::OkStatus());
+  NEUMF_EXPECT_OK(Submit(1).answer->status());
+  EXPECT_EQ(many.answer->times(), 1);
+  EXPECT_THAT(scorer_->batch_sizes(), ElementsAre(4, 1));
+}
+
+TEST_F(RequestBatcherTest, RefusesWhatWouldMissItsDeadline) {
+  Start();
+  scorer_->Block();
+  const TestCall measured = Submit(1);
+  scorer_->WaitUntilHeld();
+  clock_.Advance(absl::Milliseconds(10));
+  scorer_->Unblock();
+  NEUMF_EXPECT_OK(measured.answer->status());
+  const TestCall held = SubmitAndHold();  // 10 ms from now, by the last one
+  TestCall late = NewCall(1);
+  late.call->deadline = clock_.MonotonicNow() + absl::Milliseconds(15);
+  const absl::Status status = batcher_->Submit(late.call);
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_THAT(ToRpcStatus(status).SerializeAsString(),
+              HasSubstr("WAIT_TOO_LONG"));
+  EXPECT_EQ(Metric("neumf_requests_shed_total", {{"reason", "wait_too_long"}}),
+            1);
+  late.call->deadline = clock_.MonotonicNow() + absl::Milliseconds(25);
+  NEUMF_EXPECT_OK(batcher_->Submit(late.call));
+}
+
+TEST_F(RequestBatcherTest, AQueueThatStandsIsCutBack) {
+  constexpr int kCalls = 100;
+  options_.load.max_queue_users = 2 * kCalls;
+  Start();
+  const TestCall held = SubmitAndHold();
+  std::vector<TestCall> waiting;
+  waiting.reserve(kCalls);
+  for (int i = 0; i < kCalls; ++i) waiting.push_back(Submit(2));
+  // Keeps the scorer busy to the end: such calls may wait.
+  const TestCall many = SubmitMany(400);
+  // Batches take so long that for many intervals everybody waits too long.
+  for (int i = 0; i < 40; ++i) {
+    clock_.Advance(QueueDelay::kInterval - absl::Milliseconds(1));
+    scorer_->LetOneGo();
+    if (waiting.back().answer->times() > 0) break;
+  }
+  scorer_->Unblock();
+  int num_shed = 0;
+  for (const TestCall& call : waiting) {
+    if (!call.answer->status().ok()) ++num_shed;
+  }
+  EXPECT_GT(num_shed, 0);
+  EXPECT_EQ(Metric("neumf_requests_shed_total", {{"reason", "overloaded"}}),
+            num_shed);
 }
 
 TEST_F(RequestBatcherTest, RefusesWhatDoesNotFitTheQueue) {
@@ -414,7 +515,7 @@ TEST_F(RequestBatcherTest, EveryStageIsObservedOnceACall) {
 
 TEST_F(RequestBatcherTest, ACallIsEitherAnsweredOrClaimedByAnotherNeverBoth) {
   constexpr int kCalls = 2000;
-  options_.max_queue_users = kCalls;
+  options_.load.max_queue_users = kCalls;
   Start();
   std::vector<TestCall> calls;
   calls.reserve(kCalls);

@@ -18,8 +18,10 @@ absl::Status FakeScorer::Rank(absl::Span<const RankQuery> queries,
   batch_sizes_.push_back(queries.size());
   ++num_held_;
   changed_.SignalAll();
-  while (blocked_) changed_.Wait(&mutex_);
+  while (blocked_ && num_let_go_ == 0) changed_.Wait(&mutex_);
   --num_held_;
+  if (num_let_go_ > 0) --num_let_go_;
+  changed_.SignalAll();
   if (throws_) throw std::runtime_error("the fake scorer throws");
   for (size_t b = 0; b < queries.size(); ++b) {
     const RankQuery& query = queries[b];
@@ -46,6 +48,13 @@ void FakeScorer::Unblock() {
   MutexLock lock(&mutex_);
   blocked_ = false;
   changed_.SignalAll();
+}
+
+void FakeScorer::LetOneGo() {
+  MutexLock lock(&mutex_);
+  ++num_let_go_;
+  changed_.SignalAll();
+  while (num_let_go_ > 0) NEUMF_CHECK(changed_.WaitFor(&mutex_, kFarTooLong));
 }
 
 void FakeScorer::WaitUntilHeld() const {

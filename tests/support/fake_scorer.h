@@ -37,6 +37,9 @@ class FakeScorer : public Scorer {
   // From now on Rank() does not return before Unblock().
   void Block();
   void Unblock();
+  // Lets one Rank() call return that is held, and waits until it does; the next
+  // one is held.
+  void LetOneGo();
   // Returns when a Rank() call is held by Block(); aborts when none comes.
   void WaitUntilHeld() const;
 
@@ -61,6 +64,7 @@ class FakeScorer : public Scorer {
   mutable CondVar changed_;
   bool blocked_ ABSL_GUARDED_BY(mutex_) = false;
   mutable int num_held_ ABSL_GUARDED_BY(mutex_) = 0;
+  mutable int num_let_go_ ABSL_GUARDED_BY(mutex_) = 0;
   bool throws_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
   mutable std::vector<size_t> batch_sizes_ ABSL_GUARDED_BY(mutex_);

@@ -1,0 +1,108 @@
+#include "server/load_control.h"
+
+#include <algorithm>
+
+namespace neumf {
+namespace {
+
+constexpr absl::Duration kShortestRetry = absl::Milliseconds(10);
+constexpr absl::Duration kLongestRetry = absl::Seconds(1);
+// An idle scorer tries what by its measurements takes too long once in this
+// time: measurements grow old, and nothing else would renew them.
+constexpr absl::Duration kMeasurementLife = absl::Seconds(1);
+
+}  // namespace
+
+size_t LoadControl::MaxBatchUsers(const Snapshot& snapshot) const {
+  if (options_.max_batch_users > 0) return options_.max_batch_users;
+  if (snapshot.device_life.has_value()) return kGpuBatchUsers;
+  return cpu_pace_.known()
+             ? cpu_pace_.UsersWithin(kCpuBatchTime, kMostCpuBatchUsers)
+             : kFirstCpuBatchUsers;
+}
+
+std::optional<LoadControl::Refusal> LoadControl::Refuse(
+    const PendingCall& call, const RequestQueue& queue, absl::Duration now) {
+  const ScoringPace& pace = PaceOf(*call.snapshot);
+  const auto refusal = [&](ShedReason reason) {
+    return Refusal{reason, RetryAfter(pace, queue)};
+  };
+  if (!HasRoom(call, queue)) return refusal(ShedReason::kQueueFull);
+  const absl::Duration wait = WaitFor(call, queue, now);
+  const bool may_try = queue.empty() && !batch_.has_value() &&
+                       now >= last_measured_ + kMeasurementLife;
+  if (!may_try &&
+      now + wait + pace.TimeFor(call.queries.size()) > call.deadline) {
+    return refusal(ShedReason::kWaitTooLong);
+  }
+  if (call.request_class == RequestClass::kSingle &&
+      wait > delay_.longest_wait()) {
+    return refusal(ShedReason::kOverloaded);
+  }
+  return std::nullopt;
+}
+
+bool LoadControl::HasRoom(const PendingCall& call,
+                          const RequestQueue& queue) const {
+  // A call larger than the whole queue could never be taken otherwise.
+  const size_t waiting = queue.num_users(call.request_class);
+  if (waiting == 0) return true;
+  const ScoringPace& pace = PaceOf(*call.snapshot);
+  size_t room = options_.max_queue_users;
+  if (room == 0) {
+    room = pace.known()
+               ? std::max(pace.UsersWithin(kQueueTime, kMostQueueUsers),
+                          kFewestQueueUsers)
+               : kFirstQueueUsers;
+  }
+  if (call.request_class == RequestClass::kMany) room *= kManyQueueFactor;
+  return waiting + call.queries.size() <= room;
+}
+
+absl::Duration LoadControl::WaitFor(const PendingCall& call,
+                                    const RequestQueue& queue,
+                                    absl::Duration now) const {
+  const size_t ahead = queue.num_users(call.request_class);
+  const size_t others = queue.num_users() - ahead;
+  // While both classes wait they take turns, so that a call meets as many
+  // batches of the other class as there are before it of its own, and one.
+  const size_t in_turn =
+      std::min(others, ahead + MaxBatchUsers(*call.snapshot));
+  return RestOfBatch(now) + PaceOf(*call.snapshot).TimeFor(ahead + in_turn);
+}
+
+absl::Duration LoadControl::RestOfBatch(absl::Duration now) const {
+  if (!batch_.has_value()) return absl::ZeroDuration();
+  const ScoringPace& pace = batch_->on_gpu ? gpu_pace_ : cpu_pace_;
+  return std::max(batch_->started + pace.TimeFor(batch_->num_users) - now,
+                  absl::ZeroDuration());
+}
+
+absl::Duration LoadControl::RetryAfter(const ScoringPace& pace,
+                                       const RequestQueue& queue) {
+  const absl::Duration half = pace.TimeFor(queue.num_users()) / 2;
+  std::uniform_real_distribution<double> spread(0.5, 1.5);
+  return std::clamp(half * spread(jitter_), kShortestRetry, kLongestRetry);
+}
+
+void LoadControl::BatchStarts(const std::vector<CallPiece>& batch,
+                              const RequestQueue& queue, absl::Duration now) {
+  const PendingCall& first = *batch.front().call;
+  const Snapshot& snapshot = *first.snapshot;
+  size_t num_users = 0;
+  for (const CallPiece& piece : batch) num_users += piece.count;
+  batch_ = Batch{snapshot.device_life.has_value(), num_users, now};
+  if (first.request_class != RequestClass::kSingle) return;
+  delay_.Observe(now - first.enqueued,
+                 PaceOf(snapshot).TimeFor(MaxBatchUsers(snapshot)), now);
+  if (queue.num_users(RequestClass::kSingle) == 0) delay_.Emptied();
+}
+
+void LoadControl::BatchAnswered(absl::Duration now) {
+  ScoringPace& pace = batch_->on_gpu ? gpu_pace_ : cpu_pace_;
+  pace.Observe(batch_->num_users, now - batch_->started);
+  last_measured_ = now;
+  batch_.reset();
+}
+
+}  // namespace neumf

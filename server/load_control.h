@@ -1,0 +1,115 @@
+#pragma once
+
+// What the scorer can bear: how much it is given at once, and which calls are
+// refused when they come, so that those that are taken are answered in time.
+//
+// A call is refused, at the price of a few additions, if
+// - the queue has no room for it,
+// - by the pace of late (scoring_pace.h) its answer would miss its deadline, or
+// - a queue stands (queue_delay.h) and it would wait for longer than is good.
+//
+// For one thread at a time. Times are of the monotonic clock.
+
+#include <cstddef>
+#include <optional>
+#include <random>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "server/queue_delay.h"
+#include "server/request_queue.h"
+#include "server/scoring_pace.h"
+#include "server/server_metrics.h"
+#include "server/snapshot.h"
+
+namespace neumf {
+
+class LoadControl {
+ public:
+  // On a CPU a batch is as large as is scored within this time: the longer it
+  // takes, the longer those wait that come while it runs, and beyond a few
+  // milliseconds a CPU gains nothing.
+  static constexpr absl::Duration kCpuBatchTime = absl::Milliseconds(4);
+  static constexpr size_t kMostCpuBatchUsers = 512;
+  // Before the first batch was measured.
+  static constexpr size_t kFirstCpuBatchUsers = 32;
+  // What one pass of a GPU takes, for hardly more time than one user.
+  static constexpr size_t kGpuBatchUsers = 256;
+
+  // The queue of calls about one user holds what is scored in this time, within
+  // these bounds.
+  static constexpr absl::Duration kQueueTime = absl::Milliseconds(100);
+  static constexpr size_t kFewestQueueUsers = 64;
+  static constexpr size_t kMostQueueUsers = 16'384;
+  // Before the first batch was measured.
+  static constexpr size_t kFirstQueueUsers = 1024;
+  // Calls about many users have a queue of their own, so many times larger:
+  // nobody else waits for them.
+  static constexpr size_t kManyQueueFactor = 8;
+
+  struct Options {
+    // Users scored with one pass over the catalog. More raise throughput, and
+    // the time that a call waits for its neighbours. Default, 0: by what scores
+    // and how fast, see above.
+    size_t max_batch_users = 0;
+    // Users that may wait; a larger call is taken when no other of its class
+    // waits. More ride out longer bursts and make late answers instead of quick
+    // refusals. Default, 0: by how fast they are scored, see above.
+    size_t max_queue_users = 0;
+  };
+
+  struct Refusal {
+    ShedReason reason;
+    absl::Duration retry_after;
+  };
+
+  explicit LoadControl(const Options& options) : options_(options) {}
+
+  // How many users of a snapshot make a batch.
+  size_t MaxBatchUsers(const Snapshot& snapshot) const;
+
+  // Why `call`, which comes now, must not join `queue`; none when it may.
+  std::optional<Refusal> Refuse(const PendingCall& call,
+                                const RequestQueue& queue, absl::Duration now);
+
+  // `batch` has left `queue`; ended by exactly one of the next two.
+  // REQUIRES: it is not empty.
+  void BatchStarts(const std::vector<CallPiece>& batch,
+                   const RequestQueue& queue, absl::Duration now);
+  void BatchAnswered(absl::Duration now);
+  void BatchFailed() { batch_.reset(); }
+
+  // What calls about one user may have waited for; InfiniteDuration() unless
+  // there is more to do than can be done.
+  absl::Duration longest_wait() const { return delay_.longest_wait(); }
+
+ private:
+  // What the scorer is busy with.
+  struct Batch {
+    bool on_gpu;
+    size_t num_users;
+    absl::Duration started;
+  };
+
+  const ScoringPace& PaceOf(const Snapshot& snapshot) const {
+    return snapshot.device_life.has_value() ? gpu_pace_ : cpu_pace_;
+  }
+  bool HasRoom(const PendingCall& call, const RequestQueue& queue) const;
+  // Until the scorer would begin with `call`.
+  absl::Duration WaitFor(const PendingCall& call, const RequestQueue& queue,
+                         absl::Duration now) const;
+  absl::Duration RestOfBatch(absl::Duration now) const;
+  // Until half of the queue is worked off; spread, so that callers who were
+  // refused together do not come back together.
+  absl::Duration RetryAfter(const ScoringPace& pace, const RequestQueue& queue);
+
+  const Options options_;
+  ScoringPace cpu_pace_{1};
+  ScoringPace gpu_pace_{kGpuBatchUsers};
+  QueueDelay delay_;
+  std::optional<Batch> batch_;
+  absl::Duration last_measured_ = -absl::InfiniteDuration();
+  std::minstd_rand jitter_;
+};
+
+}  // namespace neumf

@@ -1,0 +1,48 @@
+#pragma once
+
+// Tells a queue that stands from one that a burst has filled: CoDel (Nichols
+// and Jacobson, "Controlling Queue Delay", ACM Queue 10(5), 2012), in the form
+// for servers that folly's Codel and Facebook's "Fail at Scale" (ACM Queue
+// 13(8), 2015) gave it.
+//
+// A burst is worked off within an interval, so that at some time in it somebody
+// hardly waits. Where even the shortest wait of an interval was above the
+// target, more comes than can be served, and a longer queue would serve nobody
+// better: until an interval is better, nobody shall wait for long.
+//
+// For one thread at a time.
+
+#include "absl/time/time.h"
+
+namespace neumf {
+
+class QueueDelay {
+ public:
+  static constexpr absl::Duration kInterval = absl::Milliseconds(100);
+  static constexpr absl::Duration kShortestTarget = absl::Milliseconds(5);
+
+  // Calls have waited for `wait` when they left the queue at `now`;
+  // `batch_time` is what a full batch takes to score, twice of which is no
+  // standing queue.
+  void Observe(absl::Duration wait, absl::Duration batch_time,
+               absl::Duration now);
+  // Nothing waits: there is no standing queue.
+  void Emptied() {
+    shortest_ = absl::ZeroDuration();
+    overloaded_ = false;
+  }
+
+  bool overloaded() const { return overloaded_; }
+  // What a call may wait for at most: InfiniteDuration() unless overloaded().
+  absl::Duration longest_wait() const {
+    return overloaded_ ? 2 * target_ : absl::InfiniteDuration();
+  }
+
+ private:
+  absl::Duration target_ = kShortestTarget;
+  absl::Duration interval_end_ = absl::ZeroDuration();
+  absl::Duration shortest_ = absl::InfiniteDuration();  // of this interval
+  bool overloaded_ = false;
+};
+
+}  // namespace neumf

@@ -1,0 +1,81 @@
+#include "server/request_queue.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace neumf {
+
+void RequestQueue::Push(std::shared_ptr<PendingCall> call) {
+  Lane& lane = this->lane(call->request_class);
+  const size_t num_users = call->queries.size();
+  lane.num_users += num_users;
+  lane.entries.push_back({std::move(call), 0, num_users});
+}
+
+const PendingCall* RequestQueue::front(RequestClass c) const {
+  const Lane& lane = this->lane(c);
+  return lane.entries.empty() ? nullptr : lane.entries.front().call.get();
+}
+
+RequestQueue::Calls RequestQueue::RemoveIf(Predicate leaves) {
+  Calls removed;
+  for (Lane& lane : lanes_) {
+    const auto end = std::remove_if(lane.entries.begin(), lane.entries.end(),
+                                    [&](Entry& entry) {
+                                      if (!leaves(*entry.call)) return false;
+                                      lane.num_users -= entry.num_left;
+                                      removed.push_back(std::move(entry.call));
+                                      return true;
+                                    });
+    lane.entries.erase(end, lane.entries.end());
+  }
+  return removed;
+}
+
+RequestQueue::Calls RequestQueue::RemoveAll() {
+  return RemoveIf([](const PendingCall&) { return true; });
+}
+
+RequestClass RequestQueue::next_class() const {
+  const RequestClass other = last_ == RequestClass::kSingle
+                                 ? RequestClass::kMany
+                                 : RequestClass::kSingle;
+  return num_users(other) > 0 ? other : last_;
+}
+
+const Snapshot& RequestQueue::next_snapshot() const {
+  return *lane(next_class()).entries.front().call->snapshot;
+}
+
+std::vector<CallPiece> RequestQueue::TakeBatch(size_t most_users) {
+  const Snapshot* const snapshot = &next_snapshot();
+  last_ = next_class();
+  Lane& lane = this->lane(last_);
+  std::vector<CallPiece> batch;
+  while (most_users > 0 && !lane.entries.empty() &&
+         lane.entries.front().call->snapshot.get() == snapshot) {
+    batch.push_back(TakePiece(most_users, &lane));
+    most_users -= batch.back().count;
+  }
+  return batch;
+}
+
+CallPiece RequestQueue::TakePiece(size_t most, Lane* lane) {
+  Entry& entry = lane->entries.front();
+  CallPiece piece;
+  piece.first = entry.num_taken;
+  piece.count = std::min(most, entry.num_left);
+  entry.num_taken += piece.count;
+  entry.num_left -= piece.count;
+  lane->num_users -= piece.count;
+  piece.is_last = entry.num_left == 0;
+  if (piece.is_last) {
+    piece.call = std::move(entry.call);
+    lane->entries.pop_front();
+  } else {
+    piece.call = entry.call;
+  }
+  return piece;
+}
+
+}  // namespace neumf

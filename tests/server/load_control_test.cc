@@ -1,0 +1,233 @@
+#include "server/load_control.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/server/test_snapshot.h"
+
+namespace neumf {
+namespace {
+
+using absl::Milliseconds;
+using absl::Seconds;
+
+class LoadControlTest : public testing::Test {
+ protected:
+  LoadControlTest() {
+    snapshot_ = MakeTestSnapshot(1).snapshot;
+    TestSnapshot on_gpu = MakeTestSnapshot(2);
+    on_gpu.snapshot->device_life = 1;
+    gpu_snapshot_ = std::move(on_gpu.snapshot);
+  }
+
+  std::shared_ptr<PendingCall> Call(
+      size_t num_users, RequestClass request_class = RequestClass::kSingle) {
+    auto call = std::make_shared<PendingCall>();
+    call->snapshot = snapshot_;
+    call->queries.resize(num_users);
+    call->request_class = request_class;
+    call->enqueued = now_;
+    return call;
+  }
+  std::shared_ptr<PendingCall> CallWithin(absl::Duration time) {
+    auto call = Call(1);
+    call->deadline = now_ + time;
+    return call;
+  }
+  void Push(size_t num_users,
+            RequestClass request_class = RequestClass::kSingle) {
+    queue_.Push(Call(num_users, request_class));
+  }
+
+  // What comes of a call, "" for welcome.
+  std::string Refusal(const PendingCall& call) {
+    const auto refusal = load_.Refuse(call, queue_, now_);
+    if (!refusal.has_value()) return "";
+    EXPECT_GE(refusal->retry_after, Milliseconds(10));
+    EXPECT_LE(refusal->retry_after, Seconds(1));
+    switch (refusal->reason) {
+      case ShedReason::kQueueFull:
+        return "queue full";
+      case ShedReason::kWaitTooLong:
+        return "wait too long";
+      case ShedReason::kOverloaded:
+        return "overloaded";
+      default:
+        return "something else";
+    }
+  }
+
+  void StartBatch() {
+    batch_ = queue_.TakeBatch(load_.MaxBatchUsers(queue_.next_snapshot()));
+    load_.BatchStarts(batch_, queue_, now_);
+  }
+  void EndBatch(absl::Duration took) {
+    now_ += took;
+    load_.BatchAnswered(now_);
+  }
+  // From now on a user takes `time`.
+  void Measure(absl::Duration time) {
+    for (int i = 0; i < 200; ++i) {
+      Push(1);
+      StartBatch();
+      EndBatch(time);
+    }
+  }
+
+  absl::Duration now_ = Seconds(1000);
+  std::shared_ptr<const Snapshot> snapshot_;
+  std::shared_ptr<const Snapshot> gpu_snapshot_;
+  LoadControl load_{{}};
+  RequestQueue queue_;
+  std::vector<CallPiece> batch_;
+};
+
+TEST_F(LoadControlTest, ACpuGetsABatchOfAFewMilliseconds) {
+  EXPECT_EQ(load_.MaxBatchUsers(*snapshot_), LoadControl::kFirstCpuBatchUsers);
+  Measure(Milliseconds(1));
+  EXPECT_EQ(load_.MaxBatchUsers(*snapshot_), 4U);
+  Measure(absl::Microseconds(30));
+  EXPECT_EQ(load_.MaxBatchUsers(*snapshot_), 128U);
+  Measure(absl::Microseconds(1));
+  EXPECT_EQ(load_.MaxBatchUsers(*snapshot_), LoadControl::kMostCpuBatchUsers);
+  Measure(Seconds(1));
+  EXPECT_EQ(load_.MaxBatchUsers(*snapshot_), 1U);
+}
+
+TEST_F(LoadControlTest, AGpuGetsAPass) {
+  Measure(Seconds(1));
+  EXPECT_EQ(load_.MaxBatchUsers(*gpu_snapshot_), LoadControl::kGpuBatchUsers);
+}
+
+TEST_F(LoadControlTest, TheLimitsThatAreSetCount) {
+  LoadControl::Options options;
+  options.max_batch_users = 7;
+  options.max_queue_users = 9;
+  LoadControl load(options);
+  EXPECT_EQ(load.MaxBatchUsers(*snapshot_), 7U);
+  EXPECT_EQ(load.MaxBatchUsers(*gpu_snapshot_), 7U);
+  Push(9);
+  EXPECT_EQ(load.Refuse(*Call(1), queue_, now_)->reason,
+            ShedReason::kQueueFull);
+}
+
+TEST_F(LoadControlTest, TheQueueHoldsWhatIsScoredInATenthOfASecond) {
+  Measure(absl::Microseconds(500));
+  Push(127);
+  EXPECT_EQ(Refusal(*Call(1)), "");
+  Push(1);
+  EXPECT_EQ(Refusal(*Call(1)), "queue full");
+}
+
+TEST_F(LoadControlTest, TheQueueHoldsSomeWhateverTheyTake) {
+  Measure(Seconds(1));
+  Push(LoadControl::kFewestQueueUsers - 1);
+  EXPECT_EQ(Refusal(*Call(1)), "");
+  Push(1);
+  EXPECT_EQ(Refusal(*Call(1)), "queue full");
+}
+
+TEST_F(LoadControlTest, CallsAboutManyUsersHaveRoomOfTheirOwn) {
+  Measure(Seconds(1));
+  Push(LoadControl::kFewestQueueUsers);
+  EXPECT_EQ(Refusal(*Call(1000, RequestClass::kMany)), "");
+  Push(LoadControl::kFewestQueueUsers * LoadControl::kManyQueueFactor,
+       RequestClass::kMany);
+  EXPECT_EQ(Refusal(*Call(1, RequestClass::kMany)), "queue full");
+}
+
+TEST_F(LoadControlTest, RefusesWhatWouldMissItsDeadline) {
+  Measure(Milliseconds(10));
+  EXPECT_EQ(Refusal(*CallWithin(Milliseconds(11))), "");
+  Push(1);
+  StartBatch();  // 10 ms
+  Push(3);       // 30 ms
+  EXPECT_EQ(Refusal(*CallWithin(Milliseconds(51))), "");
+  EXPECT_EQ(Refusal(*CallWithin(Milliseconds(49))), "wait too long");
+  now_ += Milliseconds(5);
+  EXPECT_EQ(Refusal(*CallWithin(Milliseconds(46))), "");
+  EXPECT_EQ(Refusal(*CallWithin(Milliseconds(44))), "wait too long");
+}
+
+TEST_F(LoadControlTest, ABatchThatIsLateEndsAtAnyMoment) {
+  Measure(Milliseconds(10));
+  Push(1);
+  StartBatch();
+  now_ += Seconds(10);
+  EXPECT_EQ(Refusal(*CallWithin(Milliseconds(11))), "");
+}
+
+TEST_F(LoadControlTest, TheOtherClassTakesItsTurns) {
+  Measure(Milliseconds(10));
+  Push(1000, RequestClass::kMany);
+  // A batch of the others, of one user, and its own time.
+  EXPECT_EQ(Refusal(*CallWithin(Milliseconds(21))), "");
+  EXPECT_EQ(Refusal(*CallWithin(Milliseconds(19))), "wait too long");
+  Push(2);
+  // Two more before it, each with a turn of the others.
+  EXPECT_EQ(Refusal(*CallWithin(Milliseconds(61))), "");
+  EXPECT_EQ(Refusal(*CallWithin(Milliseconds(59))), "wait too long");
+}
+
+TEST_F(LoadControlTest, WhatIsUnknownIsWelcome) {
+  Push(100);
+  EXPECT_EQ(Refusal(*CallWithin(Milliseconds(1))), "");
+}
+
+TEST_F(LoadControlTest, AnIdleScorerTriesWhatTookTooLongOnceInAWhile) {
+  Measure(Milliseconds(10));
+  EXPECT_EQ(Refusal(*CallWithin(Milliseconds(1))), "wait too long");
+  now_ += Seconds(1);
+  EXPECT_EQ(Refusal(*CallWithin(Milliseconds(1))), "");
+}
+
+TEST_F(LoadControlTest, OneStallDoesNotMakeItRefuseForLong) {
+  Measure(Milliseconds(1));
+  Push(1);
+  StartBatch();
+  EndBatch(Seconds(3600));
+  Push(1);
+  EXPECT_EQ(Refusal(*CallWithin(Milliseconds(10))), "");
+}
+
+TEST_F(LoadControlTest, AFailedBatchIsNoMeasurement) {
+  Measure(Milliseconds(1));
+  Push(1);
+  StartBatch();
+  now_ += Seconds(1);
+  load_.BatchFailed();
+  now_ += Milliseconds(500);
+  EXPECT_EQ(Refusal(*CallWithin(Milliseconds(2))), "");
+}
+
+TEST_F(LoadControlTest, AQueueThatStandsTakesOnlyWhatHardlyWaits) {
+  Measure(Milliseconds(1));
+  EXPECT_EQ(load_.longest_wait(), absl::InfiniteDuration());
+  // 50 ms of work wait all the time, for longer than two intervals.
+  Push(50);
+  for (int i = 0; i < 75; ++i) {
+    Push(4);
+    StartBatch();
+    EndBatch(Milliseconds(4));
+  }
+  // Two batches make the target, twice of which may be waited for.
+  EXPECT_NEAR(absl::ToDoubleMilliseconds(load_.longest_wait()), 16, 1);
+  EXPECT_EQ(Refusal(*Call(1)), "overloaded");
+  EXPECT_EQ(Refusal(*Call(1, RequestClass::kMany)), "");
+  while (queue_.num_users() > 12) {
+    StartBatch();
+    EndBatch(Milliseconds(4));
+  }
+  EXPECT_EQ(Refusal(*Call(1)), "");
+  while (!queue_.empty()) {
+    StartBatch();
+    EndBatch(Milliseconds(4));
+  }
+  EXPECT_EQ(load_.longest_wait(), absl::InfiniteDuration());
+}
+
+}  // namespace
+}  // namespace neumf
