@@ -1,7 +1,7 @@
 // Callers who each wait for their answer before they call again, all on one
 // thread of this process.
 //
-//   closed_loop --target=ADDRESS --users=FILE [--connections=1] [--k=10]
+//   closed_loop --target=ADDRESS[,...] --users=FILE [--connections=1] [--k=10]
 //
 // Each line of stdin is a window, answered by a line of JSON:
 //   recommend CALLERS SECONDS      Recommend, users at random
@@ -37,9 +37,11 @@
 #include "neumf/v1/recommendation_service.grpc.pb.h"
 #include "nlohmann/json.hpp"
 
-ABSL_FLAG(std::string, target, "", "Required. The server's address.");
+ABSL_FLAG(std::vector<std::string>, target, {},
+          "Required. The server's address, or those of several, by commas.");
 ABSL_FLAG(std::string, users, "", "Required. Ids of users, one a line.");
-ABSL_FLAG(int, connections, 1, "Connections, which the callers share evenly.");
+ABSL_FLAG(size_t, connections, 1,
+          "Connections to each address; the callers are spread over all.");
 ABSL_FLAG(int32_t, k, 10, "Items a user.");
 
 namespace neumf {
@@ -99,7 +101,11 @@ class ClosedLoop {
     }
     recommend_.method = kRecommend;
     health_ = {kCheck, {Serialized(grpc::health::v1::HealthCheckRequest())}};
-    for (int i = 0; i < absl::GetFlag(FLAGS_connections); ++i) Connect();
+    for (size_t i = 0; i < absl::GetFlag(FLAGS_connections); ++i) {
+      for (const std::string& address : absl::GetFlag(FLAGS_target)) {
+        Connect(address);
+      }
+    }
   }
 
   Json Recommend(size_t callers, double seconds) {
@@ -143,14 +149,13 @@ class ClosedLoop {
   }
 
  private:
-  void Connect() {
+  void Connect(const std::string& address) {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
     // Without it channels to one address would share their connection.
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     channels_.push_back(grpc::CreateCustomChannel(
-        absl::GetFlag(FLAGS_target), grpc::InsecureChannelCredentials(),
-        arguments));
+        address, grpc::InsecureChannelCredentials(), arguments));
     NEUMF_CHECK(channels_.back()->WaitForConnected(
         std::chrono::system_clock::now() + kCallTimeout));
     stubs_.emplace_back(channels_.back());

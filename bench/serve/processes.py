@@ -4,6 +4,7 @@ Server: neumf-server, or a peer that announces itself in the same way. Callers
 (closed_loop) and RankAlone (rank_alone) answer a line with a line of JSON.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -29,9 +30,10 @@ class Program:
     """A child process. Its threads' CPU time is read without asking it."""
 
     def __init__(self, command, **popen):
-        # Libraries read these when they are loaded, and not again.
-        environment = {**os.environ, "OMP_NUM_THREADS": str(THREADS),
-                       "OPENBLAS_NUM_THREADS": str(THREADS)}
+        # Libraries read these when they are loaded. Peers have workers of their
+        # own; threads of one operation, which wait for each other by spinning,
+        # cost them up to nine tenths of their speed where processors are shared.
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self._errors = tempfile.TemporaryFile("w+")
         self._name = pathlib.Path(command[0]).name
         self.process = subprocess.Popen(list(map(str, command)), env=environment,
@@ -77,6 +79,25 @@ class Server(Program):
     @property
     def address(self):
         return self.addresses["grpc"]
+
+
+class Fleet:
+    """Servers behind one list of addresses."""
+
+    def __init__(self, commands):
+        with contextlib.ExitStack() as starting:
+            self._servers = [starting.enter_context(Server(command)) for command in commands]
+            self._stack = starting.pop_all()
+        self.address = ",".join(server.address for server in self._servers)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return self._stack.__exit__(*error)
+
+    def cpu_seconds(self):
+        return sum(server.cpu_seconds() for server in self._servers)
 
 
 class Neumf(Server):
