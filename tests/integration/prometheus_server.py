@@ -96,9 +96,13 @@ class PrometheusServer:
         assert answer["status"] == "success", answer
         return answer["data"]
 
+    def series(self, expression):
+        """What it is now: series with their labels, values and times."""
+        return self._get("query", query=expression)["result"]
+
     def query(self, expression):
         """Its values now, by instance; each must have another one."""
-        found = self._get("query", query=expression)["result"]
+        found = self.series(expression)
         values = {series["metric"]["instance"]: float(series["value"][1])
                   for series in found}
         assert len(values) == len(found), found

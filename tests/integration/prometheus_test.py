@@ -1,5 +1,8 @@
 """A real Prometheus scrapes real servers, and its alerts fire."""
 
+import json
+import os
+import pathlib
 import sys
 import tempfile
 import time
@@ -16,6 +19,10 @@ from promtool import find_prometheus
 from protos import recommendation_grpc
 from protos import recommendation_pb as pb
 
+DASHBOARD = pathlib.Path(os.environ["NEUMF_SOURCE_DIR"],
+                         "deploy/grafana/dashboards/neumf.json")
+# What Grafana puts in place of these.
+VARIABLES = {"$job": "neumf", "$instance": ".+", "$__rate_interval": "1m"}
 TIMEOUT = 20
 NUM_CALLS = 50
 USERS_A_CALL = 20
@@ -40,6 +47,7 @@ class PrometheusTest(unittest.TestCase):
         cls.model.publish(directory, 1, created_at=now_rfc3339())
         cls.healthy = cls.enterClassContext(Daemon(directory))
         cls.start_sick()
+        cls.healthy_stub = cls.healthy.recommendations()
         cls.healthy_target = cls.healthy.addresses["metrics"]
         cls.sick_target = cls.sick.addresses["metrics"]
         cls.prometheus = cls.enterClassContext(
@@ -63,6 +71,11 @@ class PrometheusTest(unittest.TestCase):
             cls.sick.addresses["grpc"],
             grpc.ssl_channel_credentials(read(authority.cert))))
         cls.sick_stub = recommendation_grpc.RecommendationServiceStub(channel)
+
+    def call_healthy(self):
+        self.healthy_stub.Recommend(
+            pb.RecommendRequest(user_id=self.model.user_ids[0]),
+            timeout=TIMEOUT)
 
     def call_sick(self):
         """Many calls at once; how they end does not matter."""
@@ -94,13 +107,30 @@ class PrometheusTest(unittest.TestCase):
         prometheus = self.prometheus
         self.assertEqual(
             prometheus.query("neumf_catalog_items")[self.healthy_target], 50)
-        stub = self.healthy.recommendations()
-        for user in self.model.user_ids[:5]:
-            stub.Recommend(pb.RecommendRequest(user_id=user), timeout=TIMEOUT)
-        answered = ('grpc_server_handled_total{grpc_method="Recommend",'
-                    'grpc_code="OK"}')
+        self.call_healthy()
+        labels = {"grpc_type": "unary", "grpc_method": "Recommend",
+                  "grpc_service": "neumf.v1.RecommendationService",
+                  "grpc_code": "OK"}
+        name = "grpc_server_handled_total"
+        selected = ",".join(f'{key}="{value}"' for key, value in labels.items())
         prometheus.wait_until(
-            lambda: prometheus.query(answered)[self.healthy_target] == 5)
+            lambda: prometheus.query(f"{name}{{{selected}}}")
+            [self.healthy_target] == self.healthy.metric(name, **labels) > 0)
+
+    def test_every_panel_of_the_dashboard_shows_something(self):
+        panels = json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
+        for panel in panels:
+            for target in panel.get("targets", ()):
+                expression = target["expr"]
+                if "neumf_gpu_memory_bytes" in expression:
+                    continue
+                for name, value in VARIABLES.items():
+                    expression = expression.replace(name, value)
+                with self.subTest(panel=panel["title"], expression=expression):
+                    # Rates are of what happens meanwhile.
+                    self.prometheus.wait_until(
+                        lambda e=expression: self.call_healthy() or
+                        self.prometheus.series(e))
 
     def test_every_alert_fires_on_a_sick_server_and_none_on_a_healthy_one(self):
         self.fired = set()
