@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <chrono>
 
+#include "google/protobuf/util/time_util.h"
+#include "server/trace_context.h"
+
 namespace neumf {
 namespace {
 
@@ -23,12 +26,23 @@ absl::Duration MonotonicDeadline(const grpc::CallbackServerContext& context,
   return clock.MonotonicNow() + (absl::FromChrono(deadline) - clock.WallNow());
 }
 
+google::protobuf::Duration ToProto(absl::Duration duration) {
+  return google::protobuf::util::TimeUtil::MicrosecondsToDuration(
+      absl::ToInt64Microseconds(duration));
+}
+
+google::protobuf::Timestamp ToTimestamp(absl::Time time) {
+  return google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(
+      absl::ToUnixMicros(time));
+}
+
 }  // namespace
 
 CallRecord::CallRecord(const CallParts& parts, RpcMethod method,
                        grpc::CallbackServerContext* context)
     : parts_(parts),
       method_(method),
+      caller_context_(*context),
       started_(parts.clock->MonotonicNow()),
       deadline_(MonotonicDeadline(*context, *parts.clock)),
       context_(context) {
@@ -85,6 +99,27 @@ void CallRecord::Done() {
   const absl::StatusCode code =
       cancel_code == absl::StatusCode::kOk ? code_ : cancel_code;
   parts_.metrics->CallHandled(method_, static_cast<int>(code), handling_);
+  Log(code);
+}
+
+void CallRecord::Log(absl::StatusCode code) {
+  if (parts_.call_log != nullptr) {
+    parts_.call_log->Ended(
+        {method_, code, handling_, caller_, caller_context_});
+  }
+  if (logged_ == nullptr) return;
+  *logged_->mutable_time() = ToTimestamp(parts_.clock->WallNow() - Elapsed());
+  logged_->set_caller(caller_);
+  logged_->set_code(absl::StatusCodeToString(code));
+  *logged_->mutable_duration() = ToProto(handling_);
+  if (deadline_ != absl::InfiniteDuration()) {
+    *logged_->mutable_timeout() = ToProto(deadline_ - started_);
+  }
+  if (const auto trace = TraceOf(caller_context_)) {
+    logged_->set_trace_id(trace->trace_id);
+    logged_->set_span_id(trace->span_id);
+  }
+  parts_.request_log->Add(std::move(logged_));
 }
 
 }  // namespace neumf

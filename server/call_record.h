@@ -2,7 +2,7 @@
 
 // What is known and counted of one call, whatever its kind: when it came, when
 // it must be over, how it ended. Its counters move once at the start and once
-// at the end.
+// at the end, and what the logs say of it is written then.
 //
 // gRPC keeps a finished call, and with it the bytes of its answer, until the
 // client has taken them. One that does not read is cut off: a second after its
@@ -12,14 +12,20 @@
 #include <atomic>
 #include <cstdint>
 #include <limits>
+#include <memory>
+#include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "grpcpp/server_context.h"
+#include "neumf/v1/request_log.pb.h"
 #include "server/authenticator.h"
+#include "server/call_log.h"
 #include "server/call_registry.h"
+#include "server/request_log.h"
 #include "server/server_metrics.h"
 
 namespace neumf {
@@ -31,6 +37,9 @@ struct CallParts {
   CallRegistry* registry = nullptr;
   // Null: nobody is asked who they are.
   const Authenticator* authenticator = nullptr;
+  // Null: nothing is written about calls.
+  CallLog* call_log = nullptr;
+  RequestLog* request_log = nullptr;
 
   // Who calls, at the entry of every handler: Authenticator::Authorize().
   absl::StatusOr<Caller> Authorize(const grpc::CallbackServerContext& context,
@@ -52,6 +61,16 @@ class CallRecord {
   absl::Duration deadline() const { return deadline_; }
   absl::Duration Elapsed() const;
 
+  // For the logs. By the handler of the call, before it ends, as for the next.
+  void set_caller(std::string name) { caller_ = std::move(name); }
+  // Puts the call into the request log; the rest of `logged` is filled in at the
+  // end. REQUIRES: there is such a log.
+  void set_logged(std::unique_ptr<v1::LoggedCall> logged) {
+    logged_ = std::move(logged);
+  }
+  // Null for a call that is not to be in that log.
+  v1::LoggedCall* logged() { return logged_.get(); }
+
   void MessageSent() { parts_.metrics->MessageSent(method_); }
 
   // The end of the call waits for nothing but its client, whose time to take it
@@ -60,6 +79,8 @@ class CallRecord {
   // The call is answered with `code`, as far as we are concerned: it is Ending(),
   // too. Called once.
   void Finished(absl::StatusCode code);
+  // From started() to Finished(), for the one that called it.
+  absl::Duration handling() const { return handling_; }
 
   // When that time is over, on the monotonic clock; InfiniteDuration() before
   // Ending(). Any thread, as for the next.
@@ -71,20 +92,27 @@ class CallRecord {
   // has ended with, DEADLINE_EXCEEDED or CANCELLED, even if we had finished it.
   absl::Status Cancelled();
 
-  // gRPC is done with the call: counts the end, and lets go of the context.
+  // gRPC is done with the call: counts and logs the end, and lets go of the
+  // context.
   // REQUIRES: Finished() came first.
   void Done();
 
  private:
   static constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 
+  void Log(absl::StatusCode code);
+
   const CallParts parts_;
   const RpcMethod method_;
+  const grpc::CallbackServerContext& caller_context_;  // to read, until Done()
   const absl::Duration started_;
   const absl::Duration deadline_;
   // Written by the one that finishes, then read by Done(), in gRPC's order.
   absl::StatusCode code_ = absl::StatusCode::kUnknown;
   absl::Duration handling_ = absl::ZeroDuration();
+  // Of the handler, then of Done().
+  std::string caller_;
+  std::unique_ptr<v1::LoggedCall> logged_;
   std::atomic<absl::StatusCode> cancel_code_{absl::StatusCode::kOk};
   std::atomic<int64_t> cut_nanos_{kNever};
 

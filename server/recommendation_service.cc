@@ -27,6 +27,14 @@ absl::Status CheckSeenPolicy(const v1::RecommendRequest& request,
   return tells ? CheckRight(caller, Right::kRecommendSeen) : absl::OkStatus();
 }
 
+void SetRequest(const v1::RecommendRequest& request, v1::LoggedCall* logged) {
+  *logged->mutable_recommend() = request;
+}
+void SetRequest(const v1::BatchRecommendRequest& request,
+                v1::LoggedCall* logged) {
+  *logged->mutable_batch_recommend() = request;
+}
+
 }  // namespace
 
 RecommendationService::RecommendationService(const RequestLimits& limits,
@@ -54,6 +62,7 @@ grpc::ServerUnaryReactor* RecommendationService::Handle(
   const auto call = StartCall<Call>(parts_.calls, method, context, response);
   const absl::StatusOr<Caller> caller =
       parts_.calls.Authorize(*context, Right::kRecommend);
+  if (caller.ok()) call->set_caller(caller->name);
   absl::Status status = caller.status();
   if (status.ok()) status = Welcome(call->record());
   if (status.ok()) status = Admit(request, *caller, call.get());
@@ -83,6 +92,7 @@ absl::Status RecommendationService::Admit(const grpc::ByteBuffer& bytes,
                                           RecommendCall* call) const {
   v1::RecommendRequest request;
   NEUMF_RETURN_IF_ERROR(ParseBuffer(bytes, &request));
+  Sample(request, call);
   NEUMF_RETURN_IF_ERROR(CheckRequest(request, limits_));
   NEUMF_RETURN_IF_ERROR(CheckSeenPolicy(request, caller));
   NEUMF_RETURN_IF_ERROR(PinSnapshot(call));
@@ -98,6 +108,7 @@ absl::Status RecommendationService::Admit(const grpc::ByteBuffer& bytes,
                                           BatchCall* call) const {
   v1::BatchRecommendRequest batch;
   NEUMF_RETURN_IF_ERROR(ParseBuffer(bytes, &batch));
+  Sample(batch, call);
   NEUMF_RETURN_IF_ERROR(CheckBatch(batch, limits_));
   NEUMF_RETURN_IF_ERROR(PinSnapshot(call));
   NEUMF_RETURN_IF_ERROR(CheckAnswerSize(batch, call->snapshot()));
@@ -116,12 +127,25 @@ absl::Status RecommendationService::Admit(const grpc::ByteBuffer& bytes,
   return absl::OkStatus();
 }
 
+template <typename Request>
+void RecommendationService::Sample(const Request& request,
+                                   ScoringCall* call) const {
+  RequestLog* const log = parts_.calls.request_log;
+  if (log == nullptr || !log->Samples()) return;
+  auto logged = std::make_unique<v1::LoggedCall>();
+  SetRequest(request, logged.get());
+  call->set_logged(std::move(logged));
+}
+
 absl::Status RecommendationService::PinSnapshot(ScoringCall* call) const {
   std::shared_ptr<const Snapshot> snapshot = parts_.snapshots->Get();
   if (snapshot == nullptr) {
     parts_.calls.metrics->RequestShed(ShedReason::kNoModel);
     return Unavailable("NO_MODEL", "no model is loaded yet",
                        kRetryWithoutModel);
+  }
+  if (call->logged() != nullptr) {
+    call->logged()->set_model_version(snapshot->version_text);
   }
   call->set_snapshot(std::move(snapshot));
   return absl::OkStatus();

@@ -56,6 +56,9 @@ class RecommendationService
                      RecommendCall* call) const;
   absl::Status Admit(const grpc::ByteBuffer& bytes, const Caller& caller,
                      BatchCall* call) const;
+  // Has the call written to the request log if its turn has come.
+  template <typename Request>
+  void Sample(const Request& request, ScoringCall* call) const;
   absl::Status PinSnapshot(ScoringCall* call) const;
   absl::StatusOr<ResolvedQuery> ResolveIn(const v1::RecommendRequest& request,
                                           const Snapshot& snapshot) const;

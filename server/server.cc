@@ -54,13 +54,17 @@ Server::Server(const Options& options, bool uses_gpu)
                 &snapshots_, &reaper_, &history_, &counters_}),
       authenticator_(options.auth_tokens_file, files_.get(), &counters_),
       quotas_(options.quota_file, files_.get(), clock_.get(), &counters_),
+      call_log_(options.slow_call, clock_.get()),
+      request_log_(options.request_log, files_.get(), clock_.get(), &counters_),
       batcher_(options.batcher, clock_.get(), &device_, &counters_),
       recommendations_(options.limits,
-                       {{clock_.get(), &counters_, &calls_, &authenticator_},
+                       {{clock_.get(), &counters_, &calls_, &authenticator_,
+                         &call_log_, &request_log_},
                         &snapshots_,
                         &batcher_,
                         &quotas_}),
-      models_({clock_.get(), &counters_, &calls_, &authenticator_}, &history_),
+      models_({clock_.get(), &counters_, &calls_, &authenticator_, &call_log_},
+              &history_),
       data_health_({clock_.get(), &counters_, &calls_},
                    v1::RecommendationService::service_full_name(),
                    [this] { return IsServing(); }),
@@ -75,7 +79,8 @@ absl::Status Server::OpenCredentials() {
       tls_, TlsCredentials::Open(options_.tls,
                                  {files_.get(), clock_.get(), &counters_}));
   NEUMF_RETURN_IF_ERROR(Annotate(authenticator_.Load(), "--auth_tokens_file"));
-  return Annotate(quotas_.Load(), "--quota_file");
+  NEUMF_RETURN_IF_ERROR(Annotate(quotas_.Load(), "--quota_file"));
+  return Annotate(request_log_.Start(), "--request_log_salt_file");
 }
 
 absl::Status Server::Listen() {
@@ -272,6 +277,7 @@ void Server::Drain() {
   watcher_.Stop();
   data_server_.reset();
   admin_server_.reset();
+  request_log_.Stop();
   acceptor_.reset();
   metrics_.reset();
   if (!was_ready) return;

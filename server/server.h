@@ -30,6 +30,7 @@
 #include "scoring/scorer.h"
 #include "server/admission.h"
 #include "server/authenticator.h"
+#include "server/call_log.h"
 #include "server/call_registry.h"
 #include "server/caller_quotas.h"
 #include "server/checkpoint_loader.h"
@@ -44,6 +45,7 @@
 #include "server/reaper.h"
 #include "server/recommendation_service.h"
 #include "server/request_batcher.h"
+#include "server/request_log.h"
 #include "server/scoring_device.h"
 #include "server/self_probe.h"
 #include "server/server_metrics.h"
@@ -75,6 +77,10 @@ class Server {
     std::string auth_tokens_file;
     // How many users each of them may ask for (quota_table.h); empty: any number.
     std::string quota_file;
+    // Calls whose requests are written down.
+    RequestLog::Options request_log;
+    // Calls that take so long have a line in the log; zero: none has.
+    absl::Duration slow_call = absl::Seconds(1);
     // File that is written when the server is ready; empty: none.
     std::string port_file;
     // Start without a servable checkpoint, and wait for one.
@@ -176,6 +182,8 @@ class Server {
   std::unique_ptr<TlsCredentials> tls_;  // null: plain text
   Authenticator authenticator_;
   CallerQuotas quotas_;
+  CallLog call_log_;
+  RequestLog request_log_;
   CallRegistry calls_;
   RequestBatcher batcher_;
   RecommendationService recommendations_;

@@ -136,6 +136,23 @@ void AddRequests(Server::Options* o, FlagTable* flags) {
              "How long an idle scorer waits for a batch to fill up.");
 }
 
+void AddLogs(Server::Options* o, FlagTable* flags) {
+  flags->Group("Logs about calls");
+  flags->Add("slow_call", &o->slow_call, absl::ZeroDuration(), kLongest,
+             "Calls that take so long are events of the log, rarely. 0: none.");
+  flags->Add(
+      "request_log", &o->request_log.path,
+      "File that some calls are written to, one JSON object a line, for\n"
+      "neumfctl replay. A file that is renamed is made anew.");
+  flags->Add("request_log_sample", &o->request_log.sample, 0.0, 1.0,
+             "The share of the calls, 0 to 1, that are.");
+  flags->Add("request_log_salt_file", &o->request_log.salt_file,
+             "File of a secret, at least 16 bytes, under which ids of users\n"
+             "are hashed there. Without it nobody can tell who they are.");
+  flags->Add("request_log_plain_users", &o->request_log.plain_users,
+             "Write ids of users as they are.");
+}
+
 void AddRest(Server::Options* o, Choices* choices, FlagTable* flags) {
   flags->Group("Stopping (SIGTERM and SIGINT; a second one exits at once)");
   flags->Add("drain_delay", &o->drain_delay, absl::ZeroDuration(), kLongest,
@@ -198,6 +215,7 @@ absl::StatusOr<Command> ParseCommand(absl::Span<const std::string> args,
   AddListening(&command.options, &flags);
   AddIdentity(&command.options, &flags);
   AddRequests(&command.options, &flags);
+  AddLogs(&command.options, &flags);
   AddRest(&command.options, &choices, &flags);
   const std::string help = absl::StrCat(kUsage, flags.Help());
   NEUMF_RETURN_IF_ERROR(flags.Parse(args, files));

@@ -74,6 +74,9 @@ constexpr std::array<const char*, 7> kReloadResults = {
 // In the order of ConfigFile.
 constexpr std::array<const char*, 3> kConfigFiles = {"auth_tokens", "tls",
                                                      "quotas"};
+// In the order of LogResult.
+constexpr std::array<const char*, 3> kLogResults = {"written", "dropped",
+                                                    "failed"};
 // In the order of Series::gpu_memory.
 constexpr std::array<const char*, 3> kMemoryKinds = {"used", "free", "total"};
 
@@ -110,6 +113,10 @@ const Histogram::BucketBoundaries& ReloadBuckets() {
 
 const char* ReloadResultName(ReloadResult result) {
   return kReloadResults[IndexOf(result)];
+}
+
+const char* RpcMethodName(RpcMethod method) {
+  return kMethods[IndexOf(method)].method;
 }
 
 const char* ConfigFileName(ConfigFile file) {
@@ -175,6 +182,7 @@ struct ServerMetrics::Series : public prometheus::Collectable {
   LatencyFamily stage_family{
       "neumf_stage_duration_seconds",
       "Time that a request spent in one stage; the stages add up."};
+
   LatencyFamily refusal_family{
       "neumf_refusal_duration_seconds",
       "Time from the arrival of a call to its refusal."};
@@ -213,6 +221,10 @@ struct ServerMetrics::Series : public prometheus::Collectable {
   std::array<Counter*, 1> shortfall = AddCounters(
       "neumf_shortfall_total", "Answers with fewer items than asked for.",
       "reason", std::array<const char*, 1>{"eligible_items"});
+
+  std::array<Counter*, kLogResults.size()> logged = AddCounters(
+      "neumf_request_log_calls_total",
+      "Calls that were to be in the request log.", "result", kLogResults);
 
   Family<Gauge>& model_info =
       GaugeFamily("neumf_model_info", "The model that is served; always 1.");
@@ -406,6 +418,10 @@ void ServerMetrics::RequestCancelled(Stage stage) {
 }
 
 void ServerMetrics::UnknownUser() { series_->unknown_user.Increment(); }
+
+void ServerMetrics::RequestLogged(LogResult result) {
+  series_->logged[IndexOf(result)]->Increment();
+}
 
 void ServerMetrics::Shortfall() { series_->shortfall[0]->Increment(); }
 

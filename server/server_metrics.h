@@ -33,6 +33,8 @@ enum class RpcMethod {
   kHealthWatch,
 };
 
+const char* RpcMethodName(RpcMethod method);  // "Recommend", ...
+
 // Why a call was refused before scoring.
 enum class ShedReason {
   kQueueFull,
@@ -59,6 +61,9 @@ const char* ReloadResultName(ReloadResult result);  // "ok", "corrupt", ...
 enum class ConfigFile { kAuthTokens, kTls, kQuotas };
 const char* ConfigFileName(ConfigFile file);  // "auth_tokens", "tls", "quotas"
 
+// What became of a call that the request log was to hold.
+enum class LogResult { kWritten, kDropped, kFailed };
+
 class ServerMetrics {
  public:
   ServerMetrics();
@@ -84,6 +89,7 @@ class ServerMetrics {
   void RequestExpired(Stage stage);
   void RequestCancelled(Stage stage);
   void UnknownUser();
+  void RequestLogged(LogResult result);
   void Shortfall();  // an answer that held every eligible item
 
   // Models.

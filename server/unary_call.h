@@ -20,6 +20,7 @@
 
 #include <atomic>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -46,12 +47,19 @@ class UnaryCall : public grpc::ServerUnaryReactor, public LiveCall {
   void FinishWithAnswer(const google::protobuf::Message& answer) {
     FinishWithBytes(SerializeToBuffer(answer));
   }
-  // Of an answer.
-  void FinishWithBytes(grpc::ByteBuffer bytes);
+  // Of an answer. Returns false if the call was finished before.
+  bool FinishWithBytes(grpc::ByteBuffer bytes);
   void FinishWithError(const absl::Status& status) override;
   absl::Duration deadline() const override { return record_.deadline(); }
   absl::Duration cut_time() const override { return record_.cut_time(); }
   void Cut() override { record_.Cut(); }
+
+  // As those of CallRecord.
+  void set_caller(std::string name) { record_.set_caller(std::move(name)); }
+  void set_logged(std::unique_ptr<v1::LoggedCall> logged) {
+    record_.set_logged(std::move(logged));
+  }
+  v1::LoggedCall* logged() { return record_.logged(); }
 
   const CallRecord& record() const { return record_; }
 

@@ -1,0 +1,225 @@
+"""The request log, and what the log of events says about single calls."""
+
+import hashlib
+import json
+import os
+import tempfile
+import unittest
+
+import paths  # noqa: F401
+
+import grpc
+import models
+from certificates import replace
+from daemon import Daemon, run_server
+from protos import recommendation_pb as pb
+
+TIMEOUT = 20
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+SPAN = "00f067aa0ba902b7"
+SALT = "a secret of the operators"
+
+
+class RequestLogCase(unittest.TestCase):
+
+    def setUp(self):
+        self.folder = self.enterContext(tempfile.TemporaryDirectory())
+        self.checkpoints = self.enterContext(tempfile.TemporaryDirectory())
+        self.model = models.random_model(seed=1, users=8, items=30)
+        self.model.publish(self.checkpoints, 1)
+        self.path = os.path.join(self.folder, "requests")
+
+    def start(self, *flags, path=None, share="1"):
+        self.daemon = self.enterContext(Daemon(
+            self.checkpoints, f"--request_log={path or self.path}",
+            f"--request_log_sample={share}", *flags))
+        self.stub = self.daemon.recommendations()
+
+    def ask(self, row=0, metadata=None, **fields):
+        return self.stub.Recommend(
+            pb.RecommendRequest(user_id=self.model.user_ids[row], **fields),
+            timeout=TIMEOUT, metadata=metadata)
+
+    def logged(self, result="written"):
+        return self.daemon.metric("neumf_request_log_calls_total",
+                                  result=result)
+
+    def lines(self, count, path=None):
+        """The `count` calls of the file in the order they came in.
+
+        Lines are written when gRPC is done with a call, which is later than its
+        answer.
+        """
+        self.daemon.wait_until(lambda: self.logged() >= count)
+        with open(path or self.path, encoding="utf-8") as file:
+            lines = [json.loads(line) for line in file]
+        self.assertEqual(len(lines), count)
+        return sorted(lines, key=lambda call: call["time"])
+
+
+class ContentTest(RequestLogCase):
+
+    def test_a_call_is_written_with_what_it_asked_and_how_it_ended(self):
+        self.start("--request_log_plain_users")
+        items = [item.item_id for item in self.ask(k=2).items]
+        self.ask(k=3, exclude_item_ids=items, seen_policy=pb.SEEN_POLICY_KEEP,
+                 metadata=(("traceparent", f"00-{TRACE}-{SPAN}-01"),))
+        _, call = self.lines(2)
+        self.assertEqual(call["recommend"], {
+            "user_id": self.model.user_ids[0], "k": 3,
+            "exclude_item_ids": items, "seen_policy": "SEEN_POLICY_KEEP"})
+        self.assertEqual(call["code"], "OK")
+        self.assertEqual(call["model_version"], "1")
+        self.assertEqual((call["trace_id"], call["span_id"]), (TRACE, SPAN))
+        self.assertLessEqual(float(call["timeout"].rstrip("s")), TIMEOUT + 1)
+        self.assertGreater(float(call["duration"].rstrip("s")), 0)
+        self.assertNotIn("users_hashed", call)
+
+    def test_what_fails_is_written_too(self):
+        self.start("--request_log_plain_users")
+        for fields in ({"user_id": "nobody"}, {"user_id": "x", "k": -1}):
+            with self.assertRaises(grpc.RpcError):
+                self.stub.Recommend(pb.RecommendRequest(**fields),
+                                    timeout=TIMEOUT)
+        self.assertEqual([call["code"] for call in self.lines(2)],
+                         ["NOT_FOUND", "INVALID_ARGUMENT"])
+
+    def test_a_batch_is_one_line(self):
+        self.start("--request_log_plain_users")
+        users = self.model.user_ids[:3]
+        self.stub.BatchRecommend(
+            pb.BatchRecommendRequest(requests=[
+                pb.RecommendRequest(user_id=user) for user in users]),
+            timeout=TIMEOUT)
+        call, = self.lines(1)
+        self.assertEqual([request["user_id"] for request in
+                          call["batch_recommend"]["requests"]], users)
+
+    def test_the_caller_has_its_name(self):
+        tokens = os.path.join(self.folder, "tokens")
+        digest = hashlib.sha256(b"token-of-the-shop").hexdigest()
+        replace(tokens, f"sha256:{digest} shop recommend\n".encode())
+        self.start(f"--auth_tokens_file={tokens}")
+        self.ask(metadata=(("authorization", "Bearer token-of-the-shop"),))
+        self.assertEqual(self.lines(1)[0]["caller"], "shop")
+        with open(self.path, encoding="utf-8") as file:
+            self.assertNotIn("token-of", file.read())
+
+    def test_a_malformed_traceparent_is_as_good_as_none(self):
+        self.start()
+        for value in ("", "00-x", f"00-{'0' * 32}-{SPAN}-01",
+                      f"00-{TRACE.upper()}-{SPAN}-01"):
+            self.ask(metadata=(("traceparent", value),))
+        for call in self.lines(4):
+            self.assertNotIn("trace_id", call)
+
+
+class UsersTest(RequestLogCase):
+
+    def hashed(self, user):
+        salt = hashlib.sha256(SALT.encode()).digest()
+        return hashlib.sha256(salt + user.encode()).hexdigest()[:32]
+
+    def test_users_are_hashed_under_the_salt_of_a_file(self):
+        salt = os.path.join(self.folder, "salt")
+        replace(salt, f"{SALT}\n".encode())
+        self.start(f"--request_log_salt_file={salt}")
+        self.ask(row=1)
+        call, = self.lines(1)
+        self.assertTrue(call["users_hashed"])
+        self.assertEqual(call["recommend"]["user_id"],
+                         self.hashed(self.model.user_ids[1]))
+
+    def test_without_a_file_the_salt_is_another_each_time(self):
+        names = []
+        for number in range(2):
+            self.path = os.path.join(self.folder, f"requests-{number}")
+            self.start()
+            self.ask(row=1)
+            self.ask(row=1)
+            first, second = (call["recommend"]["user_id"]
+                             for call in self.lines(2))
+            self.assertEqual(first, second)
+            names.append(first)
+        self.assertNotEqual(*names)
+
+    def test_a_salt_that_can_be_guessed_does_not_start(self):
+        salt = os.path.join(self.folder, "salt")
+        replace(salt, b"short\n")
+        result = run_server(self.checkpoints, f"--request_log={self.path}",
+                            f"--request_log_salt_file={salt}")
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertIn("--request_log_salt_file: the salt is shorter than 16",
+                      result.stderr)
+
+
+class FileTest(RequestLogCase):
+
+    def test_a_share_of_the_calls_is_written(self):
+        calls = 200
+        self.start(share="0.1")
+        for _ in range(calls):
+            self.ask()
+        self.daemon.stop()  # which writes what waits
+        with open(self.path, encoding="utf-8") as file:
+            count = len(file.readlines())
+        # Which of them they are depends on their numbers alone.
+        self.assertTrue(calls / 20 < count < calls / 5, count)
+
+    def test_a_renamed_file_is_made_anew(self):
+        self.start()
+        self.ask()
+        self.lines(1)
+        os.rename(self.path, f"{self.path}.1")
+        self.ask()
+        self.daemon.wait_until(lambda: self.logged() == 2)
+        for path in (self.path, f"{self.path}.1"):
+            with open(path, encoding="utf-8") as file:
+                self.assertEqual(len(file.readlines()), 1)
+
+    def test_a_full_disk_costs_lines_and_nothing_else(self):
+        self.assert_serves_without("/dev/full")
+
+    def test_so_does_a_folder_that_is_not_there(self):
+        path = os.path.join(self.folder, "later", "requests")
+        self.assert_serves_without(path)
+        os.mkdir(os.path.dirname(path))
+        self.ask()
+        self.lines(1, path)
+
+    def assert_serves_without(self, path):
+        calls = 20
+        self.start(path=path)
+        for _ in range(calls):
+            self.assertEqual(len(self.ask(k=3).items), 3)
+        self.daemon.wait_until(lambda: self.logged("failed") == calls)
+        self.assertLess(len(self.daemon.events("request_log_failed")), calls / 4)
+        self.assertIn(path, self.daemon.events("request_log_failed")[0]["reason"])
+
+
+class CallLogTest(RequestLogCase):
+
+    def test_a_call_that_took_long_is_an_event_with_its_trace(self):
+        self.start("--slow_call=1us")
+        self.ask(metadata=(("traceparent", f"00-{TRACE}-{SPAN}-00"),))
+        event, = self.daemon.wait_until(lambda: self.daemon.events("call_slow"))
+        self.assertEqual((event["method"], event["code"]), ("Recommend", "OK"))
+        self.assertEqual((event["trace_id"], event["span_id"]), (TRACE, SPAN))
+        for _ in range(50):
+            self.ask()
+        self.assertLess(len(self.daemon.events("call_slow")), 25)
+
+    def test_a_call_that_the_server_failed_is_an_event_with_its_trace(self):
+        with tempfile.TemporaryDirectory() as empty, \
+                Daemon(empty, "--wait_for_checkpoint") as daemon:
+            with self.assertRaises(grpc.RpcError):
+                daemon.recommendations().Recommend(
+                    pb.RecommendRequest(user_id="x"), timeout=TIMEOUT,
+                    metadata=(("traceparent", f"00-{TRACE}-{SPAN}-00"),))
+            event, = daemon.wait_until(lambda: daemon.events("call_failed"))
+            self.assertEqual(event["code"], "UNAVAILABLE")
+            self.assertEqual(event["trace_id"], TRACE)
+
+
+if __name__ == "__main__":
+    unittest.main()
