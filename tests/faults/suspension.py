@@ -3,9 +3,6 @@
 SIGSTOP, as by a debugger or by a machine that is moved: calls whose deadlines passed meanwhile cost no scoring.
 """
 
-import os
-import pathlib
-import signal
 import time
 
 import trial  # finds the modules below
@@ -20,30 +17,15 @@ DEADLINE_SECONDS = 1
 MOST_BATCHES = 1
 
 
-def stands_still(pid):
-    """The signal stops one thread after the other, some time after it was sent."""
-    try:
-        stats = [file.read_text() for file in
-                 pathlib.Path(f"/proc/{pid}/task").glob("*/stat")]
-    except (FileNotFoundError, ProcessLookupError):  # a thread that ended
-        return False
-    # The state follows the name, which may hold spaces and brackets.
-    return all(stat.rpartition(") ")[2].startswith("T") for stat in stats)
-
-
 def suspend(daemon, channel, request):
     """Calls arrive while it stands still, and expire."""
     stub = recommendation_grpc.RecommendationServiceStub(channel)
     stub.Recommend(request, timeout=trial.CALL_SECONDS)
     batches = daemon.metric("neumf_batch_users_count")
-    os.kill(daemon.pid, signal.SIGSTOP)
-    try:
-        daemon.wait_until(lambda: stands_still(daemon.pid))
+    with daemon.suspended():
         calls = [stub.Recommend.future(request, timeout=DEADLINE_SECONDS)
                  for _ in range(NUM_CALLS)]
         time.sleep(STOPPED_SECONDS)
-    finally:
-        os.kill(daemon.pid, signal.SIGCONT)
     for call in calls:
         assert call.code() == grpc.StatusCode.DEADLINE_EXCEEDED, call.code()
     scored = daemon.metric("neumf_batch_users_count") - batches

@@ -8,7 +8,9 @@ Ports are the system's choice. The end of the block sends SIGTERM and checks tha
 the server drained: exit code 0, and nothing on stderr but log events.
 """
 
+import contextlib
 import os
+import pathlib
 import re
 import shlex
 import signal
@@ -44,6 +46,17 @@ def run_server(checkpoint_dir, *flags):
         [program, f"--checkpoint_dir={checkpoint_dir}", "--listen=127.0.0.1:0",
          "--metrics_listen=127.0.0.1:0", "--device=cpu", *flags],
         check=False, capture_output=True, text=True, timeout=START_SECONDS)
+
+
+def _stands_still(pid):
+    """The signal stops one thread after the other, some time after it was sent."""
+    try:
+        stats = [file.read_text() for file in
+                 pathlib.Path(f"/proc/{pid}/task").glob("*/stat")]
+    except (FileNotFoundError, ProcessLookupError):  # a thread that ended
+        return False
+    # The state follows the name, which may hold spaces and brackets.
+    return all(stat.rpartition(") ")[2].startswith("T") for stat in stats)
 
 
 class Daemon:
@@ -107,6 +120,16 @@ class Daemon:
         self._was_killed = True
         self._process.kill()
         self._process.wait()
+
+    @contextlib.contextmanager
+    def suspended(self):
+        """Stands still, as in a debugger, until the end of the block."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            self.wait_until(lambda: _stands_still(self.pid))
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def stop(self):
         """Ends the server as an operator does, and checks how it went."""
