@@ -48,9 +48,11 @@ struct PendingCall {
   // error, or when all queries were scored.
   absl::AnyInvocable<void(const absl::Status&)> done;
 
-  // When, on the monotonic clock, the call was put into the queue, its first
-  // queries were taken from it and gathered, and its last ones were scored: the
-  // borders of its stages. Set by the batcher, all before `done`.
+  // When the call came, on the monotonic clock, as the times below are.
+  absl::Duration arrived = absl::ZeroDuration();
+  // When it was put into the queue, its first queries were taken from it and
+  // gathered, and its last ones were scored: the borders of its stages. Set by
+  // the batcher, all before `done`.
   absl::Duration enqueued = absl::ZeroDuration();
   absl::Duration taken = absl::ZeroDuration();
   absl::Duration gathered = absl::ZeroDuration();

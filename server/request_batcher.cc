@@ -275,6 +275,7 @@ void RequestBatcher::Deliver(const Batch& batch) {
 
 // All of the call is scored.
 void RequestBatcher::EndCall(PendingCall* call) {
+  metrics_->StageTook(Stage::kAdmission, call->enqueued - call->arrived);
   metrics_->StageTook(Stage::kQueue, call->taken - call->enqueued);
   metrics_->StageTook(Stage::kGather, call->gathered - call->taken);
   metrics_->StageTook(Stage::kScore, call->ended - call->gathered);

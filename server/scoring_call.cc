@@ -7,30 +7,37 @@
 namespace neumf {
 
 void ScoringCall::Proceed(RequestBatcher* batcher) {
-  record().parts().metrics->StageTook(Stage::kAdmission, record().Elapsed());
-  if (pending_.queries.empty()) return Answer();
-
+  ServerMetrics* const metrics = record().parts().metrics;
+  if (pending_.queries.empty()) {
+    const absl::Duration admission = record().Elapsed();
+    if (!Answer()) return;
+    metrics->StageTook(Stage::kAdmission, admission);
+    metrics->StageTook(Stage::kEncode, record().handling() - admission);
+    return;
+  }
   pending_.request_class = request_class();
+  pending_.arrived = record().started();
   pending_.deadline = record().deadline();
   pending_.scored = [this](size_t first, absl::Span<const Ranking> rankings) {
     Take(first, rankings);
   };
-  pending_.done = [this](const absl::Status& status) {
+  pending_.done = [this, metrics](const absl::Status& status) {
     if (!status.ok()) return Fail(status);
-    Answer();
-    const CallParts& parts = record().parts();
-    parts.metrics->StageTook(Stage::kEncode,
-                             parts.clock->MonotonicNow() - pending_.ended);
+    if (!Answer()) return;
+    // The rest of its time: the batcher has counted the other stages.
+    metrics->StageTook(
+        Stage::kEncode,
+        record().started() + record().handling() - pending_.ended);
   };
   const absl::Status submitted = batcher->Submit(
       std::shared_ptr<PendingCall>(shared_from_this(), &pending_));
   if (!submitted.ok()) Fail(submitted);
 }
 
-void ScoringCall::Answer() {
+bool ScoringCall::Answer() {
   grpc::ByteBuffer bytes = Encode();
   pending_.Release();
-  FinishWithBytes(std::move(bytes));
+  return FinishWithBytes(std::move(bytes));
 }
 
 void ScoringCall::Fail(const absl::Status& status) {

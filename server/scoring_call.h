@@ -53,8 +53,8 @@ class ScoringCall : public UnaryCall {
   const ResolvedQuery& query(size_t i) const { return pending_.queries[i]; }
 
  private:
-  // Finishes the call.
-  void Answer();
+  // Finishes the call; returns false if it was finished before.
+  bool Answer();
   void Abandoned() override { pending_.Claim(); }
 
   PendingCall pending_;

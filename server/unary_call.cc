@@ -42,12 +42,13 @@ UnaryCall::UnaryCall(const CallParts& parts, RpcMethod method,
                      grpc::ByteBuffer* response)
     : record_(parts, method, context), context_(context), response_(response) {}
 
-void UnaryCall::FinishWithBytes(grpc::ByteBuffer bytes) {
-  if (!Claim()) return;
+bool UnaryCall::FinishWithBytes(grpc::ByteBuffer bytes) {
+  if (!Claim()) return false;
   response_->Swap(&bytes);
   record_.MessageSent();
   record_.Finished(absl::StatusCode::kOk);
   Finish(grpc::Status::OK);
+  return true;
 }
 
 void UnaryCall::FinishWithError(const absl::Status& status) {

@@ -6,6 +6,7 @@ table, "`label` is `this` or `that`".
 """
 
 import collections
+import math
 import os
 import pathlib
 import re
@@ -20,6 +21,8 @@ from daemon import Daemon
 from protos import recommendation_pb as pb
 
 PAGE = pathlib.Path(os.environ["NEUMF_SOURCE_DIR"], "docs/metrics.md")
+SERVICE = "neumf.v1.RecommendationService"
+TIMEOUT = 20
 MOST_BYTES = 200_000
 NUM_IDLE = 10
 # Only there with a GPU.
@@ -92,12 +95,39 @@ class MetricsTest(unittest.TestCase):
         model = models.random_model(seed=1)
         model.publish(directory, 1)
         cls.daemon = cls.enterClassContext(Daemon(directory))
-        stub = cls.daemon.recommendations()
-        request = pb.RecommendRequest(user_id=model.user_ids[0])
-        stub.Recommend(request, timeout=20)
+        cls.make_calls(model.user_ids)
         cls.page = Page(PAGE.read_text(encoding="utf-8"))
         cls.daemon.metrics_text()  # the endpoint counts what is over
         cls.scrape = Scrape(cls.daemon.metrics_text())
+
+    @classmethod
+    def make_calls(cls, users):
+        """Of all kinds that end with an answer."""
+        stub = cls.daemon.recommendations()
+        for user in users:
+            stub.Recommend(pb.RecommendRequest(user_id=user), timeout=TIMEOUT)
+        stub.Recommend(pb.RecommendRequest(
+            user_id="nobody",
+            unknown_user_policy=pb.UNKNOWN_USER_POLICY_POPULAR),
+                       timeout=TIMEOUT)
+        stub.BatchRecommend(pb.BatchRecommendRequest(
+            requests=[pb.RecommendRequest(user_id=user) for user in users]),
+                            timeout=TIMEOUT)
+
+    def total(self, name, **labels):
+        """Over all series that have these labels, among others."""
+        return sum(value for (found, has), value in self.daemon.metrics().items()
+                   if found == name and labels.items() <= set(has))
+
+    def test_stages_add_up_to_the_handling_time_of_answered_calls(self):
+        def add_up():
+            handling = self.total("grpc_server_handling_seconds_sum",
+                                  grpc_service=SERVICE)
+            return handling > 0 and math.isclose(
+                self.total("neumf_stage_duration_seconds_sum"), handling,
+                rel_tol=1e-9)
+        # The last one may come a little after the answer.
+        self.daemon.wait_until(add_up)
 
     def test_what_is_exported_is_documented_and_the_other_way_round(self):
         documented = {name: kind for name, kind in self.page.types.items()
