@@ -126,7 +126,7 @@ TEST_F(ServerFlagsTest, HelpExplainsFlagsWithTheirDefaults) {
   EXPECT_THAT(command.text,
               AllOf(HasSubstr("--listen (default 127.0.0.1:50051)"),
                     HasSubstr("--drain_timeout (default 30s)"),
-                    HasSubstr("256 where a GPU does"), HasSubstr("--flagfile"),
+                    HasSubstr("256 on a GPU"), HasSubstr("--flagfile"),
                     HasSubstr("IPv4 only")));
 }
 
