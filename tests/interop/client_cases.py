@@ -1,9 +1,9 @@
 """What every client must meet, whoever wrote it.
 
-    client_cases.run(PythonClient, retries=True)
+    client_cases.run(PythonClient)
 
 runs all of it with one kind of client: `connect(address, tls, service_config)`
-makes one, `retries` says whether it obeys a service config.
+makes one. What it lacks of SERVICE_CONFIG and UNIX_SOCKETS is skipped.
 """
 
 import json
@@ -23,6 +23,9 @@ from clients import (BATCH_RECOMMEND, HEALTH_CHECK, HEALTH_WATCH, RECOMMEND,
 from daemon import Daemon
 from protos import details_pb, health_pb
 from protos import recommendation_pb as pb
+
+SERVICE_CONFIG = "service config"
+UNIX_SOCKETS = "unix sockets"
 
 # Of grpc-js and grpcio, for answers; the server's for requests is 1 MiB.
 MOST_ANSWER_BYTES = 4 << 20
@@ -54,7 +57,7 @@ class ClientCase(unittest.TestCase):
     """A folder of checkpoints, and clients of the kind that is tested."""
 
     connect = None  # by run()
-    retries = False
+    lacks = ()
 
     def setUp(self):
         self.directory = self.enterContext(tempfile.TemporaryDirectory())
@@ -70,9 +73,10 @@ class ClientCase(unittest.TestCase):
             type(self).connect(daemon.addresses["grpc"], **how))
 
     def answer(self, client, path, request, **how):
-        call = client.start(path, request, timeout=WAIT_SECONDS, **how)
-        message = call.next()
-        self.assertEqual(call.status().code, grpc.StatusCode.OK)
+        messages, status = client.start(
+            path, request, timeout=WAIT_SECONDS, **how).end()
+        self.assertEqual(status.code, grpc.StatusCode.OK, status)
+        message, = messages
         return message
 
     def failure(self, code, client, path, request, **how):
@@ -87,9 +91,9 @@ class ClientCase(unittest.TestCase):
             f"grpc_server_{series}_total", grpc_type="unary",
             grpc_service=SERVICE, grpc_method="Recommend", **labels)
 
-    def need_retries(self):
-        if not self.retries:
-            self.skipTest("this client knows no service config")
+    def need(self, feature):
+        if feature in self.lacks:
+            self.skipTest(f"this client knows no {feature}")
 
 
 class AnswerTest(ClientCase):
@@ -182,7 +186,7 @@ class AnswerTest(ClientCase):
         self.assertEqual(watch.status().code, grpc.StatusCode.CANCELLED)
 
     def test_answers_by_the_service_config_that_we_recommend(self):
-        self.need_retries()
+        self.need(SERVICE_CONFIG)
         with open(os.path.join(SOURCE_DIR, "deploy", "service_config.json"),
                   encoding="utf-8") as file:
             client = self.client_of(self.daemon, service_config=json.load(file))
@@ -257,7 +261,7 @@ class NotReadyTest(ClientCase):
         self.assertEqual(status.trailers["grpc-retry-pushback-ms"], str(delay))
 
     def test_a_client_comes_back_when_told(self):
-        self.need_retries()
+        self.need(SERVICE_CONFIG)
         client = self.client_of(self.daemon, service_config={"methodConfig": [{
             "name": [{"service": SERVICE}],
             # Of its own accord it would have given up at once.
@@ -292,6 +296,23 @@ class DrainTest(ClientCase):
         self.assertEqual(watch.status().code, grpc.StatusCode.UNAVAILABLE)
         self.failure(
             grpc.StatusCode.UNAVAILABLE, client, RECOMMEND, self.request)
+
+    def test_a_client_finds_the_next_server_by_itself(self):
+        self.need(UNIX_SOCKETS)
+        place = f"--listen=unix:{self.directory}/socket"
+        first = self.serve(place)
+        client = self.client_of(first)
+        answer = self.answer(client, RECOMMEND, self.request)
+        first.stop()
+        second = self.serve(place)
+        # Until it has tried again it says UNAVAILABLE.
+        messages, _ = second.wait_until(lambda: self.unless_unavailable(
+            client.start(RECOMMEND, self.request, WAIT_SECONDS).end()))
+        self.assertEqual(messages, [answer])
+
+    def unless_unavailable(self, end):
+        _, status = end
+        return end if status.code != grpc.StatusCode.UNAVAILABLE else None
 
 
 class IdentityTest(ClientCase):
@@ -333,7 +354,7 @@ class IdentityTest(ClientCase):
         self.assertEqual(self.calls(self.daemon, "started"), 0)
 
 
-def run(connect, retries):
+def run(connect, lacks=()):
     ClientCase.connect = connect
-    ClientCase.retries = retries
+    ClientCase.lacks = lacks
     unittest.main(module=__name__)

@@ -3,7 +3,8 @@
     with NodeClient("grpc_js.js", daemon.addresses["grpc"]) as client:
         call = client.start(RECOMMEND, request, timeout=20)
         call.next()    # a message; fails when there is none
-        call.status()  # Status(code, message, details, trailers)
+        call.end()     # the other messages, and the Status
+        call.status()  # the Status; fails when there are other messages
 
 `path` is any method's; one that the server lacks is called as RECOMMEND is.
 """
@@ -85,7 +86,8 @@ class NodeClient:
         self._process = subprocess.Popen(
             ["node", os.path.join(NODE_DIR, script), json.dumps(settings)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env={**os.environ, "NODE_PATH": MODULES_DIR})
+            env={**os.environ, "NODE_PATH": MODULES_DIR,
+                 "NODE_NO_WARNINGS": "1"})
         self._calls = []
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
@@ -124,7 +126,23 @@ class NodeClient:
         return call
 
 
-class _NodeCall:
+class _Call:
+    """Its messages and its end, which are to be read once."""
+
+    def next(self):
+        raise NotImplementedError
+
+    def end(self):
+        """The messages that are left, and the Status."""
+        raise NotImplementedError
+
+    def status(self):
+        messages, status = self.end()
+        assert not messages, messages
+        return status
+
+
+class _NodeCall(_Call):
 
     def __init__(self, client, number, answer):
         self.id = number
@@ -136,20 +154,25 @@ class _NodeCall:
         self._client.send(id=self.id, cancel=True)
 
     def next(self):
-        event = self.events.get(timeout=WAIT_SECONDS)
+        return self._message(self.events.get(timeout=WAIT_SECONDS))
+
+    def _message(self, event):
         assert "response" in event, event
         return self._answer.FromString(base64.b64decode(event["response"]))
 
-    def status(self):
+    def end(self):
+        messages = []
         event = self.events.get(timeout=WAIT_SECONDS)
-        assert "code" in event, event
+        while "code" not in event:
+            messages.append(self._message(event))
+            event = self.events.get(timeout=WAIT_SECONDS)
         details = {}
         for detail in event["details"]:
             name = detail["type"].rsplit(".", 1)[1]
             details[name] = getattr(details_pb, name).FromString(
                 base64.b64decode(detail["value"]))
-        return Status(_CODES[event["code"]], event["message"], details,
-                      event["trailers"])
+        return messages, Status(_CODES[event["code"]], event["message"],
+                                details, event["trailers"])
 
 
 class PythonClient:
@@ -180,7 +203,7 @@ class PythonClient:
         return _PythonCall(method(request, timeout=timeout, metadata=metadata))
 
 
-class _PythonCall:
+class _PythonCall(_Call):
 
     def __init__(self, call):
         self._call = call
@@ -191,14 +214,15 @@ class _PythonCall:
     def next(self):
         return next(self._call)
 
-    def status(self):
+    def end(self):
+        messages = []
         try:
-            message = next(self._call, None)
-            assert message is None, "another message"
+            messages.extend(self._call)
         except grpc.RpcError as error:
-            return Status(error.code(), error.details(), error_details(error),
-                          dict(error.trailing_metadata() or ()))
-        return Status(self._call.code())
+            return messages, Status(
+                error.code(), error.details(), error_details(error),
+                dict(error.trailing_metadata() or ()))
+        return messages, Status(self._call.code())
 
 
 def _read(path):

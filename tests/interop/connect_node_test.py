@@ -9,4 +9,5 @@ from tools import need_node
 if __name__ == "__main__":
     need_node("@bufbuild/protobuf", "@connectrpc/connect-node")
     client_cases.run(
-        functools.partial(NodeClient, "connect_node.js"), retries=False)
+        functools.partial(NodeClient, "connect_node.js"),
+        lacks=(client_cases.SERVICE_CONFIG, client_cases.UNIX_SOCKETS))

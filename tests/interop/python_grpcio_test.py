@@ -4,4 +4,4 @@ import client_cases
 from clients import PythonClient
 
 if __name__ == "__main__":
-    client_cases.run(PythonClient, retries=True)
+    client_cases.run(PythonClient)
