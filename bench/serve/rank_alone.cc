@@ -48,13 +48,13 @@ class RankAlone {
     const double cpu_before = ProcessCpuSeconds();
     const auto end = Clock::now() + std::chrono::duration<double>(seconds);
     std::vector<double> micros;
-    while (Clock::now() < end) {
+    do {
       const auto begin = Clock::now();
       RankOnce(batch);
       micros.push_back(
           std::chrono::duration<double, std::micro>(Clock::now() - begin)
               .count());
-    }
+    } while (Clock::now() < end);
     return {{"users", micros.size() * batch},
             {"cpu_seconds", ProcessCpuSeconds() - cpu_before},
             {"p50_us", Median(micros)}};

@@ -1,8 +1,10 @@
-"""What one request costs: CPU time, latency, and calls against one batch."""
+"""What one request costs: CPU time, latency, metrics, and calls against one batch."""
 
+import json
 import statistics
+import subprocess
 
-from processes import Callers, Neumf, RankAlone
+from processes import BUILD, Callers, Neumf, RankAlone
 from scrape import growth
 
 TOWER = "A"
@@ -81,3 +83,23 @@ def batch_over_sequential(session):
                            "sequential_ms": 1e6 * calls["seconds"] / calls["calls"]})
     session.figure(name, median(rounds, lambda r: r["sequential_ms"] / r["batch_ms"]), "times",
                    model, **{key: median(rounds, lambda r, key=key: r[key]) for key in rounds[0]})
+
+
+def metrics_cost(session):
+    """CPU time of all observations that a request makes over that of the request."""
+    name = "serve.metrics_cost_fraction"
+    if not session.wants(name):
+        return
+    model = session.model(TOWER, ITEMS)
+    rounds = []
+    with Neumf(session.server, model) as server, Callers(server, model) as callers:
+        callers.window("recommend", CALLERS, session.seconds)
+        for _ in range(session.rounds):
+            request = callers.window("recommend", CALLERS, session.seconds)
+            alone = subprocess.run([BUILD / "bench" / "metrics_bench", "--quick", "--only=ns.t1"],
+                                   capture_output=True, check=True)
+            rounds.append({"metrics_us": json.loads(alone.stdout)["value"] / 1e3,
+                           "request_us": request["server_cpu_us"]})
+    session.figure(name, median(rounds, lambda r: r["metrics_us"] / r["request_us"]),
+                   "of a request", model,
+                   **{key: median(rounds, lambda r, key=key: r[key]) for key in rounds[0]})

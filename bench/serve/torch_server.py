@@ -25,7 +25,8 @@ import numpy
 import torch
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT / "build" / "release" / "proto" / "python"))
+sys.path.insert(0, os.environ.get("NEUMF_PYTHON_PROTO_DIR",
+                                  str(ROOT / "build" / "release" / "proto" / "python")))
 
 from neumf.v1 import recommendation_service_pb2 as pb  # noqa: E402
 from neumf.v1 import recommendation_service_pb2_grpc as pb_grpc  # noqa: E402

@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""bench/serve: what is made of scrapes and answers, and that all contestants
+give the same answers, on a small random model."""
+
+import os
+import pathlib
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+SOURCE = pathlib.Path(os.environ["NEUMF_SOURCE_DIR"])
+sys.path.insert(0, str(SOURCE / "bench" / "serve"))
+
+import peers  # noqa: E402
+import processes  # noqa: E402
+import scrape  # noqa: E402
+from answers import difference  # noqa: E402
+
+if not (processes.BUILD / "bench" / "closed_loop").exists():
+    print("skipped: this build has no benchmarks")
+    sys.exit(77)
+
+SCRAPE = """\
+# HELP neumf_calls_total calls
+# TYPE neumf_calls_total counter
+neumf_calls_total{code="OK",method="Recommend"} 7
+neumf_calls_total{code="OK",method="Check"} 2
+neumf_calls_total_more 5
+"""
+
+
+def histogram(*counts):
+    """Cumulated, of buckets that end at 1, 2 and +Inf."""
+    return {f'h_bucket{{le="{end}"}}': count for end, count in zip(("1", "2", "+Inf"), counts)}
+
+
+class ScrapeTest(unittest.TestCase):
+    def test_growth_is_of_one_name_and_of_the_series_with_the_label(self):
+        after = scrape.parse(SCRAPE)
+        before = {'neumf_calls_total{code="OK",method="Recommend"}': 3}
+        self.assertEqual(scrape.growth(before, after, "neumf_calls_total"), 6)
+        self.assertEqual(scrape.growth(before, after, "neumf_calls_total", 'method="Check"'), 2)
+
+    def test_quantiles_lie_between_the_ends_of_their_bucket(self):
+        self.assertEqual(scrape.quantile({}, histogram(50, 100, 100), "h", 0.75), 1.5)
+        self.assertEqual(scrape.quantile({}, histogram(50, 100, 100), "h", 0.5), 1)
+
+    def test_quantiles_are_of_what_came_between_the_scrapes(self):
+        self.assertEqual(
+            scrape.quantile(histogram(50, 50, 50), histogram(50, 60, 60), "h", 0.5), 1.5)
+
+    def test_a_quantile_above_all_buckets_is_the_last_end(self):
+        self.assertEqual(scrape.quantile({}, histogram(0, 0, 9), "h", 0.5), 2)
+
+    def test_without_observations_a_quantile_is_zero(self):
+        self.assertEqual(scrape.quantile({}, histogram(0, 0, 0), "h", 0.5), 0)
+        self.assertEqual(scrape.quantile({}, {}, "h", 0.5), 0)
+
+
+class DifferenceTest(unittest.TestCase):
+    OURS = [[["a", 3.0], ["b", 2.0], ["c", 1.0]]]
+
+    def test_rounding_is_no_difference(self):
+        self.assertIsNone(difference(self.OURS, [[["a", 3.00001], ["b", 2.0], ["c", 1.0]]]))
+
+    def test_ties_may_change_places(self):
+        tied = [[["a", 2.0], ["b", 2.0]]]
+        self.assertIsNone(difference(tied, [[["b", 2.0], ["a", 2.0]]]))
+
+    def test_a_tie_with_the_last_item_may_take_its_place(self):
+        self.assertIsNone(difference(self.OURS, [[["a", 3.0], ["b", 2.0], ["d", 1.0]]]))
+
+    def test_another_item_is_found(self):
+        self.assertIn("d has None",
+                      difference(self.OURS, [[["d", 3.0], ["b", 2.0], ["c", 1.0]]]))
+
+    def test_another_score_is_found(self):
+        self.assertIn("place 1", difference(self.OURS, [[["a", 3.0], ["b", 2.1], ["c", 1.0]]]))
+
+    def test_missing_items_and_answers_are_found(self):
+        self.assertIn("3 items and 0", difference(self.OURS, [[]]))
+        self.assertIn("0 items and 0", difference([[]], [[]]))
+        self.assertIn("1 answers and 0", difference(self.OURS, []))
+
+
+class ContestantsTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.scratch.cleanup)
+        cls.model = pathlib.Path(cls.scratch.name) / "model"
+        cls.weights = processes.write_model(cls.model, "nowhere", "A", 300)
+        cls.ours = processes.Neumf(processes.BUILD / "bin" / "neumf-server", cls.model)
+        cls.addClassCleanup(cls.ours.__exit__)
+
+    def answers(self, server):
+        with processes.Callers(server, self.model) as callers:
+            return callers.ask("answers", 20)["answers"]
+
+    def same_answers_as_ours(self, *commands):
+        with processes.Fleet(commands) as fleet:
+            self.assertIsNone(difference(self.answers(self.ours), self.answers(fleet)))
+
+    def test_weights_are_random_without_trained_towers(self):
+        self.assertEqual(self.weights, "random")
+
+    def test_every_kind_of_call_is_answered(self):
+        with processes.Callers(self.ours, self.model) as callers:
+            for window in (("recommend", 4, 0.1), ("health", 4, 0.1), ("batch", 20, 0.1)):
+                answered = callers.window(*window)  # raises where one fails
+                self.assertGreater(answered["calls"], 0)
+                self.assertGreater(answered["server_cpu_us"], 0)
+
+    def test_a_burst_makes_each_call_once(self):
+        with processes.Callers(self.ours, self.model) as callers:
+            burst = callers.ask("burst", 50, 30_000)
+        self.assertEqual((burst["calls"], burst["ok"]), (50, 50))
+
+    def test_failed_calls_are_no_measurement(self):
+        with processes.Callers(self.ours, self.model, "--k=-1") as callers:
+            with self.assertRaisesRegex(processes.Failed, "calls of 'recommend 1 0' failed"):
+                callers.window("recommend", 1, 0)
+
+    def test_ranking_alone_answers_windows(self):
+        with processes.RankAlone(self.model) as rank:
+            window = rank.window(8, 0)
+        self.assertEqual(window["users"] % 8, 0)
+
+    @unittest.skipUnless(peers.CPP_SERVER.exists(), "built without LibTorch")
+    def test_the_cpp_server_gives_the_same_answers(self):
+        self.same_answers_as_ours(peers.cpp_command(self.model, workers=2))
+
+    @unittest.skipUnless(peers.has_pytorch(),
+                         "python3-torch is missing; scripts/setup torch installs it")
+    def test_the_python_servers_give_the_same_answers(self):
+        self.same_answers_as_ours(*(peers.python_command(self.model, form, workers=1)
+                                    for form in ("aio", "threads")))
+
+
+if __name__ == "__main__":
+    unittest.main()
