@@ -111,7 +111,15 @@ void RequestBatcher::Stop() {
 
 absl::Duration RequestBatcher::last_heartbeat() const {
   MutexLock lock(&mutex_);
-  return idle_ ? clock_->MonotonicNow() : heartbeat_;
+  if (!idle_) return heartbeat_;
+  absl::Duration alive = clock_->MonotonicNow();
+  // A thread that is awake leaves no call alone for longer than this.
+  for (const auto c : {RequestClass::kSingle, RequestClass::kMany}) {
+    const PendingCall* const first = queue_.front(c);
+    if (first == nullptr) continue;
+    alive = std::min(alive, first->enqueued + options_.max_queue_delay);
+  }
+  return alive;
 }
 
 void RequestBatcher::Run() {

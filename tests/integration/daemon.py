@@ -121,6 +121,11 @@ class Daemon:
         self._process.kill()
         self._process.wait()
 
+    def wait_for_exit(self):
+        """Of a server that ends by itself; its exit code."""
+        self._was_killed = True
+        return self._process.wait(STOP_SECONDS)
+
     @contextlib.contextmanager
     def suspended(self):
         """Stands still, as in a debugger, until the end of the block."""
