@@ -57,8 +57,8 @@ class CurlTest(unittest.TestCase):
         self.daemon = self.enterContext(Daemon(directory))
         self.url = f'http://{self.daemon.addresses["grpc"]}'
 
-    def curl(self, *arguments):
-        return buf("curl", "--protocol=grpc", *arguments)
+    def curl(self, *arguments, protocol="grpc"):
+        return buf("curl", f"--protocol={protocol}", *arguments)
 
     def test_finds_the_methods(self):
         result = self.curl("--list-methods", self.url)
@@ -89,6 +89,13 @@ class CurlTest(unittest.TestCase):
             base64.b64decode(detail["value"] + "==")).field_violations
         self.assertEqual([violation.field for violation in violations],
                          ["user_id", "k"])
+
+    def test_is_refused_when_it_speaks_another_protocol(self):
+        # At its first call, which is for reflection.
+        for protocol in ("connect", "grpcweb"):
+            call = ("--data", '{"userId": "user-0"}', self.url + RECOMMEND)
+            self.assertNotEqual(self.curl(*call, protocol=protocol).returncode, 0)
+            self.assertEqual(self.curl(*call).returncode, 0)
 
 
 if __name__ == "__main__":
