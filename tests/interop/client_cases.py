@@ -2,8 +2,9 @@
 
     client_cases.run(PythonClient)
 
-runs all of it with one kind of client: `connect(address, tls, service_config)`
-makes one. What it lacks of SERVICE_CONFIG and UNIX_SOCKETS is skipped.
+runs all of it with one kind of client: `connect(address, tls=None,
+service_config=None, gzip=False)` makes one. What it lacks of SERVICE_CONFIG and
+UNIX_SOCKETS is skipped.
 """
 
 import json
@@ -163,6 +164,11 @@ class AnswerTest(ClientCase):
             self.failure(grpc.StatusCode.RESOURCE_EXHAUSTED, self.client,
                          RECOMMEND, request_of_size(user_id, size))
         self.answer(self.client, RECOMMEND, self.request)
+
+    def test_refuses_what_is_compressed(self):
+        client = self.client_of(self.daemon, gzip=True)
+        self.failure(grpc.StatusCode.UNIMPLEMENTED, client, RECOMMEND,
+                     request_of_size(self.model.user_ids[0], 4096))
 
     def test_bears_metadata_of_others(self):
         self.answer(self.client, RECOMMEND, self.request, metadata=(

@@ -71,7 +71,7 @@ class Status(NamedTuple):
 class NodeClient:
     """A program of node/, which does what it is told; see session.js."""
 
-    def __init__(self, script, address, tls=None, service_config=None):
+    def __init__(self, script, address, tls=None, **how):
         self._scratch = tempfile.TemporaryDirectory()
         descriptors = os.path.join(self._scratch.name, "descriptors")
         subprocess.run(
@@ -81,8 +81,7 @@ class NodeClient:
             "address": address, "proto_dirs": PROTO_DIRS,
             "descriptor_set": descriptors,
             "tls": tls and {name: path for name, path in tls._asdict().items() if path},
-            "options": {"grpc.service_config": json.dumps(service_config)}
-                       if service_config else {}}
+            "gzip": how.get("gzip", False), "options": _options(**how)}
         self._process = subprocess.Popen(
             ["node", os.path.join(NODE_DIR, script), json.dumps(settings)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -178,11 +177,9 @@ class _NodeCall(_Call):
 class PythonClient:
     """Debian's grpcio. It reads all answers as streams, which unary ones fit."""
 
-    def __init__(self, address, tls=None, service_config=None):
+    def __init__(self, address, tls=None, **how):
         # Channels share connections, unless their arguments differ.
-        options = [("grpc.use_local_subchannel_pool", 1)]
-        if service_config:
-            options.append(("grpc.service_config", json.dumps(service_config)))
+        options = [("grpc.use_local_subchannel_pool", 1), *_options(**how).items()]
         if tls:
             self._channel = grpc.secure_channel(
                 address, grpc.ssl_channel_credentials(
@@ -223,6 +220,16 @@ class _PythonCall(_Call):
                 error.code(), error.details(), error_details(error),
                 dict(error.trailing_metadata() or ()))
         return messages, Status(self._call.code())
+
+
+def _options(service_config=None, gzip=False):
+    """Of channels, as gRPC calls them in every language."""
+    options = {}
+    if service_config:
+        options["grpc.service_config"] = json.dumps(service_config)
+    if gzip:
+        options["grpc.default_compression_algorithm"] = grpc.Compression.Gzip.value
+    return options
 
 
 def _read(path):

@@ -6,7 +6,7 @@ const fs = require('node:fs');
 const {createFileRegistry, fromBinary, toBinary} = require('@bufbuild/protobuf');
 const {FileDescriptorSetSchema} = require('@bufbuild/protobuf/wkt');
 const {ConnectError} = require('@connectrpc/connect');
-const {createGrpcTransport} = require('@connectrpc/connect-node');
+const {compressionGzip, createGrpcTransport} = require('@connectrpc/connect-node');
 const {settings, tlsFiles, encode, decode, run} = require('./session');
 
 const registry = createFileRegistry(fromBinary(
@@ -18,6 +18,7 @@ const tls = tlsFiles();
 const transport = createGrpcTransport({
   baseUrl: `${tls ? 'https' : 'http'}://${settings.address}`,
   nodeOptions: tls,
+  sendCompression: settings.gzip ? compressionGzip : undefined,
 });
 
 // One that the server lacks is called with the messages of Recommend.

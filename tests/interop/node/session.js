@@ -9,7 +9,8 @@
 //   out  {"id", "code", "message", "details", "trailers"}      the end
 //
 // The program's argument is a JSON object: "address", "proto_dirs" and
-// "descriptor_set", "tls" with paths for "ca", "cert" and "key", "options".
+// "descriptor_set", "tls" with paths for "ca", "cert" and "key", "gzip" to compress
+// requests, "options" of gRPC channels that say this and more.
 
 const fs = require('node:fs');
 const readline = require('node:readline');
