@@ -10,6 +10,9 @@ constexpr absl::Duration kLongestRetry = absl::Seconds(1);
 // An idle scorer tries what by its measurements takes too long once in this
 // time: measurements grow old, and nothing else would renew them.
 constexpr absl::Duration kMeasurementLife = absl::Seconds(1);
+// Of what is expected, since some batches take longer than most: an answer that
+// is late has cost as much as one in time.
+constexpr double kSafety = 1.25;
 
 }  // namespace
 
@@ -31,12 +34,12 @@ std::optional<LoadControl::Refusal> LoadControl::Refuse(
   const absl::Duration wait = WaitFor(call, queue, now);
   const bool may_try = queue.empty() && !batch_.has_value() &&
                        now >= last_measured_ + kMeasurementLife;
-  if (!may_try &&
-      now + wait + pace.TimeFor(call.queries.size()) > call.deadline) {
+  const absl::Duration answer = wait + pace.TimeFor(call.queries.size());
+  if (!may_try && now + answer * kSafety > call.deadline) {
     return refusal(ShedReason::kWaitTooLong);
   }
   if (call.request_class == RequestClass::kSingle &&
-      wait > delay_.longest_wait()) {
+      delay_.Refuses(wait, now)) {
     return refusal(ShedReason::kOverloaded);
   }
   return std::nullopt;

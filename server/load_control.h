@@ -79,8 +79,7 @@ class LoadControl {
   void BatchAnswered(absl::Duration now);
   void BatchFailed() { batch_.reset(); }
 
-  // What calls about one user may have waited for; InfiniteDuration() unless
-  // there is more to do than can be done.
+  // Calls about one user that have waited for longer should give way to others.
   absl::Duration longest_wait() const { return delay_.longest_wait(); }
 
  private:

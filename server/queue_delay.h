@@ -8,7 +8,11 @@
 // A burst is worked off within an interval, so that at some time in it somebody
 // hardly waits. Where even the shortest wait of an interval was above the
 // target, more comes than can be served, and a longer queue would serve nobody
-// better: until an interval is better, nobody shall wait for long.
+// better: from then on nobody shall begin to wait for long.
+//
+// The original drops what has waited; here it is refused when it comes, since
+// its wait is known. So the waits themselves no longer tell when the overload is
+// over, but the refusals do: it is when none was needed for an interval.
 //
 // For one thread at a time.
 
@@ -21,21 +25,20 @@ class QueueDelay {
   static constexpr absl::Duration kInterval = absl::Milliseconds(100);
   static constexpr absl::Duration kShortestTarget = absl::Milliseconds(5);
 
-  // Calls have waited for `wait` when they left the queue at `now`;
-  // `batch_time` is what a full batch takes to score, twice of which is no
-  // standing queue.
+  // A call has waited for `wait` when it left the queue at `now`; `batch_time`
+  // is what a full batch takes to score, twice of which is no standing queue.
   void Observe(absl::Duration wait, absl::Duration batch_time,
                absl::Duration now);
   // Nothing waits: there is no standing queue.
-  void Emptied() {
-    shortest_ = absl::ZeroDuration();
-    overloaded_ = false;
-  }
+  void Emptied() { shortest_ = absl::ZeroDuration(); }
 
-  bool overloaded() const { return overloaded_; }
-  // What a call may wait for at most: InfiniteDuration() unless overloaded().
+  // True of a call that comes at `now` and has to be refused, since it would
+  // wait for too long. In an overload, that is for longer than two targets.
+  bool Refuses(absl::Duration wait, absl::Duration now);
+  // After which a call is dropped all the same: something took longer than was
+  // expected. InfiniteDuration() unless overloaded.
   absl::Duration longest_wait() const {
-    return overloaded_ ? 2 * target_ : absl::InfiniteDuration();
+    return overloaded_ ? kInterval + 2 * target_ : absl::InfiniteDuration();
   }
 
  private:
@@ -43,6 +46,7 @@ class QueueDelay {
   absl::Duration interval_end_ = absl::ZeroDuration();
   absl::Duration shortest_ = absl::InfiniteDuration();  // of this interval
   bool overloaded_ = false;
+  absl::Duration last_refusal_ = absl::ZeroDuration();  // of this overload
 };
 
 }  // namespace neumf

@@ -167,9 +167,9 @@ void RequestBatcher::DropFinishedCalls(absl::Duration now, Work* work) {
     return call.deadline <= now;
   };
   const auto finished = [&](const PendingCall& call) {
-    const bool late =
+    const bool sheds =
         call.request_class == RequestClass::kSingle && call.enqueued < oldest;
-    return late || expired(call) ||
+    return sheds || expired(call) ||
            call.claimed.load(std::memory_order_acquire);
   };
   for (std::shared_ptr<PendingCall>& call : queue_.RemoveIf(finished)) {
