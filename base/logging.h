@@ -7,14 +7,20 @@
 //
 // Values with spaces, quotes or control characters are quoted and escaped, so
 // text from outside can never forge a line. The line is written by one write()
-// when the LogEvent dies; any thread may log.
+// when the LogEvent dies; any thread may log. A pipe or socket whose reader has
+// stalled takes no more lines: they are lost, and the next that it takes says how
+// many in lost=N. Nobody waits for it, unless others write to it, too.
 
+#include <cstddef>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 
 namespace neumf {
+
+// Longer lines are cut, as a pipe that has room takes no more for sure.
+constexpr size_t kMaxLogLineBytes = 4096;
 
 class LogEvent {
  public:

@@ -1,12 +1,20 @@
 #include "base/logging.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <string>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "base/utf8.h"
 
 namespace neumf {
 namespace {
@@ -76,6 +84,65 @@ TEST(LoggingTest, PrintsNumbersBesideTexts) {
       .With("state", "SERVING");
   EXPECT_THAT(testing::internal::GetCapturedStderr(),
               EndsWith(" event=probe version=7 ratio=0.5 state=SERVING\n"));
+}
+
+TEST(LoggingTest, CutsLinesThatAPipeMayNotTake) {
+  const std::string text = "\xC3\xA9";  // two bytes
+  std::string value;
+  while (value.size() < 2 * kMaxLogLineBytes) value += text;
+  for (const char* more : {"", "x"}) {
+    const std::string line = Logged(value + more);
+    EXPECT_LE(line.size(), kMaxLogLineBytes);
+    EXPECT_GT(line.size(), kMaxLogLineBytes / 2);
+    EXPECT_TRUE(IsValidUtf8(line));
+    EXPECT_EQ(line.find('\n'), line.size() - 1);
+  }
+}
+
+// Stderr as a pipe of the test.
+class PipedLog {
+ public:
+  PipedLog() : stderr_(dup(STDERR_FILENO)) {
+    EXPECT_EQ(pipe2(ends_.data(), O_CLOEXEC), 0);
+    fcntl(ends_[1], F_SETPIPE_SZ, 16384);
+    dup2(ends_[1], STDERR_FILENO);
+    close(ends_[1]);
+  }
+  ~PipedLog() {
+    dup2(stderr_, STDERR_FILENO);
+    close(stderr_);
+    close(ends_[0]);
+  }
+  PipedLog(const PipedLog&) = delete;
+  PipedLog& operator=(const PipedLog&) = delete;
+
+  // The lines that lie in it. REQUIRES: there are some.
+  std::vector<std::string> Lines() const {
+    std::string text(1 << 20, 0);
+    const ssize_t size = read(ends_[0], text.data(), text.size());
+    EXPECT_GT(size, 0);
+    text.resize(std::max<ssize_t>(size, 0));
+    return absl::StrSplit(text, '\n', absl::SkipEmpty());
+  }
+
+ private:
+  const int stderr_;
+  std::array<int, 2> ends_{};
+};
+
+TEST(LoggingTest, AReaderThatStallsLosesLinesAndKeepsNobodyWaiting) {
+  constexpr size_t kLines = 10'000;
+  PipedLog log;
+  for (size_t i = 0; i < kLines; ++i) LogEvent("probe").WithNumber("n", i);
+  const size_t num_taken = log.Lines().size();
+  ASSERT_LT(num_taken, kLines);
+  LogEvent("last");
+  LogEvent("very_last");
+  const std::vector<std::string> lines = log.Lines();
+  ASSERT_EQ(lines.size(), 2);
+  EXPECT_THAT(lines[0],
+              EndsWith(absl::StrCat(" event=last lost=", kLines - num_taken)));
+  EXPECT_THAT(lines[1], EndsWith(" event=very_last"));
 }
 
 TEST(CheckDeathTest, NamesTheBrokenConditionAndDies) {
