@@ -9,12 +9,7 @@
 //   NEUMF_ASSIGN_OR_RETURN(auto generator, LoadGenerator::Create(options));
 //   LoadResult result = generator->Run(/*rate=*/500);
 //
-// THREADS. Run() sends from the calling thread and takes the answers in one
-// more of its own; no call has a thread. One process offers tens of thousands
-// of calls a second. Whether it kept up is part of the result: see
-// LoadResult::lag() and receiver_load().
-//
-// The retries of gRPC are off, so that every refusal is counted.
+// open_loop.h says what threads that takes, and how good it is at it.
 
 #include <cstdint>
 #include <memory>
@@ -24,22 +19,15 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "client/arrival_schedule.h"
-#include "client/channel_security.h"
 #include "client/load_result.h"
-#include "grpcpp/generic/generic_stub.h"
+#include "client/open_loop.h"
 
 namespace neumf {
 
 class LoadGenerator {
  public:
-  struct Options {
-    // "host:port", "dns:///host:port" or "unix:PATH".
-    std::string target;
-    // Default: plain text without a token.
-    ChannelSecurity security;
-    // Connections, used in turn; more of them spread a load over several
-    // servers behind one address. Default: 1.
-    int connections = 1;
+  // The server and the connections to it, and what to ask there.
+  struct Options : OpenLoop::Options {
     // Whom to ask for, each call drawing anew; none may be longer than a server
     // takes. Must not be empty.
     std::vector<std::string> user_ids;
@@ -51,10 +39,6 @@ class LoadGenerator {
     // Defaults: 10 s, 1 s.
     absl::Duration duration = absl::Seconds(10);
     absl::Duration warmup = absl::Seconds(1);
-    // Of a call, from the moment it was due. Default: 1 s.
-    absl::Duration deadline = absl::Seconds(1);
-    // For all connections together. Default: 5 s.
-    absl::Duration connect_timeout = absl::Seconds(5);
     ArrivalSchedule::Kind arrivals = ArrivalSchedule::Kind::kPoisson;
     uint64_t seed = 1;
   };
@@ -69,15 +53,11 @@ class LoadGenerator {
   LoadResult Run(double rate);
 
  private:
-  class Receiver;
-
-  explicit LoadGenerator(Options options);
-  absl::Status Connect();
+  LoadGenerator(Options options, std::unique_ptr<OpenLoop> loop);
   grpc::ByteBuffer MakeRequest(uint64_t call_number) const;
 
   const Options options_;
-  const std::string method_;
-  std::vector<grpc::GenericStub> stubs_;  // one a connection
+  const std::unique_ptr<OpenLoop> loop_;
 };
 
 }  // namespace neumf

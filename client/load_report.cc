@@ -103,6 +103,12 @@ const char* VerdictName(RateVerdict verdict) {
   return "";
 }
 
+// Where the lag of the client is looked at.
+constexpr double kLagQuantile = 0.99;
+
+// Above it the thread that takes the answers may be what they wait for.
+constexpr double kMaxReceiverLoad = 0.9;
+
 }  // namespace
 
 std::string LoadTable(const LoadResult& result) {
@@ -194,6 +200,28 @@ std::string SweepJson(absl::Span<const RateTrial> trials,
       "\"goal_seconds\": %s, \"trials\": [%s]}",
       found.rate, found.limited_by_client ? "true" : "false", SecondsJson(goal),
       absl::StrJoin(objects, ", "));
+}
+
+absl::Status CheckClient(const LoadResult& result, absl::Duration max_lag) {
+  const LatencyDistribution& lag = result.lag();
+  if (lag.count() == 0) {
+    return absl::FailedPreconditionError(
+        "no call was due: the duration is too short for the rate");
+  }
+  const absl::Duration p99 =
+      lag.AtRank(RankOfQuantile(kLagQuantile, lag.count()));
+  if (p99 > max_lag) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the client fell behind its schedule: p99 of the lag is ",
+        absl::FormatDuration(p99), ", above ", absl::FormatDuration(max_lag)));
+  }
+  if (result.receiver_load() > kMaxReceiverLoad) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "the client had no time for the answers: its thread was busy for %.0f "
+        "%% of the run",
+        100 * result.receiver_load()));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace neumf

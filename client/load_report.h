@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "client/load_result.h"
 #include "client/rate_search.h"
@@ -17,6 +19,10 @@ std::string LoadTable(const LoadResult& result);
 
 // A run as one JSON object on one line. Times are seconds, or null for never.
 std::string LoadJson(const LoadResult& result);
+
+// OK when the client kept up, so that the times are those of the server: the p99
+// of its lag is at most `max_lag`, and there was time for the answers.
+absl::Status CheckClient(const LoadResult& result, absl::Duration max_lag);
 
 // One rate of a search, in the order of trial.
 struct RateTrial {

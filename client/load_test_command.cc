@@ -9,49 +9,23 @@
 #include "absl/strings/str_format.h"
 #include "base/file_system.h"
 #include "base/status_macros.h"
-#include "base/utf8.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "client/load_generator.h"
 #include "client/load_report.h"
 #include "client/rate_search.h"
 #include "client/security_options.h"
-#include "data/text_lines.h"
+#include "client/user_ids.h"
 
 namespace neumf {
 namespace {
 
-constexpr uint64_t kMaxUsersFileBytes = uint64_t{1} << 30;
-
-// Where the goal of a sweep and the lag of the client are looked at.
+// Where the goal of a sweep is looked at.
 constexpr double kQuantile = 0.99;
 
 // A sweep ends when the rates kept and missed are this close, and gives up
 // below one call a second.
 constexpr double kSweepPrecision = 0.05;
 constexpr double kLowestRate = 1;
-
-// Above it the thread that takes the answers may be what they wait for.
-constexpr double kMaxReceiverLoad = 0.9;
-
-// The ids of a file, one a line.
-absl::StatusOr<std::vector<std::string>> ReadUserIds(FileSystem& files,
-                                                     absl::string_view path) {
-  NEUMF_ASSIGN_OR_RETURN(const std::string text,
-                         ReadWholeFile(files, path, kMaxUsersFileBytes));
-  std::vector<std::string> ids;
-  LineScanner lines(text);
-  while (lines.Next()) {
-    if (!IsValidUtf8(lines.line())) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          path, ": line ", lines.line_number(), ": the id is not UTF-8"));
-    }
-    ids.emplace_back(lines.line());
-  }
-  if (ids.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": there is no user"));
-  }
-  return ids;
-}
 
 absl::StatusOr<std::vector<std::string>> ReadCheckpointUserIds(
     FileSystem& files, absl::string_view path) {
@@ -117,28 +91,6 @@ absl::StatusOr<LoadGenerator::Options> GeneratorOptions(const Args& args) {
   NEUMF_ASSIGN_OR_RETURN(const int32_t seed, args.Number("--seed", 1));
   options.seed = static_cast<uint64_t>(seed);
   return options;
-}
-
-// OK when the client kept up, so that the times are those of the server.
-absl::Status CheckClient(const LoadResult& result, absl::Duration max_lag) {
-  const LatencyDistribution& lag = result.lag();
-  if (lag.count() == 0) {
-    return absl::FailedPreconditionError(
-        "no call was due: the duration is too short for the rate");
-  }
-  const absl::Duration p99 = lag.AtRank(RankOfQuantile(kQuantile, lag.count()));
-  if (p99 > max_lag) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "the client fell behind its schedule: p99 of the lag is ",
-        absl::FormatDuration(p99), ", above ", absl::FormatDuration(max_lag)));
-  }
-  if (result.receiver_load() > kMaxReceiverLoad) {
-    return absl::FailedPreconditionError(absl::StrFormat(
-        "the client had no time for the answers: its thread was busy for %.0f "
-        "%% of the run",
-        100 * result.receiver_load()));
-  }
-  return absl::OkStatus();
 }
 
 absl::Status RunOnce(LoadGenerator& generator, double rate,

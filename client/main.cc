@@ -10,10 +10,12 @@
 #include "client/command.h"
 #include "client/load_test_command.h"
 #include "client/recommend_command.h"
+#include "client/replay_command.h"
 
 int main(int argc, char** argv) {
   std::vector<neumf::Command> commands = {neumf::RecommendCommand(),
-                                          neumf::LoadTestCommand()};
+                                          neumf::LoadTestCommand(),
+                                          neumf::ReplayCommand()};
   for (neumf::Command& command : neumf::AdminCommands()) {
     commands.push_back(std::move(command));
   }

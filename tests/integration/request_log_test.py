@@ -11,7 +11,7 @@ import paths  # noqa: F401
 import grpc
 import models
 from certificates import replace
-from daemon import Daemon, run_server
+from daemon import Daemon, neumfctl, run_server
 from protos import recommendation_pb as pb
 
 TIMEOUT = 20
@@ -195,6 +195,85 @@ class FileTest(RequestLogCase):
         self.daemon.wait_until(lambda: self.logged("failed") == calls)
         self.assertLess(len(self.daemon.events("request_log_failed")), calls / 4)
         self.assertIn(path, self.daemon.events("request_log_failed")[0]["reason"])
+
+
+class ReplayTest(RequestLogCase):
+
+    def setUp(self):
+        super().setUp()
+        self.salt = os.path.join(self.folder, "salt")
+        replace(self.salt, f"{SALT}\n".encode())
+        self.users = os.path.join(self.folder, "users")
+        replace(self.users, "\n".join(self.model.user_ids).encode())
+
+    def make_calls(self):
+        """Eight calls about all users, one about nobody, and a batch."""
+        excluded = [item.item_id for item in self.ask(k=2).items]
+        for row in range(1, len(self.model.user_ids)):
+            self.ask(row=row, k=3, exclude_item_ids=excluded)
+        with self.assertRaises(grpc.RpcError):
+            self.stub.Recommend(pb.RecommendRequest(user_id="nobody"),
+                                timeout=TIMEOUT)
+        self.stub.BatchRecommend(
+            pb.BatchRecommendRequest(requests=[
+                pb.RecommendRequest(user_id=user)
+                for user in self.model.user_ids]), timeout=TIMEOUT)
+        self.lines(10)
+
+    def replay(self, *options):
+        # How late the client is matters to times, and none is looked at here.
+        return neumfctl("replay", "--server", self.daemon.addresses["grpc"],
+                        "--log", f"{self.path}.1", "--max_lag", "60s",
+                        "--deadline", "20s", *options)
+
+    def record(self, *flags):
+        """Calls that were written, and whose log has been put aside."""
+        self.start(*flags)
+        self.make_calls()
+        os.rename(self.path, f"{self.path}.1")
+
+    def requests(self, path):
+        with open(path, encoding="utf-8") as file:
+            calls = [json.loads(line) for line in file]
+        return sorted(json.dumps([call.get("recommend"),
+                                  call.get("batch_recommend"), call["code"]])
+                      for call in calls)
+
+    def test_the_same_calls_are_made_once_more_and_end_alike(self):
+        self.record("--request_log_plain_users")
+        replayed = self.replay("--speed", "0.2")
+        self.assertEqual(replayed.returncode, 0, replayed.stderr)
+        self.assertIn("codes: OK 9, NOT_FOUND 1\n", replayed.stdout)
+        self.assertIn("in the log: NOT_FOUND 1, OK 9\n", replayed.stdout)
+        self.daemon.wait_until(lambda: self.logged() == 20)
+        self.assertEqual(self.requests(self.path),
+                         self.requests(f"{self.path}.1"))
+
+    def test_the_salt_makes_users_of_hashes(self):
+        self.record(f"--request_log_salt_file={self.salt}")
+        replayed = self.replay("--rate", "50", "--users", self.users,
+                               "--salt_file", self.salt)
+        self.assertEqual(replayed.returncode, 0, replayed.stderr)
+        # Nobody knows the user of the call that failed.
+        self.assertIn("codes: OK 9\n", replayed.stdout)
+        self.assertIn("left out, as their users are not in --users: 1",
+                      replayed.stdout)
+        self.daemon.wait_until(lambda: self.logged() == 19)
+        self.assertLess(set(self.requests(self.path)),
+                        set(self.requests(f"{self.path}.1")))
+
+    def test_without_it_hashes_become_any_users(self):
+        self.record()
+        replayed = self.replay("--rate", "50", "--users", self.users, "--json")
+        self.assertEqual(replayed.returncode, 0, replayed.stderr)
+        self.assertEqual(json.loads(replayed.stdout)["codes"], {"OK": 10})
+
+    def test_says_what_hashes_need(self):
+        self.record()
+        refused = self.replay()
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("--salt_file FILE", refused.stderr)
+        self.assertEqual(refused.stderr.count("\n"), 1, refused.stderr)
 
 
 class CallLogTest(RequestLogCase):
