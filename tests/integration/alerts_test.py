@@ -1,6 +1,8 @@
 """Each alert fires when it should and keeps quiet when it should not."""
 
 import os
+import pathlib
+import re
 import subprocess
 import sys
 import unittest
@@ -24,6 +26,15 @@ class AlertsTest(unittest.TestCase):
     def test_the_configuration_and_its_rules_are_right(self):
         self.promtool("check", "config",
                       os.path.join(PROMETHEUS_DIR, "prometheus.yml"))
+
+    def test_every_alert_stands_in_operations(self):
+        page = pathlib.Path(SOURCE_DIR, "docs/operations.md")
+        rules = [path.read_text(encoding="utf-8") for path in
+                 pathlib.Path(PROMETHEUS_DIR).glob("*.yml")]
+        alerts = re.findall(r"alert: (\w+)", "".join(rules))
+        listed = re.findall(r"`(Neumf\w+)`", page.read_text(encoding="utf-8"))
+        self.assertGreater(len(alerts), 0)
+        self.assertEqual(sorted(listed), sorted(alerts))
 
     def test_each_alert_has_a_firing_and_a_quiet_case(self):
         self.promtool("test", "rules", *CASES)
