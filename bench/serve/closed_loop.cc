@@ -7,11 +7,12 @@
 //   recommend CALLERS SECONDS      Recommend, users at random
 //   health CALLERS SECONDS         Check of grpc.health.v1, which asks for
 //                                  nothing but a server
+//   flood CALLERS SECONDS          as recommend, by callers who cost less
 //   batch USERS SECONDS            BatchRecommend, one caller
 //   burst CALLS MILLIS             so many Recommend at once, with a deadline
 //   answers COUNT                  {"answers": [[[item, score], ...], ...]} for
 //                                  the first COUNT users
-// The first four give {"calls", "ok", "seconds", "cpu_seconds", "p50_us"}: all
+// All but the last give {"calls", "ok", "seconds", "cpu_seconds", "p50_us"}: all
 // calls of the window, the last of which may end a little after it; CPU time is
 // that of this process.
 
@@ -30,6 +31,7 @@
 #include "absl/flags/usage.h"
 #include "base/logging.h"
 #include "bench/interleaved.h"
+#include "bench/serve/flood.h"
 #include "grpc/health/v1/health.pb.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/generic/generic_stub.h"
@@ -73,6 +75,15 @@ grpc::ByteBuffer Serialized(const google::protobuf::Message& message) {
   return grpc::ByteBuffer(&slice, 1);
 }
 
+Json WindowJson(std::vector<double> micros, size_t ok_calls,
+                SteadyClock::time_point begin, double cpu_before) {
+  return {{"calls", micros.size()},
+          {"ok", ok_calls},
+          {"seconds", SecondsSince(begin)},
+          {"cpu_seconds", ProcessCpuSeconds() - cpu_before},
+          {"p50_us", Median(std::move(micros))}};
+}
+
 // What is asked for: a method and as many requests as there are users to draw.
 struct Workload {
   const char* method = nullptr;
@@ -97,6 +108,7 @@ class ClosedLoop {
       v1::RecommendRequest request;
       request.set_user_id(user);
       request.set_k(absl::GetFlag(FLAGS_k));
+      messages_.push_back(request.SerializeAsString());
       recommend_.requests.push_back(Serialized(request));
     }
     recommend_.method = kRecommend;
@@ -110,6 +122,18 @@ class ClosedLoop {
 
   Json Recommend(size_t callers, double seconds) {
     return RunWindow(recommend_, callers, seconds);
+  }
+
+  Json Flooded(size_t callers, double seconds) {
+    // Only who asks for it has further connections.
+    if (flood_ == nullptr) {
+      flood_ = std::make_unique<Flood>(absl::GetFlag(FLAGS_target), messages_);
+    }
+    const double cpu_before = ProcessCpuSeconds();
+    const auto begin = SteadyClock::now();
+    FloodResult result = flood_->Run(callers, seconds);
+    return WindowJson(std::move(result.micros), result.answered, begin,
+                      cpu_before);
   }
 
   Json Health(size_t callers, double seconds) {
@@ -193,11 +217,7 @@ class ClosedLoop {
         --running;
       }
     }
-    return {{"calls", micros.size()},
-            {"ok", ok_calls},
-            {"seconds", SecondsSince(begin)},
-            {"cpu_seconds", ProcessCpuSeconds() - cpu_before},
-            {"p50_us", Median(micros)}};
+    return WindowJson(std::move(micros), ok_calls, begin, cpu_before);
   }
 
   Json Answer(const std::string& user) {
@@ -219,8 +239,10 @@ class ClosedLoop {
   }
 
   const std::vector<std::string> users_;
+  std::vector<std::string> messages_;  // of recommend_
   Workload recommend_;
   Workload health_;
+  std::unique_ptr<Flood> flood_;
   std::chrono::microseconds timeout_ = kCallTimeout;
   std::mt19937_64 random_{1};
   std::vector<std::shared_ptr<grpc::Channel>> channels_;
@@ -234,6 +256,7 @@ std::optional<Json> Obey(ClosedLoop& loop, const std::string& command,
   double length = 0;
   if (!(std::cin >> length)) return std::nullopt;
   if (command == "recommend") return loop.Recommend(count, length);
+  if (command == "flood") return loop.Flooded(count, length);
   if (command == "health") return loop.Health(count, length);
   if (command == "batch") return loop.Batch(count, length);
   if (command == "burst") return loop.Burst(count, length);

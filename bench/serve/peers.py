@@ -25,7 +25,7 @@ class Contestant:
         self.name = name
         stack.enter_context(server)
         self._callers = stack.enter_context(Callers(server, model))
-        self._callers.window("recommend", CALLERS[0], 0.2)  # caches and pools
+        self._callers.window("flood", CALLERS[0], 0.2)  # caches and pools
         self.answers = self._callers.ask("answers", COMPARED_USERS)["answers"]
         self.best_callers = None
         self.best_rate = 0
@@ -42,7 +42,7 @@ class Contestant:
         self.windows.append(self._rate(self.best_callers, seconds))
 
     def _rate(self, callers, seconds):
-        window = self._callers.window("recommend", callers, seconds)
+        window = self._callers.window("flood", callers, seconds)
         return window["calls"] / window["seconds"]
 
 

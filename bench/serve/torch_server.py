@@ -105,19 +105,18 @@ class Model:
 
 
 class Batcher:
-    """Scores what waits, on threads of its own."""
+    """Scores what waits, on threads of its own. `deliver` sets results, (scores, item
+    rows), of a batch's futures: a list of pairs."""
 
-    def __init__(self, model, workers):
+    def __init__(self, model, workers, deliver):
         self._model = model
+        self._deliver = deliver
         self._waiting = queue.SimpleQueue()
         for _ in range(workers):
             threading.Thread(target=self._run, daemon=True).start()
 
-    def submit(self, row, k):
-        """The future of (scores, item rows)."""
-        future = concurrent.futures.Future()
+    def submit(self, row, k, future):
         self._waiting.put((row, k, future))
-        return future
 
     def _run(self):
         while True:
@@ -127,8 +126,13 @@ class Batcher:
                     batch.append(self._waiting.get_nowait())
             most = max(k for _, k, _ in batch)
             scores, items = self._model.rank([row for row, _, _ in batch], most)
-            for place, (_, k, future) in enumerate(batch):
-                future.set_result((scores[place][:k], items[place][:k]))
+            self._deliver([(future, (scores[place][:k], items[place][:k]))
+                           for place, (_, k, future) in enumerate(batch)])
+
+
+def set_results(results):
+    for future, result in results:
+        future.set_result(result)
 
 
 class Service(pb_grpc.RecommendationServiceServicer):
@@ -136,32 +140,42 @@ class Service(pb_grpc.RecommendationServiceServicer):
 
     def __init__(self, model, workers):
         self._model = model
-        self._batcher = Batcher(model, workers)
+        self._batcher = Batcher(model, workers, set_results)
 
     def Recommend(self, request, context):
         row = self._model.user_rows.get(request.user_id)
         if row is None:
             context.abort(grpc.StatusCode.NOT_FOUND, "unknown user")
-        return self._response(row, self._batcher.submit(row, request.k).result())
-
-    def _response(self, row, ranking):
-        item_ids = self._model.item_ids
-        return pb.RecommendResponse(
-            items=[pb.ScoredItem(item_id=item_ids[item], score=score)
-                   for score, item in zip(*ranking)],
-            model_version="1", served_from=pb.SERVED_FROM_MODEL,
-            candidate_count=self._model.eligible(row))
+        future = concurrent.futures.Future()
+        self._batcher.submit(row, request.k, future)
+        return response(self._model, row, future.result())
 
 
-class AioService(Service):
-    """For coroutines."""
+class AioService(pb_grpc.RecommendationServiceServicer):
+    """For coroutines. The loop is woken once a batch."""
+
+    def __init__(self, model, workers):
+        self._model = model
+        self._loop = asyncio.get_running_loop()
+        self._batcher = Batcher(
+            model, workers,
+            lambda results: self._loop.call_soon_threadsafe(set_results, results))
 
     async def Recommend(self, request, context):
         row = self._model.user_rows.get(request.user_id)
         if row is None:
             await context.abort(grpc.StatusCode.NOT_FOUND, "unknown user")
-        future = self._batcher.submit(row, request.k)
-        return self._response(row, await asyncio.wrap_future(future))
+        future = self._loop.create_future()
+        self._batcher.submit(row, request.k, future)
+        return response(self._model, row, await future)
+
+
+def response(model, row, ranking):
+    return pb.RecommendResponse(
+        items=[pb.ScoredItem(item_id=model.item_ids[item], score=score)
+               for score, item in zip(*ranking)],
+        model_version="1", served_from=pb.SERVED_FROM_MODEL,
+        candidate_count=model.eligible(row))
 
 
 def announce(path, port):
@@ -170,18 +184,18 @@ def announce(path, port):
     os.rename(path + ".tmp", path)  # whoever waits for it finds all of it
 
 
-def serve_threads(service, port_file):
+def serve_threads(model, workers, port_file):
     server = grpc.server(concurrent.futures.ThreadPoolExecutor(POOL_THREADS))
-    pb_grpc.add_RecommendationServiceServicer_to_server(service, server)
+    pb_grpc.add_RecommendationServiceServicer_to_server(Service(model, workers), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     announce(port_file, port)
     server.wait_for_termination()
 
 
-async def serve_aio(service, port_file):
+async def serve_aio(model, workers, port_file):
     server = grpc.aio.server()
-    pb_grpc.add_RecommendationServiceServicer_to_server(service, server)
+    pb_grpc.add_RecommendationServiceServicer_to_server(AioService(model, workers), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     announce(port_file, port)
@@ -198,10 +212,11 @@ def main():
     options = parser.parse_args()
     torch.set_num_threads(1)  # of one operation
     model = Model(read_tensors(options.checkpoint_dir))
+    arguments = model, options.workers, options.port_file
     if options.form == "aio":
-        asyncio.run(serve_aio(AioService(model, options.workers), options.port_file))
+        asyncio.run(serve_aio(*arguments))
     else:
-        serve_threads(Service(model, options.workers), options.port_file)
+        serve_threads(*arguments)
 
 
 if __name__ == "__main__":

@@ -107,7 +107,8 @@ class ContestantsTest(unittest.TestCase):
 
     def test_every_kind_of_call_is_answered(self):
         with processes.Callers(self.ours, self.model) as callers:
-            for window in (("recommend", 4, 0.1), ("health", 4, 0.1), ("batch", 20, 0.1)):
+            for window in (("recommend", 4, 0.1), ("flood", 4, 0.1), ("health", 4, 0.1),
+                           ("batch", 20, 0.1)):
                 answered = callers.window(*window)  # raises where one fails
                 self.assertGreater(answered["calls"], 0)
                 self.assertGreater(answered["server_cpu_us"], 0)
@@ -119,8 +120,9 @@ class ContestantsTest(unittest.TestCase):
 
     def test_failed_calls_are_no_measurement(self):
         with processes.Callers(self.ours, self.model, "--k=-1") as callers:
-            with self.assertRaisesRegex(processes.Failed, "calls of 'recommend 1 0' failed"):
-                callers.window("recommend", 1, 0)
+            for kind in "recommend", "flood":
+                with self.assertRaisesRegex(processes.Failed, f"3 of 3 calls of '{kind} 3 0'"):
+                    callers.window(kind, 3, 0)
 
     def test_ranking_alone_answers_windows(self):
         with processes.RankAlone(self.model) as rank:
