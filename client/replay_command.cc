@@ -96,6 +96,7 @@ absl::StatusOr<std::vector<absl::Duration>> DueTimes(
   ArrivalSchedule schedule(ArrivalSchedule::Kind::kPoisson, rate, kSeed);
   const absl::Time first = ArrivalOf(calls.front());
   std::vector<absl::Duration> due;
+  due.reserve(calls.size());
   for (const v1::LoggedCall& call : calls) {
     due.push_back(args.has("--rate") ? schedule.Next()
                                      : (ArrivalOf(call) - first) / speed);
