@@ -54,18 +54,21 @@ def expired_work(session):
 
 
 def highest_rate(session, server, model):
-    """That keeps p99 within the goal. Latencies count from when calls were due, so a
-    client that lags makes the rate lower, not higher."""
-    sweep = load_test(server, model, "--sweep", f"--rate={START_RATE}",
-                      f"--goal={GOAL_SECONDS}s", f"--max_lag={GOAL_SECONDS}s",
-                      f"--duration={session.seconds * 2}s", "--warmup=500ms")
-    if not sweep["highest_rate"]:
+    """At which p99 stays within the goal: the best of several searches, since what disturbs
+    one makes the rate lower. Latencies count from when calls were due, so a client that
+    lags makes it lower, too."""
+    def search():
+        return load_test(server, model, "--sweep", f"--rate={START_RATE}",
+                         f"--goal={GOAL_SECONDS}s", f"--max_lag={GOAL_SECONDS}s",
+                         f"--duration={session.seconds * 2}s", "--warmup=500ms")["highest_rate"]
+
+    rate = max(search() for _ in range(session.rounds // 3))
+    if not rate:
         raise Failed("no rate keeps the goal")
-    return sweep["highest_rate"]
+    return rate
 
 
-def overload_round(session, server, model):
-    rate = highest_rate(session, server, model)
+def overload_round(session, server, model, rate):
     before = server.metrics()
     run = load_test(server, model, f"--rate={TIMES_THE_RATE * rate}",
                     f"--deadline={GOAL_SECONDS}s", f"--duration={session.seconds * 4}s",
@@ -91,8 +94,8 @@ def overload(session):
         return
     model = session.model(*LARGE)
     with Neumf(session.server, model) as server:
-        rounds = [overload_round(session, server, model)
-                  for _ in range(max(1, session.rounds // 3))]
+        rate = highest_rate(session, server, model)
+        rounds = [overload_round(session, server, model, rate) for _ in range(session.rounds)]
     medians = {key: statistics.median(r[key] for r in rounds) for key in rounds[0]}
     about = {key: value for key, value in medians.items() if key not in units}
     for what, unit in units.items():
