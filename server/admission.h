@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "google/protobuf/message.h"
 #include "neumf/v1/recommendation_service.pb.h"
 #include "scoring/scorer.h"
@@ -21,6 +22,9 @@ struct RequestLimits {
   int32_t max_k = 1000;             // above it: INVALID_ARGUMENT
   int max_batch_requests = 1000;    // requests in one BatchRecommend
   int max_excluded_items = 10'000;  // ids in one request
+  // What calls that come without a deadline have: nobody waits for ever.
+  absl::Duration default_deadline = absl::Seconds(5);         // Recommend
+  absl::Duration default_batch_deadline = absl::Seconds(30);  // BatchRecommend
 };
 
 // Parses the bytes of a request. What fails is INVALID_ARGUMENT: a string that

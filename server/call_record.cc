@@ -1,29 +1,36 @@
 #include "server/call_record.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "google/protobuf/util/time_util.h"
+#include "grpc/support/time.h"
 #include "server/trace_context.h"
 
 namespace neumf {
 namespace {
 
-// gRPC keeps deadlines in milliseconds of another clock than ours, and its
-// clients send time-outs that are rounded up, by a hundredth at most.
+// gRPC keeps deadlines in milliseconds, and its clients send time-outs that are
+// rounded up, by a hundredth at most.
 constexpr absl::Duration kClockSlack = absl::Milliseconds(5);
 constexpr int kTimeoutPrecision = 100;
 // What a client has to take the end of its call: after its deadline, and at all.
 constexpr absl::Duration kDeadlineGrace = absl::Seconds(1);
 constexpr absl::Duration kPatience = absl::Seconds(30);
 
+// A call brings a time-out, which gRPC adds to its monotonic clock. Not
+// context.deadline(): that would make wall time of it, and the wall clock may
+// jump before it is turned back.
 absl::Duration MonotonicDeadline(const grpc::CallbackServerContext& context,
-                                 const Clock& clock) {
-  const std::chrono::system_clock::time_point deadline = context.deadline();
-  if (deadline == std::chrono::system_clock::time_point::max()) {
-    return absl::InfiniteDuration();
+                                 const CallParts& parts) {
+  constexpr gpr_clock_type kClock = GPR_CLOCK_MONOTONIC;
+  const gpr_timespec deadline =
+      gpr_convert_clock_type(context.raw_deadline(), kClock);
+  if (gpr_time_cmp(deadline, gpr_inf_future(kClock)) == 0) {
+    return parts.clock->MonotonicNow() + parts.default_deadline;
   }
-  return clock.MonotonicNow() + (absl::FromChrono(deadline) - clock.WallNow());
+  const gpr_timespec left = gpr_time_sub(deadline, gpr_now(kClock));
+  return parts.clock->MonotonicNow() + absl::Seconds(left.tv_sec) +
+         absl::Nanoseconds(left.tv_nsec);
 }
 
 google::protobuf::Duration ToProto(absl::Duration duration) {
@@ -44,7 +51,7 @@ CallRecord::CallRecord(const CallParts& parts, RpcMethod method,
       method_(method),
       caller_context_(*context),
       started_(parts.clock->MonotonicNow()),
-      deadline_(MonotonicDeadline(*context, *parts.clock)),
+      deadline_(MonotonicDeadline(*context, parts)),
       context_(context) {
   parts_.metrics->CallStarted(method_);
   parts_.metrics->MessageReceived(method_);

@@ -40,6 +40,8 @@ struct CallParts {
   // Null: nothing is written about calls.
   CallLog* call_log = nullptr;
   RequestLog* request_log = nullptr;
+  // Of calls that come without one, from their start.
+  absl::Duration default_deadline = absl::InfiniteDuration();
 
   // Who calls, at the entry of every handler: Authenticator::Authorize().
   absl::StatusOr<Caller> Authorize(const grpc::CallbackServerContext& context,
@@ -56,7 +58,7 @@ class CallRecord {
              grpc::CallbackServerContext* context);
 
   const CallParts& parts() const { return parts_; }
-  // Both on the monotonic clock; InfiniteDuration() when the caller set none.
+  // Both on the monotonic clock.
   absl::Duration started() const { return started_; }
   absl::Duration deadline() const { return deadline_; }
   absl::Duration Elapsed() const;

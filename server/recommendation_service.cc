@@ -59,12 +59,16 @@ template <typename Call>
 grpc::ServerUnaryReactor* RecommendationService::Handle(
     RpcMethod method, grpc::CallbackServerContext* context,
     const grpc::ByteBuffer& request, grpc::ByteBuffer* response) {
-  const auto call = StartCall<Call>(parts_.calls, method, context, response);
+  CallParts parts = parts_.calls;
+  parts.default_deadline = method == RpcMethod::kBatchRecommend
+                               ? limits_.default_batch_deadline
+                               : limits_.default_deadline;
+  const auto call = StartCall<Call>(parts, method, context, response);
   const absl::StatusOr<Caller> caller =
       parts_.calls.Authorize(*context, Right::kRecommend);
   if (caller.ok()) call->set_caller(caller->name);
   absl::Status status = caller.status();
-  if (status.ok()) status = Welcome(call->record());
+  if (status.ok()) status = Welcome(*context, call->record());
   if (status.ok()) status = Admit(request, *caller, call.get());
   if (status.ok()) {
     call->Proceed(parts_.batcher);
@@ -74,11 +78,17 @@ grpc::ServerUnaryReactor* RecommendationService::Handle(
   return call.get();
 }
 
-absl::Status RecommendationService::Welcome(const CallRecord& record) const {
+absl::Status RecommendationService::Welcome(
+    const grpc::CallbackServerContext& context,
+    const CallRecord& record) const {
   ServerMetrics* const metrics = parts_.calls.metrics;
   if (parts_.calls.registry->draining()) {
     metrics->RequestShed(ShedReason::kDraining);
     return Draining();
+  }
+  if (context.IsCancelled()) {
+    metrics->RequestCancelled(Stage::kAdmission);
+    return absl::CancelledError("the caller has cancelled the call");
   }
   if (record.deadline() <= record.started()) {
     metrics->RequestExpired(Stage::kAdmission);

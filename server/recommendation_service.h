@@ -49,8 +49,10 @@ class RecommendationService
                                            grpc::ByteBuffer* response) override;
 
  private:
-  // What is refused whatever it asks for: DEADLINE_EXCEEDED, UNAVAILABLE.
-  absl::Status Welcome(const CallRecord& record) const;
+  // What is refused whatever it asks for: CANCELLED, DEADLINE_EXCEEDED,
+  // UNAVAILABLE.
+  absl::Status Welcome(const grpc::CallbackServerContext& context,
+                       const CallRecord& record) const;
   // Parses and checks. What is not OK is the end of the call.
   absl::Status Admit(const grpc::ByteBuffer& bytes, const Caller& caller,
                      RecommendCall* call) const;

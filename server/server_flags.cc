@@ -120,6 +120,11 @@ void AddRequests(Server::Options* o, FlagTable* flags) {
              "Items in an answer to a request with k = 0.");
   flags->Add("max_k", &o->limits.max_k, 1, kLargestMaxK,
              "Most items that a request may ask for.");
+  flags->Add("default_deadline", &o->limits.default_deadline,
+             absl::Milliseconds(1), kLongest,
+             "What a Recommend has that comes without a deadline.");
+  flags->Add("default_batch_deadline", &o->limits.default_batch_deadline,
+             absl::Milliseconds(1), kLongest, "The same of a BatchRecommend.");
   flags->Add("max_batch_users", &o->batcher.load.max_batch_users, size_t{0},
              size_t{4096},
              "Users scored with one pass over the catalog. More raise the\n"

@@ -78,6 +78,15 @@ TEST_F(InterruptedCallsTest, ADeadlineEndsACallThatIsBeingScored) {
   WaitUntilHandled("DeadlineExceeded", 1);
 }
 
+TEST_F(InterruptedCallsTest, ACallWithoutADeadlineHasOneAllTheSame) {
+  server_.options.limits.default_deadline = absl::Milliseconds(500);
+  StartAndHold();
+  server_.WaitForConnection();
+  grpc::ClientContext context;
+  EXPECT_EQ(Call(&context).error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  WaitUntilHandled("DeadlineExceeded", 1);
+}
+
 TEST_F(InterruptedCallsTest, ACancelledCallIsFinishedWhileItIsScored) {
   StartAndHold();
   grpc::ClientContext context;
