@@ -39,7 +39,7 @@ def expired_work(session):
     for tower, items in (SMALL, LARGE):
         model = session.model(tower, items)
         with Neumf(session.server, model) as server, Callers(server, model) as callers:
-            callers.window("recommend", 8, session.seconds)  # so that it knows its speed
+            callers.ask("recommend", 1, session.seconds)  # so that it knows its speed
             full_batch = users_of_full_batch(server, callers)
             rounds = []
             for _ in range(session.rounds):

@@ -42,8 +42,9 @@ class Contestant:
         self.windows.append(self._rate(self.best_callers, seconds))
 
     def _rate(self, callers, seconds):
-        window = self._callers.window("flood", callers, seconds)
-        return window["calls"] / window["seconds"]
+        """Answers a second: whoever is refused calls again at once, for nothing."""
+        window = self._callers.ask("flood", callers, seconds)
+        return window["ok"] / window["seconds"]
 
 
 def has_pytorch():
@@ -93,7 +94,7 @@ def vs_cpp_torch(session):
         print(f"{name}: built without LibTorch: left out", file=sys.stderr)
         return
     compare(session, name, "C++ callback server, LibTorch, folded first layer + topk",
-            lambda model: {f"{workers} workers": [cpp_command(model, workers)]
+            lambda model: {f"workers={workers}": [cpp_command(model, workers)]
                            for workers in (1, CORES)})
 
 
@@ -106,8 +107,8 @@ def vs_python_torch(session):
         print(f"{names[0]}: no python3-torch: left out", file=sys.stderr)
         return
     compare(session, names[0], baseline,
-            lambda model: {f"{form}, {workers} workers": [python_command(model, form, workers)]
+            lambda model: {f"{form}, workers={workers}": [python_command(model, form, workers)]
                            for form, workers in (("aio", 1), ("aio", CORES), ("threads", 1))})
     # A load balancer would have to stand before them.
     compare(session, names[1], f"{baseline}, a process a core",
-            lambda model: {f"aio, {CORES} processes": [python_command(model, "aio", 1)] * CORES})
+            lambda model: {f"aio, processes={CORES}": [python_command(model, "aio", 1)] * CORES})

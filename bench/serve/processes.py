@@ -19,6 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 # Tests say which build is theirs.
 BUILD = pathlib.Path(os.environ.get("NEUMF_BIN_DIR", ROOT / "build" / "release" / "bin")).parent
 START_SECONDS = 60
+MOST_FAILED = 0.02  # of the calls of a window
 # All contestants have the processors that there are.
 THREADS = os.cpu_count()
 
@@ -137,11 +138,12 @@ class Callers(Answering):
         self._server = server
 
     def window(self, *words):
-        """What closed_loop says of a window, with `server_cpu_us` a call; no call may fail."""
+        """What closed_loop says of a window, with `server_cpu_us` a call. A server that a
+        neighbour keeps waiting may refuse some; more are no measurement."""
         before = self._server.cpu_seconds()
         window = self.ask(*words)
         window["server_cpu_us"] = 1e6 * (self._server.cpu_seconds() - before) / window["calls"]
-        if window["ok"] != window["calls"]:
+        if window["ok"] < window["calls"] * (1 - MOST_FAILED):
             raise Failed(f"{window['calls'] - window['ok']} of {window['calls']} calls of "
                          f"'{' '.join(map(str, words))}' failed")
         return window
