@@ -38,10 +38,10 @@ COUNTING_SECONDS = 1.1
 
 
 @contextlib.contextmanager
-def server(*flags):
+def server(*flags, **model_options):
     """A daemon that serves a small model, and a request that it can answer."""
     with tempfile.TemporaryDirectory() as directory:
-        model = models.random_model(seed=1, users=20, items=50)
+        model = models.random_model(seed=1, **model_options)
         model.publish(directory, 1)
         with Daemon(directory, *flags) as daemon:
             yield daemon, pb.RecommendRequest(user_id=model.user_ids[0], k=10)
