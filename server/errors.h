@@ -44,8 +44,8 @@ absl::Status PermissionDenied(absl::string_view reason,
 absl::Status QuotaExceeded(absl::string_view subject,
                            absl::string_view description);
 
-// UNAVAILABLE with RetryInfo and ErrorInfo: `reason` is QUEUE_FULL, DRAINING,
-// NO_MODEL or SCORER_FAILED.
+// UNAVAILABLE with RetryInfo and ErrorInfo: `reason` is QUEUE_FULL,
+// WAIT_TOO_LONG, OVERLOADED, DRAINING, NO_MODEL or SCORER_FAILED.
 absl::Status Unavailable(absl::string_view reason, absl::string_view message,
                          absl::Duration retry_after);
 
