@@ -11,6 +11,7 @@ import ctypes
 import errno
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -18,6 +19,9 @@ import time
 _SEIZE, _INTERRUPT, _DETACH = 0x4206, 0x4207, 17
 _WALL = 0x40000000
 _SKIPPED = 77
+# Asleep for so long a thread is waiting for work, not for a lock.
+_NAP_SECONDS = 0.02
+_IDLE_SECONDS = 60
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.ptrace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p,
@@ -57,10 +61,26 @@ class StoppedThread:
         self._is_there = True
 
     def __enter__(self):
-        _ptrace(_SEIZE, self._thread)
-        _ptrace(_INTERRUPT, self._thread)
-        os.waitpid(self._thread, _WALL)
-        return self
+        """Stops it in its sleep: awake it might hold locks that all need."""
+        deadline = time.monotonic() + _IDLE_SECONDS
+        while True:
+            num_sleeps, _ = self._sleeps()
+            time.sleep(_NAP_SECONDS)
+            _, is_asleep = self._sleeps()
+            _ptrace(_SEIZE, self._thread)
+            _ptrace(_INTERRUPT, self._thread)
+            os.waitpid(self._thread, _WALL)
+            # To be stopped counts as one.
+            if is_asleep and self._sleeps()[0] == num_sleeps + 1:
+                return self
+            _ptrace(_DETACH, self._thread)
+            assert time.monotonic() < deadline, "the thread never sleeps"
+
+    def _sleeps(self):
+        """How often it has gone to sleep, and whether it is asleep."""
+        status = pathlib.Path(f"/proc/{self._thread}/status").read_text()
+        count = re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status, re.M)
+        return int(count[1]), "State:\tS" in status
 
     def wait_for_end(self, seconds):
         """Returns when its process has ended, which waits for us to know it."""
