@@ -2,6 +2,7 @@
 
 #include <poll.h>
 
+#include <algorithm>
 #include <chrono>
 #include <unordered_map>
 #include <utility>
@@ -60,10 +61,8 @@ class Lane {
 };
 
 bool AllIdle(const std::vector<Lane>& lanes) {
-  for (const Lane& lane : lanes) {
-    if (!lane.idle()) return false;
-  }
-  return true;
+  return std::all_of(lanes.begin(), lanes.end(),
+                     [](const Lane& lane) { return lane.idle(); });
 }
 
 }  // namespace

@@ -53,23 +53,49 @@ uint32_t ToNumber(absl::string_view bytes) {
   return value;
 }
 
-// HPACK (RFC 7541): a length below 127 is one byte.
-std::string Literal(absl::string_view text) {
-  NEUMF_CHECK(text.size() < 127);
+// Fields of headers in HPACK (RFC 7541) that enter the server's table, where the
+// newest is number 62. Some names have numbers from the start.
+constexpr uint8_t kEnterTable = 0x40;
+constexpr uint8_t kFromTable = 0x80;
+constexpr uint8_t kNewest = 62;
+constexpr uint8_t kAuthority = 1;
+constexpr uint8_t kMethodPost = 3;
+constexpr uint8_t kPath = 4;
+constexpr uint8_t kSchemeHttp = 6;
+constexpr uint8_t kContentType = 31;
+
+std::string Text(absl::string_view text) {
+  NEUMF_CHECK(text.size() < 127);  // a length above takes more than a byte
   return absl::StrCat(Number(text.size(), 1), text);
 }
 
-// Method and scheme have numbers of their own in HPACK; the other fields enter
-// the server's table, the newest as number 62.
-constexpr char kPostHttp[] = "\x83\x86";
-constexpr char kFiveNewest[] = "\xc2\xc1\xc0\xbf\xbe";
+std::string Field(uint8_t name, absl::string_view value) {
+  return absl::StrCat(Number(kEnterTable | name, 1), Text(value));
+}
+
+std::string Field(absl::string_view name, absl::string_view value) {
+  return absl::StrCat(Number(kEnterTable, 1), Text(name), Text(value));
+}
+
+std::string FieldFromTable(uint8_t number) {
+  return Number(kFromTable | number, 1);
+}
 
 std::string FirstHeaders(absl::string_view path, absl::string_view address) {
-  return absl::StrCat(kPostHttp, "\x44", Literal(path), "\x41",
-                      Literal(address), "\x40", Literal("te"),
-                      Literal("trailers"), "\x40", Literal("content-type"),
-                      Literal("application/grpc"), "\x40",
-                      Literal("grpc-timeout"), Literal("30S"));
+  return absl::StrCat(
+      FieldFromTable(kMethodPost), FieldFromTable(kSchemeHttp),
+      Field(kPath, path), Field(kAuthority, address), Field("te", "trailers"),
+      Field(kContentType, "application/grpc"), Field("grpc-timeout", "30S"));
+}
+
+std::string LaterHeaders() {
+  constexpr uint8_t kEntered = 5;
+  std::string headers =
+      absl::StrCat(FieldFromTable(kMethodPost), FieldFromTable(kSchemeHttp));
+  for (uint8_t i = kEntered; i > 0; --i) {
+    headers += FieldFromTable(kNewest + i - 1);
+  }
+  return headers;
 }
 
 int Connect(const std::string& address) {
@@ -104,13 +130,13 @@ Http2Connection::Http2Connection(const std::string& address,
                                  absl::string_view path)
     : descriptor_(Connect(address)),
       first_headers_(FirstHeaders(path, address)),
-      later_headers_(absl::StrCat(kPostHttp, kFiveNewest)),
+      later_headers_(LaterHeaders()),
       send_window_(kFirstWindow),
       outgoing_(kPreface) {
   constexpr uint16_t kInitialWindowSize = 4;
-  Append(kSettings, 0, 0,
-         Number(kInitialWindowSize, 2) + Number(kLargestWindow, 4));
-  Append(kWindowUpdate, 0, 0, Number(kLargestWindow - kFirstWindow, 4));
+  Append({kSettings, 0, 0,
+          Number(kInitialWindowSize, 2) + Number(kLargestWindow, 4)});
+  Append({kWindowUpdate, 0, 0, Number(kLargestWindow - kFirstWindow, 4)});
   Flush();
 }
 
@@ -119,11 +145,11 @@ Http2Connection::~Http2Connection() { close(descriptor_); }
 uint32_t Http2Connection::Start(absl::string_view message) {
   const uint32_t call = next_call_;
   next_call_ += 2;
-  Append(kHeaders, kEndHeaders, call,
-         call == 1 ? first_headers_ : later_headers_);
+  Append({kHeaders, kEndHeaders, call,
+          call == 1 ? first_headers_ : later_headers_});
   const std::string data =
       absl::StrCat(Number(message.size(), kMessagePrefixBytes), message);
-  Append(kData, kEndStream, call, data);
+  Append({kData, kEndStream, call, data});
   // Servers open it again long before it is used up by requests this small.
   send_window_ -= static_cast<int64_t>(data.size());
   NEUMF_CHECK(send_window_ >= 0);
@@ -180,10 +206,10 @@ void Http2Connection::TakeFrame(const Frame& frame, Done done) {
       if (running_.count(frame.stream) > 0) End(frame.stream, false, done);
       break;
     case kSettings:
-      if ((frame.flags & kAck) == 0) Append(kSettings, kAck, 0, "");
+      if ((frame.flags & kAck) == 0) Append({kSettings, kAck, 0, ""});
       break;
     case kPing:
-      if ((frame.flags & kAck) == 0) Append(kPing, kAck, 0, frame.payload);
+      if ((frame.flags & kAck) == 0) Append({kPing, kAck, 0, frame.payload});
       break;
     case kWindowUpdate:
       if (frame.stream == 0) send_window_ += ToNumber(frame.payload);
@@ -199,8 +225,8 @@ void Http2Connection::TakeData(const Frame& frame) {
   received_bytes_ += static_cast<int64_t>(frame.payload.size());
   constexpr int64_t kEnough = kLargestWindow / 2;
   if (received_bytes_ < kEnough) return;
-  Append(kWindowUpdate, 0, 0,
-         Number(static_cast<uint64_t>(received_bytes_), 4));
+  Append(
+      {kWindowUpdate, 0, 0, Number(static_cast<uint64_t>(received_bytes_), 4)});
   received_bytes_ = 0;
 }
 
@@ -209,10 +235,10 @@ void Http2Connection::End(uint32_t call, bool answered, Done done) {
   done(call, answered);
 }
 
-void Http2Connection::Append(uint8_t type, uint8_t flags, uint32_t stream,
-                             absl::string_view payload) {
-  absl::StrAppend(&outgoing_, Number(payload.size(), 3), Number(type, 1),
-                  Number(flags, 1), Number(stream, 4), payload);
+void Http2Connection::Append(const Frame& frame) {
+  absl::StrAppend(&outgoing_, Number(frame.payload.size(), 3),
+                  Number(frame.type, 1), Number(frame.flags, 1),
+                  Number(frame.stream, 4), frame.payload);
 }
 
 }  // namespace neumf

@@ -43,8 +43,7 @@ class Http2Connection {
   void TakeFrame(const Frame& frame, Done done);
   void TakeData(const Frame& frame);
   void End(uint32_t call, bool answered, Done done);
-  void Append(uint8_t type, uint8_t flags, uint32_t stream,
-              absl::string_view payload);
+  void Append(const Frame& frame);
 
   int descriptor_ = -1;
   std::string first_headers_;  // fill the server's table of headers

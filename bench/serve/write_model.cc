@@ -33,6 +33,7 @@ namespace {
 
 IdTable Ids(absl::string_view prefix, uint64_t count) {
   std::vector<std::string> ids;
+  ids.reserve(count);
   for (uint64_t i = 0; i < count; ++i) ids.push_back(absl::StrCat(prefix, i));
   auto table = IdTable::FromIds(ids);
   NEUMF_CHECK(table.ok());
@@ -48,6 +49,7 @@ IdTable UserIds(uint64_t count) {
   }
   std::sort(hashed.begin(), hashed.end());
   std::vector<std::string> ids;
+  ids.reserve(count);
   for (auto& [hash, id] : hashed) ids.push_back(std::move(id));
   auto table = IdTable::FromIdsByHash(ids);
   NEUMF_CHECK(table.ok());
