@@ -97,6 +97,13 @@ absl::StatusOr<Caller> Authenticator::Identify(
                          "authorization) nor a client certificate");
 }
 
+bool Authenticator::AllowsMetrics(absl::string_view name,
+                                  absl::string_view token) const {
+  const auto caller = Identify({{absl::StrCat("Bearer ", token)}, {}});
+  return caller.ok() && caller->name == name &&
+         caller->rights.Has(Right::kMetricsRead);
+}
+
 absl::StatusOr<Caller> Authenticator::Authorize(
     const grpc::CallbackServerContext& context, Right right) const {
   if (!asks_) return Caller{"", Rights::All()};

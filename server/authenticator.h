@@ -51,7 +51,12 @@ class Authenticator {
   // Any thread, as for the next.
   absl::StatusOr<Caller> Identify(const Credentials& credentials) const;
 
-  // The same for a call, which must have `right`: otherwise PERMISSION_DENIED.
+  // Whether HTTP's basic authentication shows a caller who may read metrics:
+  // the name, and a token as the password.
+  bool AllowsMetrics(absl::string_view name, absl::string_view token) const;
+
+  // Identifies who makes a call, which takes `right`: otherwise
+  // PERMISSION_DENIED.
   absl::StatusOr<Caller> Authorize(const grpc::CallbackServerContext& context,
                                    Right right) const;
 

@@ -12,8 +12,8 @@ namespace neumf {
 namespace {
 
 // In the order of Right.
-constexpr std::array<const char*, 3> kRightNames = {
-    "recommend", "recommend.seen", "models.read"};
+constexpr std::array<const char*, 4> kRightNames = {
+    "recommend", "recommend.seen", "models.read", "metrics.read"};
 
 }  // namespace
 

@@ -21,6 +21,8 @@ enum class Right {
   kRecommendSeen,
   // ListModelVersions.
   kModelsRead,
+  // /metrics, where they are asked for.
+  kMetricsRead,
 };
 
 const char* RightName(Right right);  // "recommend", "recommend.seen", ...

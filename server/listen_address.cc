@@ -175,7 +175,7 @@ absl::Status CheckTokenReach(const ListenAddress& address,
   if (allow_insecure || address.is_local()) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("tokens would cross the network to ", address.ToString(),
-                   " in plain text: give --tls_cert and --tls_key, or "
+                   " in plain text: encrypt it, or give "
                    "--allow_insecure_tokens if that is meant"));
 }
 

@@ -19,12 +19,14 @@ namespace {
 // A connection takes one until it asks or its time is up, and some that ask for
 // nothing must not hold up a scrape.
 constexpr char kNumThreads[] = "16";
+// What clients show to whoever is asked for a password.
+constexpr char kRealm[] = "neumf";
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<MetricsEndpoint>> MetricsEndpoint::Start(
     const ListenAddress& address,
-    std::shared_ptr<prometheus::Collectable> registry,
+    std::shared_ptr<prometheus::Collectable> registry, Allows allows,
     absl::Duration idle_limit) {
   if (!address.is_ipv4()) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -41,6 +43,7 @@ absl::StatusOr<std::unique_ptr<MetricsEndpoint>> MetricsEndpoint::Start(
   options.insert(options.end(), {"request_timeout_ms", limit_ms});
   try {
     endpoint->exposer_ = std::make_unique<prometheus::Exposer>(options);
+    if (allows) endpoint->exposer_->RegisterAuth(std::move(allows), kRealm);
     endpoint->exposer_->RegisterCollectable(endpoint->registry_);
     endpoint->address_.set_port(
         endpoint->exposer_->GetListeningPorts().front());

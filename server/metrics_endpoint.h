@@ -4,6 +4,7 @@
 //
 // The fence for prometheus-cpp's web server, which throws.
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -20,13 +21,18 @@ namespace neumf {
 
 class MetricsEndpoint {
  public:
+  // Whether HTTP's basic authentication lets somebody scrape. Any thread.
+  using Allows =
+      std::function<bool(const std::string& user, const std::string& password)>;
+
   // ALREADY_EXISTS when the address is in use; INVALID_ARGUMENT when it is not
   // IPv4, the only kind that the web server is built for everywhere. A
-  // connection that asks for nothing is closed after `idle_limit`.
+  // connection that asks for nothing is closed after `idle_limit`. Without
+  // `allows` everybody may scrape.
   static absl::StatusOr<std::unique_ptr<MetricsEndpoint>> Start(
       const ListenAddress& address,
       std::shared_ptr<prometheus::Collectable> registry,
-      absl::Duration idle_limit = absl::Seconds(1));
+      Allows allows = nullptr, absl::Duration idle_limit = absl::Seconds(1));
   ~MetricsEndpoint();
 
   // With the port that was taken.

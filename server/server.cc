@@ -154,7 +154,20 @@ absl::Status Server::StartMetrics() {
   NEUMF_ASSIGN_OR_RETURN(const ListenAddress address,
                          AddressOf(kFlag, options_.metrics_listen,
                                    /*encrypted=*/false));
-  auto metrics = MetricsEndpoint::Start(address, counters_.registry());
+  MetricsEndpoint::Allows allows;
+  if (options_.metrics_auth) {
+    if (options_.auth_tokens_file.empty()) {
+      return absl::InvalidArgumentError(
+          "--metrics_auth: needs --auth_tokens_file");
+    }
+    NEUMF_RETURN_IF_ERROR(Annotate(
+        CheckTokenReach(address, options_.allow_insecure_tokens), kFlag));
+    allows = [this](const std::string& name, const std::string& token) {
+      return authenticator_.AllowsMetrics(name, token);
+    };
+  }
+  auto metrics =
+      MetricsEndpoint::Start(address, counters_.registry(), std::move(allows));
   if (!metrics.ok()) return Annotate(metrics.status(), kFlag);
   metrics_ = *std::move(metrics);
   return absl::OkStatus();

@@ -75,6 +75,8 @@ class Server {
     TlsFiles tls;
     // Who may call (token_table.h); empty: everybody may do everything.
     std::string auth_tokens_file;
+    // Asks for a name and a token of that file at /metrics, too.
+    bool metrics_auth = false;
     // How many users each of them may ask for (quota_table.h); empty: any number.
     std::string quota_file;
     // Calls whose requests are written down.

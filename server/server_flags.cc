@@ -71,9 +71,12 @@ void AddIdentity(Server::Options* o, FlagTable* flags) {
   flags->Add(
       "auth_tokens_file", &o->auth_tokens_file,
       "File of callers, a line each: sha256:HEX or san:NAME, a name and\n"
-      "rights (recommend,recommend.seen,models.read). Everybody else\n"
-      "may only ask for health. Without it everybody may do "
-      "everything.");
+      "rights (recommend,recommend.seen,models.read,metrics.read).\n"
+      "Everybody else may only ask for health. Without it everybody may\n"
+      "do everything.");
+  flags->Add("metrics_auth", &o->metrics_auth,
+             "Ask for basic authentication at /metrics: the name of a caller\n"
+             "of that file who has the right metrics.read, and a token.");
   flags->Add("quota_file", &o->quota_file,
              "File of what callers may ask for, a line each: a name or *,\n"
              "users a second, users at once. Without it they have no quotas.");

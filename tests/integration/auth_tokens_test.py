@@ -1,10 +1,13 @@
 """Who may call what, and a file of tokens that changes meanwhile."""
 
+import base64
 import hashlib
 import os
 import tempfile
 import threading
 import unittest
+import urllib.error
+import urllib.request
 
 import paths  # noqa: F401
 
@@ -22,6 +25,7 @@ NUM_FILES = 6
 SHOP = "token-of-the-shop"
 ANALYST = "token-of-the-analyst"
 OPERATOR = "token-of-the-operator"
+MONITOR = "token-of-the-monitor"
 
 
 def line(token, name, rights):
@@ -62,6 +66,56 @@ class TokensCase(unittest.TestCase):
         info = error_details(error)["ErrorInfo"]
         self.assertEqual((info.reason, info.domain), (reason, "neumf"))
         self.assertNotIn("token-of", error.details())
+
+
+class MetricsTest(TokensCase):
+
+    def setUp(self):
+        super().setUp()
+        replace(self.tokens, (FILE + line(MONITOR, "monitor",
+                                          "metrics.read")).encode())
+
+    def scrape(self, daemon, *credentials):
+        """The status and, where there is one, the text."""
+        url = f'http://{daemon.addresses["metrics"]}/metrics'
+        request = urllib.request.Request(url)
+        if credentials:
+            pair = base64.b64encode(":".join(credentials).encode()).decode()
+            request.add_header("Authorization", f"Basic {pair}")
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            error.close()
+            return error.code, ""
+
+    def test_are_for_who_has_the_right(self):
+        daemon = self.start("--metrics_auth")
+        status, text = self.scrape(daemon, "monitor", MONITOR)
+        self.assertEqual(status, 200)
+        self.assertIn("neumf_live 1", text)
+        for credentials in ((), ("monitor", ""), ("monitor", SHOP),
+                            ("", MONITOR), ("shop", MONITOR), ("shop", SHOP)):
+            self.assertEqual(self.scrape(daemon, *credentials), (401, ""))
+
+    def test_a_token_that_is_taken_away_lets_nobody_in(self):
+        daemon = self.start("--metrics_auth")
+        replace(self.tokens, FILE.encode())
+        daemon.wait_until(
+            lambda: self.scrape(daemon, "monitor", MONITOR)[0] == 401)
+
+    def test_are_for_everybody_unless_told_otherwise(self):
+        self.assertEqual(self.scrape(self.start())[0], 200)
+
+    def test_what_does_not_start(self):
+        for reason, *flags in (
+                ("needs --auth_tokens_file", "--metrics_auth"),
+                ("--allow_insecure_tokens", "--metrics_auth",
+                 f"--auth_tokens_file={self.tokens}",
+                 "--allow_insecure_listen", "--metrics_listen=0.0.0.0:0")):
+            result = run_server(self.checkpoints, *flags)
+            self.assertEqual(result.returncode, 1, result.stderr)
+            self.assertIn(reason, result.stderr)
 
 
 class RightsTest(TokensCase):

@@ -58,7 +58,7 @@ TEST(MetricsEndpointTest, IdleConnectionsDoNotHoldUpAScrape) {
   NEUMF_ASSERT_OK_AND_ASSIGN(
       const auto endpoint,
       MetricsEndpoint::Start(Address("127.0.0.1:0"), metrics.registry(),
-                             absl::Hours(1)));
+                             /*allows=*/nullptr, absl::Hours(1)));
   std::vector<UniqueFd> idle(10);
   for (UniqueFd& connection : idle) connection = Connect(endpoint->address());
   EXPECT_THAT(Scrape(endpoint->address()),
@@ -71,7 +71,7 @@ TEST(MetricsEndpointTest, AConnectionThatAsksForNothingIsClosed) {
   NEUMF_ASSERT_OK_AND_ASSIGN(
       const auto endpoint,
       MetricsEndpoint::Start(Address("127.0.0.1:0"), metrics.registry(),
-                             absl::Milliseconds(50)));
+                             /*allows=*/nullptr, absl::Milliseconds(50)));
   const UniqueFd idle = Connect(endpoint->address());
   char byte = 0;
   EXPECT_LE(recv(idle.get(), &byte, 1, 0), 0);
