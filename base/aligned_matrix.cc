@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <new>
@@ -11,16 +12,11 @@ namespace {
 
 constexpr size_t kPageBytes = 4096;
 constexpr size_t kHugePageBytes = size_t{2} << 20;
+// What is given back to the system at once.
+constexpr size_t kUnmappedBytes = size_t{64} << 20;
 
-size_t RoundUp(size_t value, size_t unit) {
+uint64_t RoundUp(uint64_t value, uint64_t unit) {
   return (value + unit - 1) / unit * unit;
-}
-
-// What is mapped for `num_bytes`; always the same for the same number, so that
-// it need not be stored.
-size_t MappedBytes(size_t num_bytes) {
-  return RoundUp(num_bytes,
-                 num_bytes >= kHugePageBytes ? kHugePageBytes : kPageBytes);
 }
 
 void* Map(size_t num_bytes) {
@@ -46,17 +42,31 @@ void* MapHuge(size_t num_bytes) {
 
 }  // namespace
 
+// Always the same for the same numbers, so that it need not be stored.
+uint64_t MappedBytes(uint64_t count, size_t element_bytes) {
+  const uint64_t num_bytes = count * element_bytes;
+  return RoundUp(num_bytes,
+                 num_bytes >= kHugePageBytes ? kHugePageBytes : kPageBytes);
+}
+
 void* MapZeros(size_t count, size_t element_bytes) {
   if (count == 0) return nullptr;
   if (count > std::numeric_limits<size_t>::max() / (2 * element_bytes)) {
     throw std::bad_alloc();
   }
-  const size_t num_bytes = MappedBytes(count * element_bytes);
+  const size_t num_bytes = MappedBytes(count, element_bytes);
   return num_bytes >= kHugePageBytes ? MapHuge(num_bytes) : Map(num_bytes);
 }
 
 void UnmapZeros(void* memory, size_t count, size_t element_bytes) noexcept {
-  if (memory != nullptr) munmap(memory, MappedBytes(count * element_bytes));
+  if (memory == nullptr) return;
+  // Piece by piece: whoever maps or touches new memory meanwhile waits for one
+  // of them only.
+  char* const begin = static_cast<char*>(memory);
+  const uint64_t num_bytes = MappedBytes(count, element_bytes);
+  for (uint64_t done = 0; done < num_bytes; done += kUnmappedBytes) {
+    munmap(begin + done, std::min<uint64_t>(kUnmappedBytes, num_bytes - done));
+  }
 }
 
 }  // namespace neumf

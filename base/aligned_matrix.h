@@ -20,6 +20,9 @@ namespace neumf {
 // `count` elements of zeros, aligned to at least 64 bytes; null for none.
 // Throws std::bad_alloc when the system has no such memory. For AlignedArray.
 void* MapZeros(size_t count, size_t element_bytes);
+// What they take of the system once all are touched, unused ends of pages
+// included; huge pages are counted where the system may give some.
+uint64_t MappedBytes(uint64_t count, size_t element_bytes);
 // REQUIRES: `memory` is what MapZeros() gave for the same numbers.
 void UnmapZeros(void* memory, size_t count, size_t element_bytes) noexcept;
 

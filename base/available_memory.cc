@@ -7,8 +7,12 @@
 #include <optional>
 #include <vector>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 
 namespace neumf {
 namespace {
@@ -20,21 +24,23 @@ constexpr uint64_t kNoLimit = std::numeric_limits<uint64_t>::max();
 // Where a version of cgroups keeps its numbers.
 struct CgroupFiles {
   const char* mount;
-  const char* limit;
+  std::vector<const char*> limits;
   const char* usage;
   std::vector<absl::string_view> file_pages;  // keys of memory.stat
 };
 
 CgroupFiles VersionTwo() {
-  return {"sys/fs/cgroup",
-          "memory.max",
-          "memory.current",
-          {"inactive_file", "active_file"}};
+  return {
+      "sys/fs/cgroup",
+      // Beyond the second the kernel slows a group down until it hardly runs.
+      {"memory.max", "memory.high"},
+      "memory.current",
+      {"inactive_file", "active_file"}};
 }
 
 CgroupFiles VersionOne() {
   return {"sys/fs/cgroup/memory",
-          "memory.limit_in_bytes",
+          {"memory.limit_in_bytes"},
           "memory.usage_in_bytes",
           {"total_inactive_file", "total_active_file"}};
 }
@@ -47,16 +53,17 @@ std::optional<uint64_t> ReadNumber(const fs::path& path) {
   return std::nullopt;
 }
 
-// MemAvailable counts file pages as free, too.
-uint64_t LeftOnMachine(const fs::path& root) {
-  std::ifstream file(root / "proc/meminfo");
-  std::string key;
-  while (file >> key) {
+// The number of kB that follows `key`, colon included, in a file of /proc.
+std::optional<uint64_t> ReadKibibytes(const fs::path& path,
+                                      absl::string_view key) {
+  std::ifstream file(path);
+  std::string word;
+  while (file >> word) {
     uint64_t kibibytes = 0;
-    if (key == "MemAvailable:" && file >> kibibytes) return kibibytes << 10;
-    std::getline(file, key);
+    if (word == key && file >> kibibytes) return kibibytes << 10;
+    std::getline(file, word);
   }
-  return kNoLimit;
+  return std::nullopt;
 }
 
 // What the kernel would drop before it refused memory. A cgroup's usage has
@@ -75,31 +82,54 @@ uint64_t FilePages(const fs::path& group, const CgroupFiles& files) {
   return bytes;
 }
 
-uint64_t LeftInGroup(const fs::path& group, const CgroupFiles& files) {
-  const auto limit = ReadNumber(group / files.limit);
-  const auto usage = ReadNumber(group / files.usage);
-  if (!limit.has_value() || !usage.has_value()) return kNoLimit;
-  const uint64_t used = *usage - std::min(*usage, FilePages(group, files));
-  return *limit - std::min(*limit, used);
+// Keeps the tightest of several limits.
+class Tightest {
+ public:
+  void Add(uint64_t left, const std::string& limit) {
+    if (left < found_.bytes) found_ = {left, limit};
+  }
+  void Add(uint64_t limit_bytes, uint64_t used, const std::string& limit) {
+    Add(limit_bytes - std::min(limit_bytes, used), limit);
+  }
+  const AvailableMemory& found() const { return found_; }
+
+ private:
+  AvailableMemory found_ = {kNoLimit, ""};
+};
+
+// MemAvailable counts file pages as free, too.
+void AddMachine(const fs::path& root, Tightest* tightest) {
+  const auto left = ReadKibibytes(root / "proc/meminfo", "MemAvailable:");
+  if (left.has_value()) tightest->Add(*left, "MemAvailable");
 }
 
-// Of the group and all above it, whose limits bind as well. In a container the
+void AddGroup(const fs::path& folder, const fs::path& group,
+              const CgroupFiles& files, Tightest* tightest) {
+  const auto usage = ReadNumber(folder / files.usage);
+  if (!usage.has_value()) return;
+  const uint64_t used = *usage - std::min(*usage, FilePages(folder, files));
+  for (const char* const name : files.limits) {
+    const auto limit = ReadNumber(folder / name);
+    if (!limit.has_value()) continue;
+    tightest->Add(*limit, used, absl::StrCat(name, " of ", group.string()));
+  }
+}
+
+// The group and all above it, whose limits bind as well. In a container the
 // name may be that outside of it; then only the topmost is there.
-uint64_t LeftInGroups(const fs::path& root, const std::string& name,
-                      const CgroupFiles& files) {
-  uint64_t least = kNoLimit;
+void AddGroups(const fs::path& root, const std::string& name,
+               const CgroupFiles& files, Tightest* tightest) {
   fs::path group = name;
   for (;;) {
-    const fs::path folder = root / files.mount / group.relative_path();
-    least = std::min(least, LeftInGroup(folder, files));
-    if (!group.has_relative_path()) return least;
+    AddGroup(root / files.mount / group.relative_path(), group, files,
+             tightest);
+    if (!group.has_relative_path()) return;
     group = group.parent_path();
   }
 }
 
-uint64_t LeftInCgroups(const fs::path& root) {
+void AddCgroups(const fs::path& root, Tightest* tightest) {
   std::ifstream file(root / "proc/self/cgroup");
-  uint64_t least = kNoLimit;
   std::string line;  // "number:controllers:name"
   while (std::getline(file, line)) {
     const std::vector<std::string> parts =
@@ -110,18 +140,55 @@ uint64_t LeftInCgroups(const fs::path& root) {
     const bool memory = std::find(controllers.begin(), controllers.end(),
                                   "memory") != controllers.end();
     if (memory) {
-      least = std::min(least, LeftInGroups(root, parts[2], VersionOne()));
+      AddGroups(root, parts[2], VersionOne(), tightest);
     } else if (parts[0] == "0") {
-      least = std::min(least, LeftInGroups(root, parts[2], VersionTwo()));
+      AddGroups(root, parts[2], VersionTwo(), tightest);
     }
   }
-  return least;
+}
+
+// The soft limit of a line of /proc/self/limits that begins with `name`.
+std::optional<uint64_t> ReadSoftLimit(const fs::path& root,
+                                      absl::string_view name) {
+  std::ifstream file(root / "proc/self/limits");
+  std::string line;
+  while (std::getline(file, line)) {
+    absl::string_view rest = line;
+    if (!absl::ConsumePrefix(&rest, name)) continue;
+    uint64_t bytes = 0;
+    rest = absl::StripLeadingAsciiWhitespace(rest);
+    const bool is_number =
+        absl::SimpleAtoi(rest.substr(0, rest.find(' ')), &bytes);
+    return is_number ? std::make_optional(bytes) : std::nullopt;
+  }
+  return std::nullopt;
+}
+
+void AddResourceLimits(const fs::path& root, Tightest* tightest) {
+  struct Limit {
+    const char* name;
+    const char* line;   // of /proc/self/limits
+    const char* usage;  // in /proc/self/status
+  };
+  for (const Limit& limit :
+       {Limit{"RLIMIT_AS", "Max address space", "VmSize:"},
+        Limit{"RLIMIT_DATA", "Max data size", "VmData:"}}) {
+    const auto bytes = ReadSoftLimit(root, limit.line);
+    const auto used = ReadKibibytes(root / "proc/self/status", limit.usage);
+    if (bytes.has_value() && used.has_value()) {
+      tightest->Add(*bytes, *used, limit.name);
+    }
+  }
 }
 
 }  // namespace
 
-uint64_t AvailableMemoryBytes(const std::string& root) {
-  return std::min(LeftOnMachine(root), LeftInCgroups(root));
+AvailableMemory FindAvailableMemory(const std::string& root) {
+  Tightest tightest;
+  AddMachine(root, &tightest);
+  AddCgroups(root, &tightest);
+  AddResourceLimits(root, &tightest);
+  return tightest.found();
 }
 
 }  // namespace neumf

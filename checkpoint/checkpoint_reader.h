@@ -89,6 +89,8 @@ class CheckpointReader {
   // Read and verified by Open().
   const ScoreNetwork& network() const { return network_; }
   const SafetensorsHeader& header() const { return header_; }
+  const CheckpointContent& content() const { return content_; }
+  size_t block_bytes() const { return options_.block_bytes; }
 
   // All but the item tables, which go to `sink` in whole rows: one call at a
   // time, on any of the threads. Call it once. Throws what `sink` throws,

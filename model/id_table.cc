@@ -39,8 +39,8 @@ size_t HashOf(absl::string_view id) {
 }
 
 // A power of two, at least twice `num_ids`.
-size_t NumSlots(uint64_t num_ids) {
-  size_t num_slots = 2;
+uint64_t NumSlots(uint64_t num_ids) {
+  uint64_t num_slots = 2;
   while (num_slots < 2 * num_ids) num_slots *= 2;
   return num_slots;
 }
@@ -282,6 +282,10 @@ uint64_t IdTable::FirstNotBelow(uint64_t hash) const {
     }
   }
   return low;
+}
+
+uint64_t IdTable::IndexBytes(uint64_t num_ids) {
+  return MappedBytes(NumSlots(num_ids), sizeof(std::atomic<uint32_t>));
 }
 
 uint64_t IdTable::resident_bytes() const {

@@ -79,6 +79,8 @@ class IdTable {
     return absl::MakeConstSpan(hashes_.data(), hashes_.size());
   }
   uint64_t resident_bytes() const;
+  // What the index of Create() takes of the system.
+  static uint64_t IndexBytes(uint64_t num_ids);
 
  private:
   // Takes the ids over and checks each of them, but not that they differ.

@@ -129,6 +129,14 @@ absl::Status ValidateShape(const ModelShape& shape) {
   return absl::OkStatus();
 }
 
+uint64_t HostBytes(const ScoreNetwork& network) {
+  uint64_t count = network.head_weight.size();
+  for (const DenseLayer& layer : network.layers) {
+    count += layer.weight.size() + layer.bias.size();
+  }
+  return count * sizeof(float);
+}
+
 const char* ItemTableName(ItemTable table) {
   switch (table) {
     case ItemTable::kTower:

@@ -73,6 +73,9 @@ struct ScoreNetwork {
   float head_bias = 0;             // c
 };
 
+// Of its weights in memory.
+uint64_t HostBytes(const ScoreNetwork& network);
+
 struct UserTables {
   AlignedMatrix gmf;    // [U, G]
   AlignedMatrix tower;  // [U, H]

@@ -18,4 +18,14 @@ absl::StatusOr<std::unique_ptr<ScorerBuilder>> MakeScorerBuilder(
   return MakeReferenceScorerBuilder(shape, network);
 }
 
+ScorerMemory PredictScorerMemory(Backend backend, const ModelShape& shape,
+                                 const ScoreNetwork& network,
+                                 const ScorerOptions& options) {
+  if (backend == Backend::kCpu) {
+    const auto memory = PredictCpuScorerMemory(shape, network, options);
+    if (memory.has_value()) return *memory;
+  }
+  return PredictReferenceScorerMemory(shape, network);
+}
+
 }  // namespace neumf

@@ -154,6 +154,20 @@ struct ScorerOptions {
   FirstPassOptions first_pass;
 };
 
+// Upper bounds on what a scorer takes of the host, known before any row is: what
+// it keeps, what its making takes beside that, and what a call of Rank() works
+// in for each user.
+struct ScorerMemory {
+  uint64_t kept_bytes = 0;
+  uint64_t making_bytes = 0;
+  uint64_t user_bytes = 0;
+};
+
+// Of what MakeScorerBuilder() makes of the same. REQUIRES: it would.
+ScorerMemory PredictScorerMemory(Backend backend, const ModelShape& shape,
+                                 const ScoreNetwork& network,
+                                 const ScorerOptions& options);
+
 // INVALID_ARGUMENT when `shape` and `network` do not fit. Memory that cannot be
 // had throws std::bad_alloc.
 absl::StatusOr<std::unique_ptr<ScorerBuilder>> MakeScorerBuilder(

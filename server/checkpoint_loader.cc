@@ -18,11 +18,11 @@
 #include "base/thread_pool.h"
 #include "eval/probe_check.h"
 #include "server/admission.h"
+#include "server/load_memory.h"
 
 namespace neumf {
 namespace {
 
-constexpr uint64_t kWarmUpUsers = 8;
 constexpr uint32_t kWarmUpK = 10;
 constexpr int kLoaderNice = 10;
 
@@ -53,14 +53,6 @@ void Refuse(const absl::Status& status, LoadOutcome* outcome) {
   Refuse(ResultOf(status), status.message(), outcome);
 }
 
-absl::Status CheckMemory(const std::string& path, uint64_t needed,
-                         uint64_t available) {
-  if (needed <= available) return absl::OkStatus();
-  return absl::ResourceExhaustedError(
-      absl::StrCat(path, ": needs ", needed, " bytes of memory, only ",
-                   available, " are available"));
-}
-
 absl::Status CheckWanted(const std::function<bool()>& cancelled) {
   return cancelled() ? absl::CancelledError("the load was given up")
                      : absl::OkStatus();
@@ -84,12 +76,8 @@ uint64_t NumItemValues(const ModelShape& shape) {
                             (shape.has_item_bias ? 1 : 0));
 }
 
-// A loaded checkpoint takes about as much memory as its file has bytes; the one
-// that is served stays meanwhile.
-uint64_t HostBytes(const CheckpointInfo& info, bool items_on_gpu) {
-  const uint64_t item_bytes = NumItemValues(info.shape) * sizeof(float);
-  return info.file.size_bytes - (items_on_gpu ? item_bytes : 0);
-}
+// Through which a GPU takes items.
+constexpr uint64_t kGpuUploadBytes = 16 << 20;
 
 // Tells the metrics how much of the item tables has passed by.
 class Progress {
@@ -182,14 +170,16 @@ CheckpointLoader::CheckpointLoader(FileSystem* files, Options options,
 
 LoadOutcome CheckpointLoader::Load(
     const CheckpointFile& file, const Snapshot* served,
-    const std::function<bool()>& cancelled) const {
+    const std::function<bool()>& cancelled,
+    const std::function<bool()>& make_room) const {
   LoadOutcome outcome;
   // A file that changes between this and being opened will look changed, and be
   // tried again.
   const absl::StatusOr<FileInfo> info = files_->Stat(file.path);
   if (info.ok()) outcome.file = *info;
   try {
-    LoadInto(file, served, cancelled, /*may_use_gpu=*/true, &outcome);
+    LoadInto({file, served, cancelled, make_room}, /*may_use_gpu=*/true,
+             &outcome);
   } catch (const std::bad_alloc&) {
     Refuse(ReloadResult::kNoMemory,
            absl::StrCat(file.path, ": not enough memory to load it"), &outcome);
@@ -203,10 +193,9 @@ LoadOutcome CheckpointLoader::Load(
   return outcome;
 }
 
-void CheckpointLoader::LoadInto(const CheckpointFile& file,
-                                const Snapshot* served,
-                                const std::function<bool()>& cancelled,
-                                bool may_use_gpu, LoadOutcome* outcome) const {
+void CheckpointLoader::LoadInto(const Request& request, bool may_use_gpu,
+                                LoadOutcome* outcome) const {
+  const auto& [file, served, cancelled, make_room] = request;
   CheckpointReader::Options options;
   options.cancelled = cancelled;
   options.num_threads = options_.scorer.num_threads;
@@ -216,13 +205,13 @@ void CheckpointLoader::LoadInto(const CheckpointFile& file,
   outcome->digest = info.digest;
   outcome->file = info.file;
 
-  auto place = FindPlace(file.version, **reader, served, may_use_gpu);
+  auto place = FindPlace(request, **reader, may_use_gpu);
   if (!place.ok()) return Refuse(place.status(), outcome);
   auto snapshot = BuildSnapshot(file.version, *place, **reader, cancelled);
   place->builder.reset();
   if (place->is_full &&
       device_->GoesToCpu(file.version, snapshot.status(), served)) {
-    return LoadInto(file, served, cancelled, /*may_use_gpu=*/false, outcome);
+    return LoadInto(request, /*may_use_gpu=*/false, outcome);
   }
   if (!snapshot.ok()) return Refuse(snapshot.status(), outcome);
   const absl::Status probed =
@@ -241,26 +230,49 @@ void CheckpointLoader::LoadInto(const CheckpointFile& file,
 }
 
 absl::StatusOr<CheckpointLoader::Place> CheckpointLoader::FindPlace(
-    uint64_t version, const CheckpointReader& reader, const Snapshot* served,
+    const Request& request, const CheckpointReader& reader,
     bool may_use_gpu) const {
-  const CheckpointInfo& info = reader.info();
+  absl::StatusOr<Place> place = TryPlace(request, reader, may_use_gpu);
+  if (absl::IsResourceExhausted(place.status()) && request.make_room &&
+      request.make_room()) {
+    place = TryPlace(request, reader, may_use_gpu);
+  }
+  if (!place.ok()) return Annotate(place.status(), reader.info().path);
+  return place;
+}
+
+absl::StatusOr<CheckpointLoader::Place> CheckpointLoader::TryPlace(
+    const Request& request, const CheckpointReader& reader,
+    bool may_use_gpu) const {
+  const ModelShape& shape = reader.info().shape;
   const uint64_t life = device_->life();
   absl::StatusOr<std::unique_ptr<ScorerBuilder>> builder = nullptr;
   if (may_use_gpu) {
-    builder = device_->TryGpu(version, info.shape, reader.network(), served);
+    builder = device_->TryGpu(request.file.version, shape, reader.network(),
+                              request.served);
   }
-  if (!builder.ok()) {
-    const absl::Status& reason = builder.status();
-    return Annotate(OfScorer(reason, life), info.path);
-  }
+  if (!builder.ok()) return OfScorer(builder.status(), life);
   const bool on_gpu = *builder != nullptr;
-  NEUMF_RETURN_IF_ERROR(CheckMemory(info.path, HostBytes(info, on_gpu),
-                                    options_.available_memory_bytes()));
+  NEUMF_RETURN_IF_ERROR(CheckMemory(reader, on_gpu));
   if (on_gpu) return Place{*std::move(builder), life, false};
-  builder = MakeScorerBuilder(options_.backend, info.shape, reader.network(),
+  builder = MakeScorerBuilder(options_.backend, shape, reader.network(),
                               options_.scorer);
   if (!builder.ok()) return builder.status();
   return Place{*std::move(builder), std::nullopt, false};
+}
+
+absl::Status CheckpointLoader::CheckMemory(const CheckpointReader& reader,
+                                           bool on_gpu) const {
+  ScorerMemory scorer;
+  if (on_gpu) {
+    scorer.making_bytes = kGpuUploadBytes;
+  } else {
+    scorer = PredictScorerMemory(options_.backend, reader.info().shape,
+                                 reader.network(), options_.scorer);
+  }
+  return CheckBudget(
+      PredictLoadMemory(reader, scorer, options_.scorer.num_threads),
+      options_.available_memory());
 }
 
 absl::StatusOr<std::unique_ptr<Snapshot>> CheckpointLoader::BuildSnapshot(

@@ -4,9 +4,10 @@
 //
 // It is the fence for what is thrown meanwhile: memory that cannot be had is a
 // refused checkpoint, never the end of the daemon. Since Linux promises memory
-// that it does not have, and kills whoever uses it, a file larger than what is
-// available is refused before its data is read. So is, before that, what does
-// not fit the GPU that shall score it, beside the version that is served.
+// that it does not have, and kills whoever uses it, a file that would take more
+// than what is available (load_memory.h) is refused before its data is read. So
+// is, before that, what does not fit the GPU that shall score it, beside the
+// version that is served.
 // Reading and packing, which take nearly all of the time, are done by threads
 // of low priority, as many as may score, so that requests come first.
 //
@@ -44,11 +45,10 @@ class CheckpointLoader {
   struct Options {
     Backend backend = Backend::kCpu;
     ScorerOptions scorer;
-    // How much memory a checkpoint may take, asked before each load: a file with
-    // more bytes, less those that go to a GPU, is refused before its data is
-    // read. Default: what the machine and the limits of the process leave.
-    std::function<uint64_t()> available_memory_bytes = [] {
-      return AvailableMemoryBytes();
+    // How much memory there is, asked before each load. Default: what the
+    // machine and the limits of the process leave.
+    std::function<AvailableMemory()> available_memory = [] {
+      return FindAvailableMemory();
     };
   };
 
@@ -60,8 +60,14 @@ class CheckpointLoader {
   // is asked before each step and each piece of the file, by this
   // thread and those that read: once it says true, the load soon ends
   // without a snapshot, and its reason says nothing about the file.
+  //
+  // `make_room` is called, by this thread and once at most, when there is too
+  // little memory of the host or the GPU: it lets go of what is kept but not
+  // served, waits until that is freed, and says whether there was something.
+  // The budget is looked at again then. Null: nothing is kept.
   LoadOutcome Load(const CheckpointFile& file, const Snapshot* served,
-                   const std::function<bool()>& cancelled) const;
+                   const std::function<bool()>& cancelled,
+                   const std::function<bool()>& make_room = nullptr) const;
 
  private:
   // Where a model's scorer is made.
@@ -71,14 +77,25 @@ class CheckpointLoader {
     bool is_full = false;  // the builder found no memory after all
   };
 
-  void LoadInto(const CheckpointFile& file, const Snapshot* served,
-                const std::function<bool()>& cancelled, bool may_use_gpu,
+  // What a load was called with.
+  struct Request {
+    const CheckpointFile& file;
+    const Snapshot* served;
+    const std::function<bool()>& cancelled;
+    const std::function<bool()>& make_room;
+  };
+
+  void LoadInto(const Request& request, bool may_use_gpu,
                 LoadOutcome* outcome) const;
-  // Asks for the memory of all that will be loaded.
-  absl::StatusOr<Place> FindPlace(uint64_t version,
+  // Asks for the memory of all that will be loaded, and makes room once.
+  absl::StatusOr<Place> FindPlace(const Request& request,
                                   const CheckpointReader& reader,
-                                  const Snapshot* served,
                                   bool may_use_gpu) const;
+  absl::StatusOr<Place> TryPlace(const Request& request,
+                                 const CheckpointReader& reader,
+                                 bool may_use_gpu) const;
+  // RESOURCE_EXHAUSTED with the figures.
+  absl::Status CheckMemory(const CheckpointReader& reader, bool on_gpu) const;
   // Not yet probed.
   absl::StatusOr<std::unique_ptr<Snapshot>> BuildSnapshot(
       uint64_t version, Place& place, CheckpointReader& reader,

@@ -14,6 +14,14 @@ constexpr uint64_t kPieceBlocks = 4096;
 // bits for fractions. It needs no instruction beyond the baseline's.
 constexpr double kRound = 6755399441055744.0;  // 1.5 * 2^52
 
+uint64_t NumBlocks(const ModelShape& shape) {
+  return (shape.num_items + kBlockItems - 1) / kBlockItems;
+}
+
+size_t NumQuads(const ModelShape& shape) {
+  return (shape.tower_width() + kCoarseQuad - 1) / kCoarseQuad;
+}
+
 // Calls body(first, end, piece) for pieces of blocks.
 template <typename Body>
 void ForEachPiece(uint64_t num_blocks, ThreadPool* threads, const Body& body) {
@@ -117,7 +125,7 @@ CoarseRanges MakeRanges(const ModelShape& shape,
 CoarseItems::CoarseItems(const ModelShape& shape, const PackedItems& items,
                          ThreadPool* threads)
     : ranges_(MakeRanges(shape, FindRanges(shape.num_items, items, threads))),
-      quads_((shape.tower_width() + kCoarseQuad - 1) / kCoarseQuad) {
+      quads_(NumQuads(shape)) {
   if (!ranges_.finite) return;
   bytes_ = AlignedArray<uint8_t>(items.num_blocks() * block_bytes());
   ForEachPiece(items.num_blocks(), threads,
@@ -126,6 +134,17 @@ CoarseItems::CoarseItems(const ModelShape& shape, const PackedItems& items,
                    Quantize(items.block(b), bytes_.data() + b * block_bytes());
                  }
                });
+}
+
+uint64_t CoarseItems::MappedBytes(const ModelShape& shape) {
+  return neumf::MappedBytes(
+      NumBlocks(shape) * NumQuads(shape) * kCoarseQuad * kBlockItems, 1);
+}
+
+uint64_t CoarseItems::MakingBytes(const ModelShape& shape) {
+  const uint64_t width = uint64_t{shape.tower_width()} + shape.gmf_width + 1;
+  const uint64_t piece_bytes = 3 * width * kBlockItems * sizeof(float);
+  return (NumBlocks(shape) / kPieceBlocks + 2) * piece_bytes;
 }
 
 void CoarseItems::Quantize(const float* block, uint8_t* to) const {

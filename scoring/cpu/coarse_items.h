@@ -45,6 +45,10 @@ class CoarseItems {
   CoarseItems(const ModelShape& shape, const PackedItems& items,
               ThreadPool* threads);
 
+  // What it takes of the system at most, and what its making takes beside that.
+  static uint64_t MappedBytes(const ModelShape& shape);
+  static uint64_t MakingBytes(const ModelShape& shape);
+
   const uint8_t* block(uint64_t index) const {
     return bytes_.data() + index * block_bytes();
   }

@@ -44,6 +44,18 @@ CoarseNetwork::CoarseNetwork(const ModelShape& shape,
   head_weight.resize(in);
 }
 
+uint64_t CoarseNetwork::MappedBytes(const ModelShape& shape,
+                                    const ScoreNetwork& network) {
+  uint64_t bytes = 0;
+  size_t in = RoundUp(shape.tower_width(), kCoarseQuad);
+  for (const DenseLayer& layer : network.layers) {
+    const size_t out = RoundUp(layer.out, kCoarseGroup);
+    bytes += neumf::MappedBytes(in * out, sizeof(float));
+    in = out;
+  }
+  return bytes;
+}
+
 uint64_t CoarseNetwork::resident_bytes() const {
   uint64_t bytes = 0;
   for (const CoarseWeights& layer : layers) bytes += layer.weight.size_bytes();

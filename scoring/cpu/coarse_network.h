@@ -28,6 +28,9 @@ struct CoarseNetwork {
   CoarseNetwork(const ModelShape& shape, const ScoreNetwork& network);
 
   uint64_t resident_bytes() const;
+  // What it takes of the system.
+  static uint64_t MappedBytes(const ModelShape& shape,
+                              const ScoreNetwork& network);
 
   size_t gmf_width;    // G
   size_t tower_width;  // H

@@ -397,4 +397,21 @@ std::unique_ptr<ScorerBuilder> MaybeMakeCpuScorerBuilder(
   return std::make_unique<CpuScorerBuilder>(shape, network, *kernel, options);
 }
 
+std::optional<ScorerMemory> PredictCpuScorerMemory(
+    const ModelShape& shape, const ScoreNetwork& network,
+    const ScorerOptions& options) {
+  const BlockKernel* const kernel = FindBlockKernel();
+  if (kernel == nullptr) return std::nullopt;
+  ScorerMemory memory;
+  memory.kept_bytes = PackedItems::MappedBytes(shape) +
+                      PackedNetwork::MappedBytes(network, kernel->widths);
+  if (FirstPass::Applies(shape, network, options.first_pass)) {
+    memory.kept_bytes += FirstPass::MappedBytes(shape, network);
+    memory.making_bytes = FirstPass::MakingBytes(shape);
+    memory.user_bytes = FirstPass::UserBytes(shape, options.num_threads);
+  }
+  memory.making_bytes += HostBytes(network);  // of the builder's copy
+  return memory;
+}
+
 }  // namespace neumf

@@ -10,6 +10,7 @@
 // their number.
 
 #include <memory>
+#include <optional>
 
 #include "scoring/scorer.h"
 
@@ -18,6 +19,11 @@ namespace neumf {
 // Null when this machine's instruction set cannot give the reference's bits
 // (FindBlockKernel()). REQUIRES: `network` fits `shape`.
 std::unique_ptr<ScorerBuilder> MaybeMakeCpuScorerBuilder(
+    const ModelShape& shape, const ScoreNetwork& network,
+    const ScorerOptions& options);
+
+// What it would take; none where it would be null.
+std::optional<ScorerMemory> PredictCpuScorerMemory(
     const ModelShape& shape, const ScoreNetwork& network,
     const ScorerOptions& options);
 

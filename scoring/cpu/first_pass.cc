@@ -40,21 +40,23 @@ void FirstPassBalance::Add(bool has_paid) {
   balance_.store(next, std::memory_order_relaxed);
 }
 
+bool FirstPass::Applies(const ModelShape& shape, const ScoreNetwork& network,
+                        const FirstPassOptions& options) {
+  return FindCoarseKernel() != nullptr && options.enabled &&
+         !network.layers.empty() && network.activation == Activation::kRelu &&
+         shape.num_items >= options.min_items &&
+         shape.num_items * MacsOfLayers(network) >= options.min_catalog_macs;
+}
+
 std::unique_ptr<const FirstPass> FirstPass::MaybeMake(
     const ModelShape& shape, const ScoreNetwork& network,
     const PackedItems& items, const FirstPassOptions& options,
     ThreadPool* threads) {
-  const CoarseKernel* const kernel = FindCoarseKernel();
-  if (kernel == nullptr || !options.enabled || network.layers.empty() ||
-      network.activation != Activation::kRelu ||
-      shape.num_items < options.min_items ||
-      shape.num_items * MacsOfLayers(network) < options.min_catalog_macs) {
-    return nullptr;
-  }
+  if (!Applies(shape, network, options)) return nullptr;
   CoarseItems coarse(shape, items, threads);
   if (!coarse.ranges().finite) return nullptr;
-  return std::unique_ptr<const FirstPass>(
-      new FirstPass(shape, network, std::move(coarse), options, *kernel));
+  return std::unique_ptr<const FirstPass>(new FirstPass(
+      shape, network, std::move(coarse), options, *FindCoarseKernel()));
 }
 
 FirstPass::FirstPass(const ModelShape& shape, const ScoreNetwork& network,
@@ -65,6 +67,12 @@ FirstPass::FirstPass(const ModelShape& shape, const ScoreNetwork& network,
       kernel_(kernel),
       items_(std::move(items)),
       network_(shape, network) {}
+
+uint64_t FirstPass::UserBytes(const ModelShape& shape, uint64_t num_threads) {
+  const uint64_t found = std::min(
+      shape.num_items / kMaxSurvivorsShare * num_threads, shape.num_items);
+  return 2 * found * sizeof(uint64_t);  // a vector that grows doubles its room
+}
 
 bool FirstPass::PaysFor(const RankQuery& query) const {
   return query.k * options_.min_items_per_result <= num_items_;

@@ -29,6 +29,22 @@ class FirstPass {
       const PackedItems& items, const FirstPassOptions& options,
       ThreadPool* threads);
 
+  // False where MaybeMake() surely gives none.
+  static bool Applies(const ModelShape& shape, const ScoreNetwork& network,
+                      const FirstPassOptions& options);
+  // What it takes of the system at most, and what its making takes beside that.
+  static uint64_t MappedBytes(const ModelShape& shape,
+                              const ScoreNetwork& network) {
+    return CoarseItems::MappedBytes(shape) +
+           CoarseNetwork::MappedBytes(shape, network);
+  }
+  static uint64_t MakingBytes(const ModelShape& shape) {
+    return CoarseItems::MakingBytes(shape);
+  }
+  // Of the survivors of a user for whom each thread finds as many as are worth
+  // it.
+  static uint64_t UserBytes(const ModelShape& shape, uint64_t num_threads);
+
   // False when so many are asked for that too many would be left.
   bool PaysFor(const RankQuery& query) const;
   // More survivors than this are not worth scoring one by one.

@@ -20,14 +20,28 @@ inline void Transpose(const float* from, size_t num_items, size_t width,
   }
 }
 
+uint64_t NumBlocks(const ModelShape& shape) {
+  return (shape.num_items + kBlockItems - 1) / kBlockItems;
+}
+
+size_t BlockRows(const ModelShape& shape) {
+  return size_t{shape.tower_width()} + shape.gmf_width +
+         (shape.has_item_bias ? 1 : 0);
+}
+
 }  // namespace
 
 PackedItems::PackedItems(const ModelShape& shape)
     : tower_width_(shape.tower_width()),
       gmf_width_(shape.gmf_width),
-      block_rows_(tower_width_ + gmf_width_ + (shape.has_item_bias ? 1 : 0)),
-      num_blocks_((shape.num_items + kBlockItems - 1) / kBlockItems),
+      block_rows_(BlockRows(shape)),
+      num_blocks_(NumBlocks(shape)),
       arena_(num_blocks_ * block_floats()) {}
+
+uint64_t PackedItems::MappedBytes(const ModelShape& shape) {
+  return neumf::MappedBytes(NumBlocks(shape) * BlockRows(shape) * kBlockItems,
+                            sizeof(float));
+}
 
 void PackedItems::Store(const ItemRows& rows) {
   const size_t width = rows.table == ItemTable::kTower ? tower_width_

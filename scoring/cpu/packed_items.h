@@ -20,6 +20,9 @@ class PackedItems {
   // Room for all items, filled with zeros.
   explicit PackedItems(const ModelShape& shape);
 
+  // What it takes of the system.
+  static uint64_t MappedBytes(const ModelShape& shape);
+
   // Copies `rows`. REQUIRES: they are of a table of the shape, below I.
   void Store(const ItemRows& rows);
 

@@ -50,6 +50,11 @@ KernelLayer PackLayer(const DenseLayer& layer, const GroupWidths& widths,
 
 }  // namespace
 
+uint64_t PackedNetwork::MappedBytes(const ScoreNetwork& network,
+                                    const GroupWidths& widths) {
+  return neumf::MappedBytes(PackedFloats(network, widths), sizeof(float));
+}
+
 PackedNetwork::PackedNetwork(const ModelShape& shape,
                              const ScoreNetwork& network,
                              const GroupWidths& widths)

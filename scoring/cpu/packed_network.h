@@ -20,6 +20,10 @@ class PackedNetwork {
   PackedNetwork(const PackedNetwork&) = delete;
   PackedNetwork& operator=(const PackedNetwork&) = delete;
 
+  // What it takes of the system.
+  static uint64_t MappedBytes(const ScoreNetwork& network,
+                              const GroupWidths& widths);
+
   // Valid as long as this.
   const KernelNetwork& view() const { return view_; }
   uint64_t resident_bytes() const { return weights_.size() * sizeof(float); }

@@ -146,4 +146,16 @@ std::unique_ptr<ScorerBuilder> MakeReferenceScorerBuilder(
   return std::make_unique<ReferenceScorerBuilder>(shape, network);
 }
 
+ScorerMemory PredictReferenceScorerMemory(const ModelShape& shape,
+                                          const ScoreNetwork& network) {
+  ScorerMemory memory;
+  memory.kept_bytes =
+      MappedBytes(shape.num_items * shape.gmf_width, sizeof(float)) +
+      MappedBytes(shape.num_items * shape.tower_width(), sizeof(float)) +
+      HostBytes(network);
+  if (shape.has_item_bias) memory.kept_bytes += shape.num_items * sizeof(float);
+  memory.making_bytes = HostBytes(network);  // of the builder's copy
+  return memory;
+}
+
 }  // namespace neumf

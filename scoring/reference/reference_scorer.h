@@ -14,4 +14,8 @@ namespace neumf {
 std::unique_ptr<ScorerBuilder> MakeReferenceScorerBuilder(
     const ModelShape& shape, const ScoreNetwork& network);
 
+// What it would take.
+ScorerMemory PredictReferenceScorerMemory(const ModelShape& shape,
+                                          const ScoreNetwork& network);
+
 }  // namespace neumf

@@ -27,7 +27,8 @@ class AvailableMemoryTest : public testing::Test {
     Write("sys/fs/cgroup" + name + "/memory.max", max + "\n");
     Write("sys/fs/cgroup" + name + "/memory.current", current + "\n");
   }
-  uint64_t Available() const { return AvailableMemoryBytes(root_.path()); }
+  uint64_t Available() const { return FindAvailableMemory(root_.path()).bytes; }
+  std::string Limit() const { return FindAvailableMemory(root_.path()).limit; }
 
   const TempDirectory root_;
 };
@@ -37,10 +38,12 @@ TEST_F(AvailableMemoryTest, IsWhatTheKernelCallsAvailable) {
         "MemTotal:        8000 kB\nMemFree:         100 kB\n"
         "MemAvailable:    3000 kB\nBuffers:         5 kB\n");
   EXPECT_EQ(Available(), 3000U * 1024);
+  EXPECT_EQ(Limit(), "MemAvailable");
 }
 
 TEST_F(AvailableMemoryTest, HasNoLimitWhereNothingTells) {
   EXPECT_EQ(Available(), std::numeric_limits<uint64_t>::max());
+  EXPECT_EQ(Limit(), "");
 }
 
 TEST_F(AvailableMemoryTest, IsNoMoreThanTheCgroupHasLeft) {
@@ -64,6 +67,30 @@ TEST_F(AvailableMemoryTest, TakesTheTightestGroupOnTheWayUp) {
   WriteGroup("/a/b", "max", "4900");
   WriteGroup("/a/b/c", "1000", "400");
   EXPECT_EQ(Available(), 100U);
+  EXPECT_EQ(Limit(), "memory.max of /a");
+}
+
+TEST_F(AvailableMemoryTest, StaysBelowWhereAGroupIsSlowedDown) {
+  Write("proc/self/cgroup", "0::/b\n");
+  WriteGroup("/b", "1000", "400");
+  Write("sys/fs/cgroup/b/memory.high", "500\n");
+  EXPECT_EQ(Available(), 100U);
+  EXPECT_EQ(Limit(), "memory.high of /b");
+}
+
+TEST_F(AvailableMemoryTest, KnowsTheProcesssOwnLimits) {
+  Write("proc/self/status", "VmSize:\t 300 kB\nVmData:\t 100 kB\n");
+  Write("proc/self/limits",
+        "Limit                     Soft Limit           Hard Limit\n"
+        "Max data size             unlimited            unlimited  bytes\n"
+        "Max address space         409600               unlimited  bytes\n");
+  EXPECT_EQ(Available(), 100U * 1024);
+  EXPECT_EQ(Limit(), "RLIMIT_AS");
+  Write("proc/self/limits",
+        "Max data size             153600               unlimited  bytes\n"
+        "Max address space         409600               unlimited  bytes\n");
+  EXPECT_EQ(Available(), 50U * 1024);
+  EXPECT_EQ(Limit(), "RLIMIT_DATA");
 }
 
 TEST_F(AvailableMemoryTest, FindsTheGroupOfAContainerUnderAnotherName) {
@@ -88,8 +115,8 @@ TEST_F(AvailableMemoryTest, KnowsTheFirstVersionOfCgroups) {
 }
 
 TEST_F(AvailableMemoryTest, IsSomethingOnThisMachine) {
-  EXPECT_GT(AvailableMemoryBytes(), 0U);
-  EXPECT_LT(AvailableMemoryBytes(), std::numeric_limits<uint64_t>::max());
+  EXPECT_GT(FindAvailableMemory().bytes, 0U);
+  EXPECT_LT(FindAvailableMemory().bytes, std::numeric_limits<uint64_t>::max());
 }
 
 }  // namespace

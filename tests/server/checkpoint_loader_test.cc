@@ -171,20 +171,55 @@ TEST_F(CheckpointLoaderTest, MemoryThatCannotBeHadIsARefusedCheckpoint) {
   ExpectRefused(Load(1), ReloadResult::kNoMemory, "no memory");
 }
 
-TEST_F(CheckpointLoaderTest, AFileLargerThanMemoryIsRefusedBeforeItIsRead) {
+TEST_F(CheckpointLoaderTest, WhatDoesNotFitIntoMemoryIsRefusedBeforeItIsRead) {
   folder_.Publish(1);
-  const uint64_t bytes = folder_.Bytes(1).size();
   folder_.FlipLastByte(1);  // reading it would find that first
-  options_.available_memory_bytes = [&] { return bytes - 1; };
+  options_.available_memory = [] {
+    return AvailableMemory{1 << 20, "memory.max of /b"};
+  };
   ExpectRefused(Load(1), ReloadResult::kNoMemory,
-                absl::StrCat("needs ", bytes, " bytes of memory, only ",
-                             bytes - 1, " are available"));
+                "of the 1048576 that memory.max of /b leaves, 943719 may be");
 }
 
-TEST_F(CheckpointLoaderTest, AFileThatJustFitsIntoMemoryIsLoaded) {
+TEST_F(CheckpointLoaderTest, RoomIsMadeOnceAndOnlyWhenMemoryIsShort) {
   folder_.Publish(1);
-  options_.available_memory_bytes = [&] { return folder_.Bytes(1).size(); };
-  LoadOk(1);
+  uint64_t available = 1 << 20;
+  bool has_standby = true;
+  int asked = 0;
+  const auto make_room = [&] {
+    ++asked;
+    if (has_standby) available = 1 << 30;
+    return std::exchange(has_standby, false);
+  };
+  options_.available_memory = [&] { return AvailableMemory{available, "it"}; };
+  ScoringDevice device({}, /*uses_gpu=*/false, &metrics_, [] {});
+  const CheckpointLoader loader(&files_, options_, &device, &metrics_);
+  const auto load = [&] {
+    return loader.Load(
+        folder_.File(1), nullptr, [] { return false; }, make_room);
+  };
+  EXPECT_EQ(load().result, ReloadResult::kOk);
+  EXPECT_EQ(asked, 1);
+  EXPECT_EQ(load().result, ReloadResult::kOk);
+  EXPECT_EQ(asked, 1);
+  available = 1 << 20;  // and nothing is kept any more
+  ExpectRefused(load(), ReloadResult::kNoMemory, "1048576");
+  EXPECT_EQ(asked, 2);
+}
+
+TEST_F(CheckpointLoaderTest, RoomIsMadeOnTheGpuToo) {
+  UseGpu(DeviceFlag::kCuda);
+  folder_.Publish(1);
+  gpu_.SetVerdict(absl::ResourceExhaustedError("needs 2 bytes, 1 is free"));
+  const auto make_room = [&] {
+    gpu_.SetVerdict(absl::OkStatus());
+    return true;
+  };
+  ScoringDevice device(device_, uses_gpu_, &metrics_, [] {});
+  const CheckpointLoader loader(&files_, options_, &device, &metrics_);
+  const LoadOutcome outcome = loader.Load(
+      folder_.File(1), nullptr, [] { return false; }, make_room);
+  EXPECT_EQ(outcome.result, ReloadResult::kOk) << outcome.reason;
 }
 
 TEST_F(CheckpointLoaderTest, AGpuTakesWhatItCan) {
@@ -229,21 +264,6 @@ TEST_F(CheckpointLoaderTest, TheCpuTakesWhatTheGpuFindsNoMemoryForMeanwhile) {
     (gpu_.*fail)(full);
     ExpectRefused(Load(1), ReloadResult::kNoMemory, "none is left");
   }
-}
-
-TEST_F(CheckpointLoaderTest, ItemsOnTheGpuTakeNoMemoryOfTheHost) {
-  UseGpu(DeviceFlag::kAuto);
-  folder_.Publish(1);
-  const uint64_t item_bytes = 33 * (8 + 4 + 1) * sizeof(float);
-  const uint64_t host_bytes = folder_.Bytes(1).size() - item_bytes;
-  options_.available_memory_bytes = [&] { return host_bytes; };
-  LoadOk(1);
-  options_.available_memory_bytes = [&] { return host_bytes - 1; };
-  ExpectRefused(Load(1), ReloadResult::kNoMemory,
-                absl::StrCat("needs ", host_bytes, " bytes"));
-  gpu_.SetVerdict(absl::UnimplementedError("only ReLU"));  // so to the CPU
-  ExpectRefused(Load(1), ReloadResult::kNoMemory,
-                absl::StrCat("needs ", host_bytes + item_bytes, " bytes"));
 }
 
 TEST_F(CheckpointLoaderTest, AGpuThatFailsMeanwhileIsLostAndSaysSo) {

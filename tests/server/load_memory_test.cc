@@ -1,0 +1,143 @@
+#include "server/load_memory.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/logging.h"
+#include "checkpoint/checkpoint_writer.h"
+#include "server/checkpoint_loader.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/temp_directory.h"
+#include "tests/support/tiny_model.h"
+
+namespace neumf {
+namespace {
+
+TEST(CheckBudgetTest, KeepsATenthFree) {
+  const AvailableMemory available = {1000, "memory.max of /b"};
+  EXPECT_THAT(CheckBudget({700, 900}, available), IsOk());
+  EXPECT_THAT(CheckBudget({700, 901}, available),
+              StatusIs(absl::StatusCode::kResourceExhausted,
+                       "needs 901 bytes of memory while it is loaded and 700 "
+                       "after that; of the 1000 that memory.max of /b leaves, "
+                       "900 may be taken"));
+}
+
+TEST(CheckBudgetTest, IsNoLimitWhereNothingTells) {
+  EXPECT_THAT(CheckBudget({700, ~uint64_t{0} / 2}, {~uint64_t{0}, ""}), IsOk());
+}
+
+// "VmRSS:" or "VmHWM:", the most there was, of this process.
+uint64_t StatusBytes(const std::string& key) {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    uint64_t kibibytes = 0;
+    if (word == key && status >> kibibytes) return kibibytes << 10;
+  }
+  return 0;
+}
+
+struct Measured {
+  LoadMemory predicted;
+  LoadMemory found;
+  uint64_t told_bytes = 0;  // Snapshot::resident_bytes
+};
+
+Measured Load(const std::string& path, size_t num_threads) {
+  const std::unique_ptr<FileSystem> files = MakePosixFileSystem();
+  ServerMetrics metrics;
+  ScoringDevice device({}, /*uses_gpu=*/false, &metrics, [] {});
+  CheckpointLoader::Options options;
+  options.scorer.num_threads = num_threads;
+  const CheckpointLoader loader(files.get(), options, &device, &metrics);
+  Measured measured;
+  {
+    const auto reader = *CheckpointReader::Open(*files, path, {});
+    const ScorerMemory scorer =
+        PredictScorerMemory(options.backend, reader->info().shape,
+                            reader->network(), options.scorer);
+    measured.predicted = PredictLoadMemory(*reader, scorer, num_threads);
+  }
+  const uint64_t before = StatusBytes("VmRSS:");
+  const LoadOutcome outcome =
+      loader.Load({1, path}, nullptr, [] { return false; });
+  NEUMF_CHECK(outcome.snapshot != nullptr);
+  measured.found.resident_bytes = StatusBytes("VmRSS:") - before;
+  measured.found.peak_bytes = StatusBytes("VmHWM:") - before;
+  measured.told_bytes = outcome.snapshot->resident_bytes;
+  return measured;
+}
+
+// What `work` says, from a process of its own: its memory is nobody else's.
+Measured InChild(const std::function<Measured()>& work) {
+  int ends[2];
+  NEUMF_CHECK(pipe(ends) == 0);
+  const pid_t child = fork();
+  NEUMF_CHECK(child >= 0);
+  if (child == 0) {
+    const Measured measured = work();
+    const bool written =
+        write(ends[1], &measured, sizeof(measured)) == sizeof(measured);
+    _exit(written ? 0 : 1);
+  }
+  Measured measured;
+  int status = 0;
+  close(ends[1]);
+  NEUMF_CHECK(read(ends[0], &measured, sizeof(measured)) == sizeof(measured));
+  NEUMF_CHECK(waitpid(child, &status, 0) == child && status == 0);
+  close(ends[0]);
+  return measured;
+}
+
+class LoadMemoryTest : public testing::TestWithParam<TinyModelOptions> {};
+
+TEST_P(LoadMemoryTest, IsSlightlyMoreThanWhatALoadTakes) {
+  const TempDirectory directory;
+  const std::string path = directory.Path("1.safetensors");
+  const auto publish = [&] {
+    const TinyModel tiny = MakeTinyModel(GetParam());
+    NEUMF_CHECK(WriteCheckpointFile(*MakePosixFileSystem(), path, tiny.model,
+                                    tiny.items, {})
+                    .ok());
+    return Measured();
+  };
+  InChild(publish);
+  for (const size_t num_threads : {1, 3}) {
+    const Measured measured = InChild([&] { return Load(path, num_threads); });
+    const LoadMemory& predicted = measured.predicted;
+    const auto peak_bytes = static_cast<double>(measured.found.peak_bytes);
+    EXPECT_GE(predicted.peak_bytes, measured.found.peak_bytes);
+    EXPECT_LE(static_cast<double>(predicted.peak_bytes), 1.1 * peak_bytes);
+    EXPECT_GE(predicted.resident_bytes, measured.found.resident_bytes);
+    EXPECT_GE(predicted.resident_bytes, measured.told_bytes);
+  }
+}
+
+TinyModelOptions Model(uint64_t num_users, uint64_t num_items,
+                       std::vector<uint32_t> tower_widths,
+                       uint64_t seen_per_user) {
+  TinyModelOptions options;
+  options.num_users = num_users;
+  options.num_items = num_items;
+  options.gmf_width = 8;
+  options.tower_widths = std::move(tower_widths);
+  options.seen_per_user = seen_per_user;
+  return options;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, LoadMemoryTest,
+    testing::Values(Model(100, 600'000, {32, 16, 8}, 3),  // a first pass
+                    Model(2'000'000, 100, {}, 10),        // dot products
+                    Model(600'000, 200, {32, 4}, 50)));
+
+}  // namespace
+}  // namespace neumf
