@@ -52,7 +52,10 @@ CallRecord::CallRecord(const CallParts& parts, RpcMethod method,
       caller_context_(*context),
       started_(parts.clock->MonotonicNow()),
       deadline_(MonotonicDeadline(*context, parts)),
+      peer_(parts.resets == nullptr ? nullptr
+                                    : parts.resets->CallBegan(context->peer())),
       context_(context) {
+  IntakeGuard::HandlerEntered(context);
   parts_.metrics->CallStarted(method_);
   parts_.metrics->MessageReceived(method_);
 }
@@ -102,6 +105,7 @@ void CallRecord::Done() {
     MutexLock lock(&mutex_);
     context_ = nullptr;
   }
+  if (peer_ != nullptr) parts_.resets->CallEnded(peer_);
   const absl::StatusCode cancel_code = cancel_code_;
   const absl::StatusCode code =
       cancel_code == absl::StatusCode::kOk ? code_ : cancel_code;

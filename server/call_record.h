@@ -25,7 +25,9 @@
 #include "server/authenticator.h"
 #include "server/call_log.h"
 #include "server/call_registry.h"
+#include "server/intake_guard.h"
 #include "server/request_log.h"
+#include "server/reset_guard.h"
 #include "server/server_metrics.h"
 
 namespace neumf {
@@ -35,6 +37,8 @@ struct CallParts {
   const Clock* clock = nullptr;
   ServerMetrics* metrics = nullptr;
   CallRegistry* registry = nullptr;
+  // Null: clients may reset as many calls as they like.
+  ResetGuard* resets = nullptr;
   // Null: nobody is asked who they are.
   const Authenticator* authenticator = nullptr;
   // Null: nothing is written about calls.
@@ -109,6 +113,7 @@ class CallRecord {
   const grpc::CallbackServerContext& caller_context_;  // to read, until Done()
   const absl::Duration started_;
   const absl::Duration deadline_;
+  ResetGuard::Peer* const peer_;  // null: not counted
   // Written by the one that finishes, then read by Done(), in gRPC's order.
   absl::StatusCode code_ = absl::StatusCode::kUnknown;
   absl::Duration handling_ = absl::ZeroDuration();

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,10 +13,14 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <limits>
 #include <utility>
 
 #include "base/logging.h"
 #include "base/thread_pool.h"
+#include "server/grpc_server.h"
+#include "server/peer_name.h"
+#include "server/reset_guard.h"
 
 namespace neumf {
 namespace {
@@ -29,7 +34,22 @@ constexpr int kDescriptorPauseMillis = 20;
 // Of one listener in a row, so that others and hang-ups have their turn.
 constexpr int kAcceptsInARow = 64;
 // A flood is one line of the log a minute.
-constexpr std::chrono::minutes kRefusalLogInterval(1);
+constexpr std::chrono::minutes kFloodLogInterval(1);
+
+// True once in that time; `next` is when again.
+bool IsTimeToLog(std::chrono::steady_clock::time_point* next) {
+  const auto now = std::chrono::steady_clock::now();
+  if (now < *next) return false;
+  *next = now + kFloodLogInterval;
+  return true;
+}
+
+// Twice what a client has on its way whose 256 streams ask small questions. One
+// that asks large ones may have more there until we read, but is not the fullest
+// then: a flood fills its socket.
+constexpr int kUnreadOfFlood = 32 << 10;
+// Stands for all of them.
+constexpr char kAnyPeer[] = "";
 
 // False when the system has no room for it.
 bool Watch(int epoll, int fd, uint32_t events) {
@@ -37,6 +57,24 @@ bool Watch(int epoll, int fd, uint32_t events) {
   event.events = events;
   event.data.fd = fd;
   return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+// Ends a connection with all that is on its way: gRPC would work through
+// megabytes of it first, and the peer would go on to send.
+void Disconnect(int fd) {
+  const sockaddr nobody = {AF_UNSPEC, {}};
+  // Resets a connection of TCP, and is an error for unix sockets.
+  (void)connect(fd, &nobody, sizeof(nobody));
+  shutdown(fd, SHUT_RDWR);
+  constexpr size_t kAll = 1 << 30;
+  while (recv(fd, nullptr, kAll, MSG_DONTWAIT | MSG_TRUNC) > 0) {
+  }
+}
+
+// Bytes that have come and were not read.
+int NumUnread(int fd) {
+  int count = 0;
+  return ioctl(fd, FIONREAD, &count) == 0 ? count : 0;
 }
 
 bool OutOfDescriptors(int error) {
@@ -64,8 +102,10 @@ struct ConnectionAcceptor::Listener {
   size_t num_connections = 0;
 };
 
-ConnectionAcceptor::ConnectionAcceptor(ServerMetrics* metrics)
+ConnectionAcceptor::ConnectionAcceptor(ServerMetrics* metrics,
+                                       size_t max_per_network)
     : metrics_(metrics),
+      max_per_network_(max_per_network),
       epoll_(epoll_create1(EPOLL_CLOEXEC)),
       wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   NEUMF_CHECK(Watch(epoll_.get(), wake_.get(), EPOLLIN));
@@ -119,8 +159,24 @@ void ConnectionAcceptor::EndConnections(absl::Duration grace) {
   EnterStage(Stage::kCutting);
 }
 
+void ConnectionAcceptor::Cut(const std::string& peer, int64_t num_calls) {
+  {
+    MutexLock lock(&mutex_);
+    floods_.push_back({peer, num_calls});
+  }
+  Wake();
+}
+
+void ConnectionAcceptor::CutFullest() {
+  Cut(kAnyPeer, std::numeric_limits<int64_t>::max());
+}
+
 void ConnectionAcceptor::EnterStage(Stage stage) {
   stage_ = stage;
+  Wake();
+}
+
+void ConnectionAcceptor::Wake() {
   const uint64_t one = 1;
   NEUMF_CHECK(write(wake_.get(), &one, sizeof(one)) == sizeof(one));
 }
@@ -145,9 +201,10 @@ void ConnectionAcceptor::Run() {
 void ConnectionAcceptor::HandleEvent(int fd) {
   if (fd == wake_.get()) {
     uint64_t count = 0;
-    // Only to make it quiet again; the stage says what to do.
+    // Only to make it quiet again.
     [[maybe_unused]] const ssize_t size =
         read(wake_.get(), &count, sizeof(count));
+    CutFloods();
     if (stage_ != Stage::kAccepting) CloseListeners();
     if (stage_ == Stage::kHangingUp) ShutDownConnections(SHUT_WR);
     if (stage_ == Stage::kCutting) ShutDownConnections(SHUT_RDWR);
@@ -160,39 +217,62 @@ void ConnectionAcceptor::HandleEvent(int fd) {
 
 void ConnectionAcceptor::AcceptFrom(Listener* listener) {
   for (int i = 0; i < kAcceptsInARow; ++i) {
-    UniqueFd connection(accept4(listener->socket.fd(), nullptr, nullptr,
+    sockaddr_storage peer = {};
+    socklen_t length = sizeof(peer);
+    UniqueFd connection(accept4(listener->socket.fd(),
+                                reinterpret_cast<sockaddr*>(&peer), &length,
                                 SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!connection.valid()) {
       if (OutOfDescriptors(errno)) WaitForDescriptors();
       return;  // other errors are those of the peer, or none is left
     }
-    if (listener->num_connections >= listener->max_connections) {
-      CountRefusal(*listener);
-    } else if (!HandOver(listener, std::move(connection))) {
+    if (!HasRoom(*listener, PeerNetwork(peer))) continue;
+    if (!HandOver(listener, std::move(connection), peer)) {
       return WaitForDescriptors();
     }
   }
 }
 
-void ConnectionAcceptor::CountRefusal(const Listener& listener) {
-  metrics_->ConnectionRefused();
-  const auto now = std::chrono::steady_clock::now();
-  if (now < next_refusal_log_) return;
-  next_refusal_log_ = now + kRefusalLogInterval;
-  LogEvent("overloaded")
-      .With("reason", "connections")
-      .With("listener", listener.socket.address().ToString())
-      .WithNumber("max_connections", listener.max_connections);
+bool ConnectionAcceptor::HasRoom(const Listener& listener,
+                                 const std::string& network) {
+  if (listener.num_connections >= listener.max_connections) {
+    CountRefusal(listener, ConnectionRefusal::kTotal);
+    return false;
+  }
+  if (max_per_network_ == 0 || network.empty()) return true;
+  const auto found = num_of_network_.find(network);
+  if (found == num_of_network_.end() || found->second < max_per_network_) {
+    return true;
+  }
+  CountRefusal(listener, ConnectionRefusal::kPerIp);
+  return false;
 }
 
-bool ConnectionAcceptor::HandOver(Listener* listener, UniqueFd connection) {
+void ConnectionAcceptor::CountRefusal(const Listener& listener,
+                                      ConnectionRefusal reason) {
+  metrics_->ConnectionRefused(reason);
+  if (!IsTimeToLog(&next_refusal_log_)) return;
+  LogEvent event("overloaded");
+  event.With("reason", "connections")
+      .With("listener", listener.socket.address().ToString());
+  if (reason == ConnectionRefusal::kTotal) {
+    event.WithNumber("max_connections", listener.max_connections);
+  } else {
+    event.WithNumber("max_connections_per_ip", max_per_network_);
+  }
+}
+
+bool ConnectionAcceptor::HandOver(Listener* listener, UniqueFd connection,
+                                  const sockaddr_storage& peer) {
   UniqueFd duplicate(fcntl(connection.get(), F_DUPFD_CLOEXEC, 0));
   const int number = duplicate.get();
   if (!Watch(epoll_.get(), number, EPOLLRDHUP | EPOLLHUP | EPOLLET)) {
     return false;
   }
-  connections_[number] = Connection{std::move(duplicate), listener};
+  connections_[number] = Connection{std::move(duplicate), listener,
+                                    PeerName(peer), PeerNetwork(peer)};
   ++listener->num_connections;
+  if (max_per_network_ > 0) ++num_of_network_[PeerNetwork(peer)];
   ConnectionsChanged();
 
   GrpcAcceptor::NewConnectionParameters parameters;
@@ -224,6 +304,10 @@ void ConnectionAcceptor::ForgetConnection(int duplicate) {
   const auto found = connections_.find(duplicate);
   if (found == connections_.end()) return;
   --found->second.listener->num_connections;
+  const auto network = num_of_network_.find(found->second.network);
+  if (network != num_of_network_.end() && --network->second == 0) {
+    num_of_network_.erase(network);
+  }
   // To close it is not enough: epoll watches the connection itself, which lives
   // on in gRPC's descriptor, and would report it under a number used again.
   epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, duplicate, nullptr);
@@ -233,6 +317,39 @@ void ConnectionAcceptor::ForgetConnection(int duplicate) {
 
 void ConnectionAcceptor::ShutDownConnections(int how) {
   for (const auto& entry : connections_) shutdown(entry.first, how);
+}
+
+void ConnectionAcceptor::CutFloods() {
+  std::vector<Flood> floods;
+  {
+    MutexLock lock(&mutex_);
+    floods.swap(floods_);
+  }
+  for (const Flood& flood : floods) CutFlood(flood);
+}
+
+void ConnectionAcceptor::CutFlood(const Flood& flood) {
+  const bool is_any = flood.peer == kAnyPeer;
+  // One of many has to show itself; the others may have no part in it.
+  int most_unread = is_any || flood.peer == kUnixPeer ? kUnreadOfFlood : -1;
+  int64_t num_honest = ResetGuard::kMostCalls - kMaxStreamsPerConnection;
+  const Connection* fullest = nullptr;
+  for (const auto& entry : connections_) {
+    if (!is_any && entry.second.peer != flood.peer) continue;
+    num_honest += kMaxStreamsPerConnection;
+    const int unread = NumUnread(entry.first);
+    if (unread <= most_unread) continue;
+    most_unread = unread;
+    fullest = &entry.second;
+  }
+  // Null: it is gone by itself, or never was a flood.
+  if (fullest == nullptr || flood.num_calls <= num_honest) return;
+  const std::string peer = fullest->peer;
+  const int duplicate = fullest->duplicate.get();
+  Disconnect(duplicate);
+  ForgetConnection(duplicate);
+  metrics_->ConnectionCut();
+  if (IsTimeToLog(&next_cut_log_)) LogEvent("rapid_reset").With("peer", peer);
 }
 
 void ConnectionAcceptor::ConnectionsChanged() {

@@ -8,7 +8,7 @@
 // duplicate of its descriptor waits in our epoll for the hang-up, which makes
 // two descriptors a connection.
 //
-//   ConnectionAcceptor acceptor(&metrics);
+//   ConnectionAcceptor acceptor(&metrics, /*max_per_network=*/0);
 //   acceptor.Listen(std::move(socket), max_connections, &builder);
 //   ... builder.BuildAndStart() ...
 //   acceptor.Start();
@@ -23,6 +23,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <string>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -45,8 +46,10 @@ size_t DefaultMaxConnections();
 
 class ConnectionAcceptor {
  public:
-  // `metrics` must outlive this.
-  explicit ConnectionAcceptor(ServerMetrics* metrics);
+  // Connections of one PeerNetwork() above `max_per_network`, on all listeners
+  // together, are refused; 0: there is no such limit. `metrics` must outlive
+  // this.
+  ConnectionAcceptor(ServerMetrics* metrics, size_t max_per_network);
   ~ConnectionAcceptor();
 
   // `credentials` say how those connections are secured; they must outlive the
@@ -70,19 +73,39 @@ class ConnectionAcceptor {
   // StopAccepting() was called.
   void EndConnections(absl::Duration grace);
 
+  // The connection of `peer`, as grpc::ServerContext::peer() says it, has that
+  // many calls: ends it soon after this returns, if no honest client has so
+  // many. Connections of unix sockets share a name and are judged together; the
+  // one is ended then whose input piles up most. Any thread.
+  void Cut(const std::string& peer, int64_t num_calls);
+  // Ends the connection whose input piles up most, if it is more than a client
+  // leaves there that calls and waits. Any thread.
+  void CutFullest();
+
  private:
   struct Listener;
+  struct Flood {
+    std::string peer;
+    int64_t num_calls = 0;
+  };
   struct Connection {
     UniqueFd duplicate;
     Listener* listener = nullptr;
+    std::string peer;
+    std::string network;
   };
 
   void Run();
   void HandleEvent(int fd);
   void AcceptFrom(Listener* listener);
-  void CountRefusal(const Listener& listener);
+  // False when the connection is one too many, which is counted.
+  bool HasRoom(const Listener& listener, const std::string& network);
+  void CountRefusal(const Listener& listener, ConnectionRefusal reason);
   // False when the system has no room for it.
-  bool HandOver(Listener* listener, UniqueFd connection);
+  bool HandOver(Listener* listener, UniqueFd connection,
+                const sockaddr_storage& peer);
+  void CutFloods();
+  void CutFlood(const Flood& flood);
   void WaitForDescriptors();
   void CloseListeners();
   void ShutDownConnections(int how);
@@ -90,23 +113,28 @@ class ConnectionAcceptor {
   void ConnectionsChanged();
 
   ServerMetrics* const metrics_;
+  const size_t max_per_network_;
   const UniqueFd epoll_;
-  const UniqueFd wake_;  // eventfd: `stage_` has changed
+  const UniqueFd wake_;  // eventfd: `stage_` or `floods_` has changed
 
   // The thread's alone while it runs.
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::unordered_map<int, Connection>
       connections_;  // by the duplicate's number
+  std::unordered_map<std::string, size_t> num_of_network_;  // if limited
   std::chrono::steady_clock::time_point next_refusal_log_;
+  std::chrono::steady_clock::time_point next_cut_log_;
 
   enum class Stage { kAccepting, kWatching, kHangingUp, kCutting, kStopped };
   void EnterStage(Stage stage);
+  void Wake();
   std::atomic<Stage> stage_{Stage::kAccepting};
 
   Mutex mutex_;
   CondVar changed_;
   bool listeners_closed_ ABSL_GUARDED_BY(mutex_) = false;
   size_t num_connections_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<Flood> floods_ ABSL_GUARDED_BY(mutex_);
 
   std::thread thread_;
 };

@@ -14,7 +14,9 @@ namespace {
 
 constexpr int kMaxRequestBytes = 1 << 20;
 constexpr int kMaxMetadataBytes = 8 << 10;
-constexpr int kMaxStreamsPerConnection = 256;
+// gRPC reads up to 4 MiB at once otherwise, and makes calls of all that before
+// anything can stop it (intake_guard.h).
+constexpr int kMaxReadBytes = 16 << 10;
 
 constexpr int Millis(int seconds) { return seconds * 1000; }
 
@@ -34,6 +36,7 @@ class WithoutReflection : public grpc::ServerBuilderOption {
 };
 
 void LimitConnections(grpc::ServerBuilder* builder) {
+  builder->AddChannelArgument(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, kMaxReadBytes);
   builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
                               kMaxStreamsPerConnection);
   builder->AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);

@@ -8,6 +8,9 @@
 
 namespace neumf {
 
+// Calls that a client may have open on one connection.
+inline constexpr int kMaxStreamsPerConnection = 256;
+
 // Limits and time-outs of connections and messages; no compression. Reflection
 // is taken out unless `reflection`.
 void ConfigureServer(bool reflection, grpc::ServerBuilder* builder);

@@ -56,19 +56,24 @@ Server::Server(const Options& options, bool uses_gpu)
       quotas_(options.quota_file, files_.get(), clock_.get(), &counters_),
       call_log_(options.slow_call, clock_.get()),
       request_log_(options.request_log, files_.get(), clock_.get(), &counters_),
+      resets_([this](const std::string& peer, int64_t num_calls) {
+        acceptor_->Cut(peer, num_calls);
+      }),
+      intake_([this] { acceptor_->CutFullest(); }),
       batcher_(options.batcher, clock_.get(), &device_, &counters_),
       recommendations_(options.limits,
-                       {{clock_.get(), &counters_, &calls_, &authenticator_,
-                         &call_log_, &request_log_},
+                       {{clock_.get(), &counters_, &calls_, &resets_,
+                         &authenticator_, &call_log_, &request_log_},
                         &snapshots_,
                         &batcher_,
                         &quotas_}),
-      models_({clock_.get(), &counters_, &calls_, &authenticator_, &call_log_},
+      models_({clock_.get(), &counters_, &calls_, &resets_, &authenticator_,
+               &call_log_},
               &history_),
-      data_health_({clock_.get(), &counters_, &calls_},
+      data_health_({clock_.get(), &counters_, &calls_, &resets_},
                    v1::RecommendationService::service_full_name(),
                    [this] { return IsServing(); }),
-      admin_health_({clock_.get(), &counters_, &calls_},
+      admin_health_({clock_.get(), &counters_, &calls_, &resets_},
                     v1::ModelService::service_full_name(),
                     [this] { return IsServing(); }) {}
 
@@ -99,7 +104,8 @@ absl::Status Server::Listen() {
   const size_t max_admin_connections =
       std::clamp<size_t>(max_connections / 4, 1, kMostAdminConnections);
   NEUMF_RETURN_IF_ERROR(Annotate(ClearPortFile(), "--port_file"));
-  acceptor_ = std::make_unique<ConnectionAcceptor>(&counters_);
+  acceptor_ = std::make_unique<ConnectionAcceptor>(
+      &counters_, options_.max_connections_per_ip);
   NEUMF_ASSIGN_OR_RETURN(data_server_,
                          StartGrpc(std::move(data), max_connections,
                                    &recommendations_, &data_health_));
@@ -178,6 +184,7 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> Server::StartGrpc(
     grpc::Service* health) {
   grpc::ServerBuilder builder;
   ConfigureServer(options_.reflection, &builder);
+  builder.SetContextAllocator(intake_.MakeContexts());
   builder.RegisterService(service);
   builder.RegisterService(health);
   const std::string address = socket.address().ToString();

@@ -39,6 +39,7 @@
 #include "server/device_recovery.h"
 #include "server/health_probe.h"
 #include "server/health_service.h"
+#include "server/intake_guard.h"
 #include "server/metrics_endpoint.h"
 #include "server/model_service.h"
 #include "server/periodic_task.h"
@@ -102,6 +103,9 @@ class Server {
     size_t max_connections = 0;
     // Time between two questions to itself whether it is live.
     absl::Duration self_probe_interval = absl::Seconds(5);
+    // Of one address, or one IPv6 network of 64 bits, on both listeners. 0: no
+    // limit, since a load balancer has one address for everybody.
+    size_t max_connections_per_ip = 0;
     // How long it still serves while NOT_SERVING: time for load balancers.
     absl::Duration drain_delay = absl::ZeroDuration();
     // What running calls have to end during a drain.
@@ -187,6 +191,8 @@ class Server {
   CallLog call_log_;
   RequestLog request_log_;
   CallRegistry calls_;
+  ResetGuard resets_;
+  IntakeGuard intake_;
   RequestBatcher batcher_;
   RecommendationService recommendations_;
   ModelService models_;

@@ -54,6 +54,11 @@ void AddListening(Server::Options* o, FlagTable* flags) {
       "Time between two checks whether this server still accepts\n"
       "connections and scores. After three failures neumf_live is 0 and\n"
       "systemd's watchdog, if there is one, is not fed any more.");
+  flags->Add(
+      "max_connections_per_ip", &o->max_connections_per_ip, size_t{0},
+      size_t{100'000},
+      "Open connections of one address, or one IPv6 network of 64 bits.\n"
+      "0: as many as they like, as behind a load balancer.");
   flags->Add("reflection", &o->reflection,
              "Tell clients about services and messages (gRPC reflection).");
 }

@@ -67,6 +67,8 @@ constexpr std::array<const char*, 5> kStages = {"admission", "queue", "gather",
 constexpr std::array<const char*, 6> kShedReasons = {
     "queue_full", "wait_too_long", "overloaded",
     "draining",   "no_model",      "quota"};
+// In the order of ConnectionRefusal.
+constexpr std::array<const char*, 2> kConnectionRefusals = {"total", "per_ip"};
 // In the order of ReloadResult.
 constexpr std::array<const char*, 7> kReloadResults = {
     "ok",        "corrupt",  "incompatible", "probe_failed",
@@ -262,9 +264,13 @@ struct ServerMetrics::Series : public prometheus::Collectable {
 
   Gauge& connections =
       AddGauge("neumf_connections", "Open connections of both gRPC listeners.");
-  Counter& connections_refused =
-      AddCounter("neumf_connections_refused_total",
-                 "Connections closed at once because there were too many.");
+  std::array<Counter*, kConnectionRefusals.size()> connections_refused =
+      AddCounters("neumf_connections_refused_total",
+                  "Connections closed at once because there were too many.",
+                  "reason", kConnectionRefusals);
+  Counter& connections_cut = AddCounter(
+      "neumf_connections_cut_total",
+      "Connections ended since they only started calls to reset them.");
   Counter& accept_errors = AddCounter(
       "neumf_accept_errors_total",
       "Connections that could not be accepted for want of resources.");
@@ -479,9 +485,11 @@ void ServerMetrics::SetConnections(size_t open) {
   series_->connections.Set(static_cast<double>(open));
 }
 
-void ServerMetrics::ConnectionRefused() {
-  series_->connections_refused.Increment();
+void ServerMetrics::ConnectionRefused(ConnectionRefusal reason) {
+  series_->connections_refused[IndexOf(reason)]->Increment();
 }
+
+void ServerMetrics::ConnectionCut() { series_->connections_cut.Increment(); }
 
 void ServerMetrics::AcceptFailed() { series_->accept_errors.Increment(); }
 

@@ -45,6 +45,9 @@ enum class ShedReason {
   kQuota,
 };
 
+// Why a connection was closed at once: too many in all, or of one network.
+enum class ConnectionRefusal { kTotal, kPerIp };
+
 // What became of an attempt to load a checkpoint.
 enum class ReloadResult {
   kOk,
@@ -104,7 +107,8 @@ class ServerMetrics {
 
   // Connections.
   void SetConnections(size_t open);
-  void ConnectionRefused();
+  void ConnectionRefused(ConnectionRefusal reason);
+  void ConnectionCut();
   void AcceptFailed();
 
   // The server's own view of itself (self_probe.h).

@@ -61,7 +61,8 @@ def main():
                 flood(daemon.addresses[listener])
                 for _ in range(CALLS):
                     call(daemon, model.user_ids[0])
-            assert daemon.metric("neumf_connections_refused_total") > 0
+            assert daemon.metric("neumf_connections_refused_total",
+                                 reason="total") > 0
             # The two floods are one burst: one line.
             events = daemon.events("overloaded")
             assert [event["reason"] for event in events] == ["connections"]

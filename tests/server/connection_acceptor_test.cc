@@ -79,9 +79,10 @@ TEST_F(ConnectionAcceptorTest, ClosesConnectionsAboveTheCap) {
   EXPECT_TRUE(IsGreeted(first));
   EXPECT_TRUE(IsGreeted(second));
   EXPECT_TRUE(Ends(Connect()));
-  EXPECT_EQ(ReadMetric(server_.server().counters(),
-                       "neumf_connections_refused_total"),
-            1);
+  EXPECT_EQ(
+      ReadMetric(server_.server().counters(), "neumf_connections_refused_total",
+                 {{"reason", "total"}}),
+      1);
 }
 
 TEST_F(ConnectionAcceptorTest, AnEndedConnectionMakesRoom) {
@@ -100,6 +101,34 @@ TEST_F(ConnectionAcceptorTest, ASilentConnectionDoesNotHoldUpTheDrain) {
   EXPECT_TRUE(IsGreeted(connection));
   EXPECT_LT(server_.Drain(), absl::Seconds(5));
   EXPECT_TRUE(Ends(connection));
+}
+
+// Whether a call gets an answer on a connection of its own.
+bool IsServed(const std::shared_ptr<grpc::Channel>& channel) {
+  grpc::health::v1::HealthCheckResponse response;
+  return grpc::health::v1::Health::NewStub(channel)
+      ->Check(PatientContext().get(), {}, &response)
+      .ok();
+}
+
+TEST(ConnectionsPerIpTest, AreCountedOnBothListeners) {
+  RunningServer server;
+  server.options.max_connections_per_ip = 2;
+  server.options.wait_for_checkpoint = true;
+  server.Start();
+  grpc::health::v1::HealthCheckResponse response;
+  ASSERT_TRUE(
+      server.admin_health()->Check(PatientContext().get(), {}, &response).ok());
+  {
+    const auto second = server.NewChannel();
+    EXPECT_TRUE(IsServed(second));
+    EXPECT_FALSE(IsServed(server.NewChannel()));
+    EXPECT_GE(
+        ReadMetric(server.server().counters(),
+                   "neumf_connections_refused_total", {{"reason", "per_ip"}}),
+        1);
+  }
+  EXPECT_TRUE(Eventually([&] { return IsServed(server.NewChannel()); }));
 }
 
 }  // namespace
