@@ -9,32 +9,13 @@
 #include "base/logging.h"
 #include "base/sha256.h"
 #include "base/status_macros.h"
+#include "checkpoint/cancellable_file.h"
 #include "checkpoint/item_rows_stream.h"
 #include "checkpoint/tensor_digest.h"
 #include "model/score_bound.h"
 
 namespace neumf {
 namespace {
-
-// A file that can be read for as long as somebody wants it.
-class CancellableFile : public ReadableFile {
- public:
-  CancellableFile(std::unique_ptr<ReadableFile> file,
-                  std::function<bool()> cancelled)
-      : file_(std::move(file)), cancelled_(std::move(cancelled)) {}
-
-  const FileInfo& info() const override { return file_->info(); }
-
-  absl::StatusOr<size_t> ReadAt(uint64_t offset,
-                                absl::Span<char> buffer) override {
-    if (cancelled_()) return absl::CancelledError("no longer wanted");
-    return file_->ReadAt(offset, buffer);
-  }
-
- private:
-  const std::unique_ptr<ReadableFile> file_;
-  const std::function<bool()> cancelled_;
-};
 
 absl::string_view FileName(absl::string_view path) {
   const size_t slash = path.rfind('/');
@@ -164,10 +145,11 @@ absl::StatusOr<std::unique_ptr<CheckpointReader>> CheckpointReader::Open(
   return reader;
 }
 
-absl::StatusOr<ServingModel> CheckpointReader::Read(ItemRowsSink sink) {
+absl::StatusOr<ServingModel> CheckpointReader::Read(ItemRowsSink sink,
+                                                    const KeptParts& kept) {
   threads_ = std::make_unique<ThreadPool>(
       std::max<size_t>(options_.num_threads, 1), "ckpt-reader");
-  absl::StatusOr<ServingModel> model = ReadModel(sink);
+  absl::StatusOr<ServingModel> model = ReadModel(sink, kept);
   if (!model.ok()) return Annotate(model.status(), FileName(info_.path));
   return model;
 }
@@ -184,6 +166,7 @@ absl::Status CheckpointReader::ReadHeader() {
   NEUMF_RETURN_IF_ERROR(CheckDigests(header_, specs, info_.manifest));
   info_.shape = content_.shape;
   info_.ignored_tensors = NamesOutside(specs, header_);
+  info_.parts = PartDigestsOf(content_, info_.manifest);
   return absl::OkStatus();
 }
 
@@ -212,33 +195,50 @@ absl::Status CheckpointReader::ReadNetwork() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<ServingModel> CheckpointReader::ReadModel(ItemRowsSink sink) {
+absl::StatusOr<ServingModel> CheckpointReader::ReadModel(
+    ItemRowsSink sink, const KeptParts& kept) {
   ServingModel model;
   model.shape = info_.shape;
   model.network = network_;
-  NEUMF_ASSIGN_OR_RETURN(model.user_ids, ReadUserIds());
-  NEUMF_ASSIGN_OR_RETURN(model.item_ids, ReadItemIds());
-  NEUMF_ASSIGN_OR_RETURN(model.seen, ReadSeen());
-  if (content_.has_popularity) {
-    NEUMF_ASSIGN_OR_RETURN(
-        model.popularity,
-        ReadWeights("item.popularity", model.shape.num_items, 1));
-  }
-  NEUMF_RETURN_IF_ERROR(ReadUserTables(model.users));
+  NEUMF_RETURN_IF_ERROR(ReadTables(kept.parts, &model));
 
-  ScoreBound bound(model.shape);
+  ScoreBound& bound = bound_.emplace(model.shape);
+  if (kept.parts.user_tables) bound.AddUsersOf(*kept.bound);
   NEUMF_RETURN_IF_ERROR(threads_->TryFor(2, [&](size_t index) {
-    if (index == 0) return AsDataLoss(Validate(model));
-    bound.AddUsers(model.users);
+    if (index == 0) return AsDataLoss(Validate(model, kept.parts));
+    bound.AddUsers(model.users);  // none when they are kept
     return absl::OkStatus();
   }));
-  NEUMF_RETURN_IF_ERROR(StreamItems([&](const ItemRows& rows) {
-    bound.AddItems(rows);
-    return sink(rows);
-  }));
+  if (kept.parts.items) {
+    bound.AddItemsOf(*kept.bound);
+  } else {
+    NEUMF_RETURN_IF_ERROR(StreamItems([&](const ItemRows& rows) {
+      bound.AddItems(rows);
+      return sink(rows);
+    }));
+  }
   NEUMF_RETURN_IF_ERROR(VerifyIgnoredTensors());
   NEUMF_RETURN_IF_ERROR(AsDataLoss(bound.Check(network_)));
   return model;
+}
+
+absl::Status CheckpointReader::ReadTables(const ModelParts& kept,
+                                          ServingModel* model) {
+  if (!kept.user_ids) {
+    NEUMF_ASSIGN_OR_RETURN(model->user_ids, ReadUserIds());
+  }
+  if (!kept.item_ids) {
+    NEUMF_ASSIGN_OR_RETURN(model->item_ids, ReadItemIds());
+  }
+  if (!kept.seen) {
+    NEUMF_ASSIGN_OR_RETURN(model->seen, ReadSeen());
+  }
+  if (content_.has_popularity && !kept.popularity) {
+    NEUMF_ASSIGN_OR_RETURN(
+        model->popularity,
+        ReadWeights("item.popularity", model->shape.num_items, 1));
+  }
+  return kept.user_tables ? absl::OkStatus() : ReadUserTables(model->users);
 }
 
 absl::Status CheckpointReader::ReadUserTables(UserTables& users) {

@@ -40,6 +40,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -50,8 +51,10 @@
 #include "base/thread_pool.h"
 #include "checkpoint/checkpoint_schema.h"
 #include "checkpoint/manifest.h"
+#include "checkpoint/part_digests.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/tensor_stream.h"
+#include "model/score_bound.h"
 #include "model/serving_model.h"
 
 namespace neumf {
@@ -65,6 +68,14 @@ struct CheckpointInfo {
   ModelShape shape;
   Manifest manifest;
   std::vector<std::string> ignored_tensors;  // of no known feature: skipped
+  PartDigests parts;
+};
+
+// What need not be read, since another reader has read and verified it
+// (EqualParts()), and the bound of that reader; null without such parts.
+struct KeptParts {
+  ModelParts parts;
+  const ScoreBound* bound = nullptr;
 };
 
 class CheckpointReader {
@@ -92,18 +103,23 @@ class CheckpointReader {
   const CheckpointContent& content() const { return content_; }
   size_t block_bytes() const { return options_.block_bytes; }
 
-  // All but the item tables, which go to `sink` in whole rows: one call at a
-  // time, on any of the threads. Call it once. Throws what `sink` throws,
+  // All but what is kept and the item tables, which go to `sink` in whole rows:
+  // one call at a time, on any of the threads. Call it once. Throws what `sink` throws,
   // std::bad_alloc when memory is short on any thread, std::system_error when a
   // thread cannot be started.
-  absl::StatusOr<ServingModel> Read(ItemRowsSink sink);
+  absl::StatusOr<ServingModel> Read(ItemRowsSink sink,
+                                    const KeptParts& kept = {});
+  // Of what Read() gave, and of what was kept.
+  const ScoreBound& bound() const { return *bound_; }
 
  private:
   CheckpointReader(std::unique_ptr<ReadableFile> file, Options options);
 
   absl::Status ReadHeader();
   absl::Status ReadNetwork();
-  absl::StatusOr<ServingModel> ReadModel(ItemRowsSink sink);
+  absl::StatusOr<ServingModel> ReadModel(ItemRowsSink sink,
+                                         const KeptParts& kept);
+  absl::Status ReadTables(const ModelParts& kept, ServingModel* model);
   absl::Status ReadUserTables(UserTables& users);
   absl::StatusOr<IdTable> ReadUserIds();
   absl::StatusOr<IdTable> ReadItemIds();
@@ -130,6 +146,7 @@ class CheckpointReader {
   CheckpointContent content_;
   CheckpointInfo info_;
   ScoreNetwork network_;
+  std::optional<ScoreBound> bound_;
 };
 
 // A whole checkpoint in memory, item tables row-major: for tools and tests.

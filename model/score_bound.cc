@@ -37,6 +37,12 @@ void RaiseToColumnMaxima(const float* values, uint64_t rows,
   }
 }
 
+void Raise(const std::vector<double>& from, std::vector<double>& largest) {
+  for (size_t i = 0; i < largest.size(); ++i) {
+    largest[i] = std::max(largest[i], from[i]);
+  }
+}
+
 // The bound on |weights . x| where |x[i]| <= bounds[i]. A bound may already be
 // infinite, and a weight of 0 times that must not become NaN.
 double BoundDot(const float* weights, absl::Span<const double> bounds) {
@@ -105,6 +111,17 @@ void ScoreBound::AddItems(const ItemRows& rows) {
     case ItemTable::kBias:
       return RaiseToColumnMaxima(rows.values, rows.num_rows, item_bias_);
   }
+}
+
+void ScoreBound::AddUsersOf(const ScoreBound& other) {
+  Raise(other.user_gmf_, user_gmf_);
+  Raise(other.user_tower_, user_tower_);
+}
+
+void ScoreBound::AddItemsOf(const ScoreBound& other) {
+  Raise(other.item_gmf_, item_gmf_);
+  Raise(other.item_tower_, item_tower_);
+  Raise(other.item_bias_, item_bias_);
 }
 
 std::vector<double> ScoreBound::StageBounds(const ScoreNetwork& network) const {

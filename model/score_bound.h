@@ -27,6 +27,9 @@ class ScoreBound {
 
   void AddUsers(const UserTables& users);
   void AddItems(const ItemRows& rows);
+  // All users, or items, of another bound. REQUIRES: of the same widths.
+  void AddUsersOf(const ScoreBound& other);
+  void AddItemsOf(const ScoreBound& other);
 
   // The bound in float64. REQUIRES, as Check() does: `network` fits the shape.
   double Bound(const ScoreNetwork& network) const;

@@ -87,6 +87,13 @@ absl::Status CheckSeen(const ModelShape& shape, const SeenSets& seen) {
                    " items, not ", shape.num_items));
 }
 
+absl::Status CheckUsers(const ModelShape& shape, const UserTables& users) {
+  NEUMF_RETURN_IF_ERROR(
+      CheckMatrix("user.gmf", users.gmf, shape.num_users, shape.gmf_width));
+  return CheckMatrix("user.tower", users.tower, shape.num_users,
+                     shape.tower_width());
+}
+
 ItemRows AllRows(ItemTable table, uint64_t num_rows, const float* values) {
   ItemRows rows;
   rows.table = table;
@@ -212,18 +219,21 @@ absl::Status Validate(const ModelShape& shape, const ScoreNetwork& network) {
                      1);
 }
 
-absl::Status Validate(const ServingModel& model) {
+absl::Status Validate(const ServingModel& model, const ModelParts& without) {
   const ModelShape& shape = model.shape;
   NEUMF_RETURN_IF_ERROR(ValidateShape(shape));
   NEUMF_RETURN_IF_ERROR(Validate(shape, model.network));
-  NEUMF_RETURN_IF_ERROR(CheckMatrix("user.gmf", model.users.gmf,
-                                    shape.num_users, shape.gmf_width));
-  NEUMF_RETURN_IF_ERROR(CheckMatrix("user.tower", model.users.tower,
-                                    shape.num_users, shape.tower_width()));
-  NEUMF_RETURN_IF_ERROR(
-      CheckSize("user.id", model.user_ids.size(), shape.num_users));
-  NEUMF_RETURN_IF_ERROR(
-      CheckSize("item.id", model.item_ids.size(), shape.num_items));
+  if (!without.user_tables) {
+    NEUMF_RETURN_IF_ERROR(CheckUsers(shape, model.users));
+  }
+  if (!without.user_ids) {
+    NEUMF_RETURN_IF_ERROR(
+        CheckSize("user.id", model.user_ids.size(), shape.num_users));
+  }
+  if (!without.item_ids) {
+    NEUMF_RETURN_IF_ERROR(
+        CheckSize("item.id", model.item_ids.size(), shape.num_items));
+  }
   NEUMF_RETURN_IF_ERROR(CheckSeen(shape, model.seen));
   NEUMF_RETURN_IF_ERROR(CheckOptionalSize(
       "item.popularity", model.popularity.size(), shape.num_items));

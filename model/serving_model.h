@@ -100,6 +100,16 @@ struct ServingModel {
   std::vector<float> popularity;  // [I]; empty: no popularity fallback
 };
 
+// Parts of a model that versions can share, each by itself.
+struct ModelParts {
+  bool user_tables = false;
+  bool user_ids = false;
+  bool item_ids = false;
+  bool seen = false;
+  bool popularity = false;
+  bool items = false;  // item tables and network: what a scorer is made of
+};
+
 enum class ItemTable { kTower, kGmf, kBias };
 
 // "item.tower", "item.gmf" or "item.bias".
@@ -133,8 +143,10 @@ absl::Status CheckFinite(absl::string_view name, absl::Span<const float> values,
                          uint64_t width, uint64_t first_row = 0);
 
 // Shapes that fit each other and `model.shape`, seen sets of as many items,
-// finite values. The first misfit is INVALID_ARGUMENT and named.
-absl::Status Validate(const ServingModel& model);
+// finite values. The first misfit is INVALID_ARGUMENT and named. What `model`
+// is `without` is not looked at.
+absl::Status Validate(const ServingModel& model,
+                      const ModelParts& without = {});
 absl::Status Validate(const ModelShape& shape, const ScoreNetwork& network);
 absl::Status Validate(const ModelShape& shape, const ItemTables& items);
 

@@ -19,6 +19,7 @@
 #include "eval/probe_check.h"
 #include "server/admission.h"
 #include "server/load_memory.h"
+#include "server/snapshot_parts.h"
 
 namespace neumf {
 namespace {
@@ -102,39 +103,12 @@ class Progress {
   double passed_ = 0;
 };
 
-std::shared_ptr<const PopularityRanking> OrderByPopularity(
-    const std::vector<float>& popularity) {
-  if (popularity.empty()) return nullptr;
-  auto ranking = std::make_shared<PopularityRanking>();
-  ranking->items.reserve(popularity.size());
-  for (size_t row = 0; row < popularity.size(); ++row) {
-    // Adding 0 makes +0.0 of -0.0, as in all scores.
-    ranking->items.push_back(
-        {popularity[row] + 0.0F, static_cast<uint32_t>(row)});
-  }
-  std::sort(ranking->items.begin(), ranking->items.end());
-  return ranking;
-}
-
 absl::Time ParseTrainedTime(const std::string& created_at) {
   absl::Time time;
   std::string error;
   return absl::ParseTime(absl::RFC3339_full, created_at, &time, &error)
              ? time
              : absl::InfinitePast();
-}
-
-uint64_t ResidentBytes(const Snapshot& snapshot) {
-  uint64_t bytes = snapshot.scorer->resident_bytes();
-  bytes += (snapshot.users->gmf.size() + snapshot.users->tower.size()) *
-           sizeof(float);
-  bytes += snapshot.user_ids->resident_bytes();
-  bytes += snapshot.item_ids->resident_bytes();
-  bytes += snapshot.seen->resident_bytes();
-  if (snapshot.popularity != nullptr) {
-    bytes += snapshot.popularity->items.size() * sizeof(ScoredRow);
-  }
-  return bytes;
 }
 
 ProbedModel PartsOf(const Snapshot& snapshot) {
@@ -205,9 +179,10 @@ void CheckpointLoader::LoadInto(const Request& request, bool may_use_gpu,
   outcome->digest = info.digest;
   outcome->file = info.file;
 
-  auto place = FindPlace(request, **reader, may_use_gpu);
+  const KeptParts kept = KeptOf(served, info);
+  auto place = FindPlace(request, **reader, kept, may_use_gpu);
   if (!place.ok()) return Refuse(place.status(), outcome);
-  auto snapshot = BuildSnapshot(file.version, *place, **reader, cancelled);
+  auto snapshot = BuildSnapshot(request, kept, *place, **reader);
   place->builder.reset();
   if (place->is_full &&
       device_->GoesToCpu(file.version, snapshot.status(), served)) {
@@ -231,11 +206,11 @@ void CheckpointLoader::LoadInto(const Request& request, bool may_use_gpu,
 
 absl::StatusOr<CheckpointLoader::Place> CheckpointLoader::FindPlace(
     const Request& request, const CheckpointReader& reader,
-    bool may_use_gpu) const {
-  absl::StatusOr<Place> place = TryPlace(request, reader, may_use_gpu);
+    const KeptParts& kept, bool may_use_gpu) const {
+  absl::StatusOr<Place> place = TryPlace(request, reader, kept, may_use_gpu);
   if (absl::IsResourceExhausted(place.status()) && request.make_room &&
       request.make_room()) {
-    place = TryPlace(request, reader, may_use_gpu);
+    place = TryPlace(request, reader, kept, may_use_gpu);
   }
   if (!place.ok()) return Annotate(place.status(), reader.info().path);
   return place;
@@ -243,7 +218,11 @@ absl::StatusOr<CheckpointLoader::Place> CheckpointLoader::FindPlace(
 
 absl::StatusOr<CheckpointLoader::Place> CheckpointLoader::TryPlace(
     const Request& request, const CheckpointReader& reader,
-    bool may_use_gpu) const {
+    const KeptParts& kept, bool may_use_gpu) const {
+  if (kept.parts.items) {
+    NEUMF_RETURN_IF_ERROR(CheckMemory(reader, kept.parts, /*on_gpu=*/false));
+    return Place{nullptr, request.served->device_life, false};
+  }
   const ModelShape& shape = reader.info().shape;
   const uint64_t life = device_->life();
   absl::StatusOr<std::unique_ptr<ScorerBuilder>> builder = nullptr;
@@ -253,7 +232,7 @@ absl::StatusOr<CheckpointLoader::Place> CheckpointLoader::TryPlace(
   }
   if (!builder.ok()) return OfScorer(builder.status(), life);
   const bool on_gpu = *builder != nullptr;
-  NEUMF_RETURN_IF_ERROR(CheckMemory(reader, on_gpu));
+  NEUMF_RETURN_IF_ERROR(CheckMemory(reader, kept.parts, on_gpu));
   if (on_gpu) return Place{*std::move(builder), life, false};
   builder = MakeScorerBuilder(options_.backend, shape, reader.network(),
                               options_.scorer);
@@ -261,47 +240,62 @@ absl::StatusOr<CheckpointLoader::Place> CheckpointLoader::TryPlace(
   return Place{*std::move(builder), std::nullopt, false};
 }
 
+// A scorer on a GPU that was lost since is of no use.
+KeptParts CheckpointLoader::KeptOf(const Snapshot* served,
+                                   const CheckpointInfo& info) const {
+  if (served == nullptr || served->bound == nullptr) return {};
+  KeptParts kept = {EqualParts(served->part_digests, info.parts),
+                    served->bound.get()};
+  kept.parts.items = kept.parts.items && !device_->IsDead(*served);
+  return kept;
+}
+
 absl::Status CheckpointLoader::CheckMemory(const CheckpointReader& reader,
+                                           const ModelParts& kept,
                                            bool on_gpu) const {
   ScorerMemory scorer;
-  if (on_gpu) {
+  if (kept.items) {
+    // Nothing is made.
+  } else if (on_gpu) {
     scorer.making_bytes = kGpuUploadBytes;
   } else {
     scorer = PredictScorerMemory(options_.backend, reader.info().shape,
                                  reader.network(), options_.scorer);
   }
   return CheckBudget(
-      PredictLoadMemory(reader, scorer, options_.scorer.num_threads),
+      PredictLoadMemory(reader, scorer, options_.scorer.num_threads, kept),
       options_.available_memory());
 }
 
 absl::StatusOr<std::unique_ptr<Snapshot>> CheckpointLoader::BuildSnapshot(
-    uint64_t version, Place& place, CheckpointReader& reader,
-    const std::function<bool()>& cancelled) const {
+    const Request& request, const KeptParts& kept, Place& place,
+    CheckpointReader& reader) const {
   const CheckpointInfo& info = reader.info();
-  NEUMF_ASSIGN_OR_RETURN(ServingModel model, ReadAtLowPriority(reader, place));
-  NEUMF_RETURN_IF_ERROR(CheckWanted(cancelled));
-  absl::StatusOr<std::unique_ptr<Scorer>> scorer = place.builder->Build();
-  if (!scorer.ok()) {
-    return OfBuilder(scorer.status(), place);
-  }
+  NEUMF_ASSIGN_OR_RETURN(ServingModel model,
+                         ReadAtLowPriority(reader, kept, place));
+  NEUMF_RETURN_IF_ERROR(CheckWanted(request.cancelled));
 
   auto snapshot = std::make_unique<Snapshot>();
-  snapshot->version = version;
-  snapshot->version_text = absl::StrCat(version);
+  TakeParts(kept.parts, request.served, std::move(model), snapshot.get());
+  if (!kept.parts.items) {
+    absl::StatusOr<std::unique_ptr<Scorer>> scorer = place.builder->Build();
+    if (!scorer.ok()) return OfBuilder(scorer.status(), place);
+    snapshot->scorer = *std::move(scorer);
+  }
+  snapshot->version = request.file.version;
+  snapshot->version_text = absl::StrCat(request.file.version);
   snapshot->digest = info.digest;
   snapshot->kind = info.manifest.model_kind;
   snapshot->trained_time = ParseTrainedTime(info.manifest.created_at);
   snapshot->file_bytes = info.file.size_bytes;
-  snapshot->scorer = *std::move(scorer);
   snapshot->device_life = place.device_life;
-  snapshot->users = std::make_shared<UserTables>(std::move(model.users));
-  snapshot->user_ids = std::make_shared<IdTable>(std::move(model.user_ids));
-  snapshot->item_ids = std::make_shared<IdTable>(std::move(model.item_ids));
-  snapshot->seen = std::make_shared<SeenSets>(std::move(model.seen));
-  snapshot->popularity = OrderByPopularity(model.popularity);
   snapshot->resident_bytes = ResidentBytes(*snapshot);
-  NEUMF_RETURN_IF_ERROR(CheckWanted(cancelled));
+  if (request.served != nullptr) {
+    snapshot->shared_bytes = SharedBytes(*snapshot, *request.served);
+  }
+  snapshot->part_digests = info.parts;
+  snapshot->bound = std::make_shared<const ScoreBound>(reader.bound());
+  NEUMF_RETURN_IF_ERROR(CheckWanted(request.cancelled));
   return snapshot;
 }
 
@@ -309,16 +303,17 @@ absl::StatusOr<std::unique_ptr<Snapshot>> CheckpointLoader::BuildSnapshot(
 // raised again, and is inherited: the scorer's threads must not be started by
 // it.
 absl::StatusOr<ServingModel> CheckpointLoader::ReadAtLowPriority(
-    CheckpointReader& reader, Place& place) const {
+    CheckpointReader& reader, const KeptParts& kept, Place& place) const {
   const CheckpointInfo& info = reader.info();
   const auto read = [&] {
     SetThreadName("ckpt-loader");
     setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kLoaderNice);
     Progress progress(info.shape, metrics_);
-    return reader.Read([&](const ItemRows& rows) {
+    const auto pack = [&](const ItemRows& rows) {
       progress.Passed(rows);
       return OfBuilder(place.builder->Add(rows), place);
-    });
+    };
+    return reader.Read(pack, kept);
   };
   // get() throws what `read` threw.
   return std::async(std::launch::async, read).get();

@@ -11,6 +11,9 @@
 // Reading and packing, which take nearly all of the time, are done by threads
 // of low priority, as many as may score, so that requests come first.
 //
+// Parts that the file has in common with the served version, by the digests of
+// their tensors, are shared with it: neither read, nor in memory twice.
+//
 // One thread at a time may use a loader.
 
 #include <cstdint>
@@ -72,8 +75,8 @@ class CheckpointLoader {
  private:
   // Where a model's scorer is made.
   struct Place {
-    std::unique_ptr<ScorerBuilder> builder;
-    std::optional<uint64_t> device_life;  // as in Snapshot
+    std::unique_ptr<ScorerBuilder> builder;  // null: the scorer is kept
+    std::optional<uint64_t> device_life;     // as in Snapshot
     bool is_full = false;  // the builder found no memory after all
   };
 
@@ -90,18 +93,23 @@ class CheckpointLoader {
   // Asks for the memory of all that will be loaded, and makes room once.
   absl::StatusOr<Place> FindPlace(const Request& request,
                                   const CheckpointReader& reader,
+                                  const KeptParts& kept,
                                   bool may_use_gpu) const;
   absl::StatusOr<Place> TryPlace(const Request& request,
                                  const CheckpointReader& reader,
-                                 bool may_use_gpu) const;
+                                 const KeptParts& kept, bool may_use_gpu) const;
+  // What a checkpoint has in common with `served`.
+  KeptParts KeptOf(const Snapshot* served, const CheckpointInfo& info) const;
   // RESOURCE_EXHAUSTED with the figures.
-  absl::Status CheckMemory(const CheckpointReader& reader, bool on_gpu) const;
+  absl::Status CheckMemory(const CheckpointReader& reader,
+                           const ModelParts& kept, bool on_gpu) const;
   // Not yet probed.
   absl::StatusOr<std::unique_ptr<Snapshot>> BuildSnapshot(
-      uint64_t version, Place& place, CheckpointReader& reader,
-      const std::function<bool()>& cancelled) const;
-  // All but the item tables, which go to the builder.
+      const Request& request, const KeptParts& kept, Place& place,
+      CheckpointReader& reader) const;
+  // All but what is kept and the item tables, which go to the builder.
   absl::StatusOr<ServingModel> ReadAtLowPriority(CheckpointReader& reader,
+                                                 const KeptParts& kept,
                                                  Place& place) const;
   // What a builder or scorer said, after a report of what means that the GPU it
   // works on is lost. That becomes ABORTED: UNAVAILABLE is what disks are.

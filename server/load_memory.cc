@@ -24,15 +24,22 @@ uint64_t IdTableBytes(uint64_t num_ids, uint64_t num_bytes, bool has_hashes) {
                      : IdTable::IndexBytes(num_ids));
 }
 
-uint64_t TableBytes(const CheckpointContent& content) {
+uint64_t TableBytes(const CheckpointContent& content, const ModelParts& kept) {
   const ModelShape& shape = content.shape;
-  uint64_t bytes = Mapped<float>(shape.num_users * shape.gmf_width) +
-                   Mapped<float>(shape.num_users * shape.tower_width()) +
-                   IdTableBytes(shape.num_users, content.user_id_bytes,
-                                content.has_user_hashes) +
-                   IdTableBytes(shape.num_items, content.item_id_bytes,
-                                /*has_hashes=*/false);
-  if (content.has_seen) {
+  uint64_t bytes = 0;
+  if (!kept.user_tables) {
+    bytes += Mapped<float>(shape.num_users * shape.gmf_width) +
+             Mapped<float>(shape.num_users * shape.tower_width());
+  }
+  if (!kept.user_ids) {
+    bytes += IdTableBytes(shape.num_users, content.user_id_bytes,
+                          content.has_user_hashes);
+  }
+  if (!kept.item_ids) {
+    bytes += IdTableBytes(shape.num_items, content.item_id_bytes,
+                          /*has_hashes=*/false);
+  }
+  if (content.has_seen && !kept.seen) {
     bytes += Mapped<uint64_t>(shape.num_users + 1) +
              Mapped<uint32_t>(content.num_seen);
   }
@@ -42,12 +49,13 @@ uint64_t TableBytes(const CheckpointContent& content) {
 }  // namespace
 
 LoadMemory PredictLoadMemory(const CheckpointReader& reader,
-                             const ScorerMemory& scorer, size_t num_threads) {
+                             const ScorerMemory& scorer, size_t num_threads,
+                             const ModelParts& kept) {
   const CheckpointContent& content = reader.content();
   const uint64_t num_popular =
-      content.has_popularity ? content.shape.num_items : 0;
+      content.has_popularity && !kept.popularity ? content.shape.num_items : 0;
   const uint64_t ranking_bytes = num_popular * sizeof(ScoredRow);
-  const uint64_t kept_bytes = TableBytes(content) + scorer.kept_bytes +
+  const uint64_t kept_bytes = TableBytes(content, kept) + scorer.kept_bytes +
                               ranking_bytes + kFixedBytes +
                               num_threads * kThreadBytes;
   const uint64_t warm_up_bytes = kWarmUpUsers * scorer.user_bytes;

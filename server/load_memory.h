@@ -26,10 +26,11 @@ struct LoadMemory {
   uint64_t peak_bytes = 0;      // while it is loaded, those included
 };
 
-// Of a checkpoint that so many threads load. `scorer` is what its scorer takes
-// of the host.
+// Of a checkpoint that so many threads load, but for the parts that are kept of
+// another. `scorer` is what its scorer takes of the host.
 LoadMemory PredictLoadMemory(const CheckpointReader& reader,
-                             const ScorerMemory& scorer, size_t num_threads);
+                             const ScorerMemory& scorer, size_t num_threads,
+                             const ModelParts& kept = {});
 
 // RESOURCE_EXHAUSTED, with all figures, when more than nine tenths of what is
 // available would be taken: the last one is for requests, and for what others

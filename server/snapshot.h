@@ -14,6 +14,8 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "checkpoint/part_digests.h"
+#include "model/score_bound.h"
 #include "model/serving_model.h"
 #include "scoring/scorer.h"
 
@@ -32,6 +34,10 @@ struct Snapshot {
   absl::Time trained_time = absl::InfinitePast();  // the manifest's created_at
   uint64_t file_bytes = 0;
   uint64_t resident_bytes = 0;  // of all parts
+  uint64_t shared_bytes = 0;    // of those, what the version before has, too
+  // What a later version compares itself with; no bound: with nothing.
+  PartDigests part_digests;
+  std::shared_ptr<const ScoreBound> bound;
 
   std::shared_ptr<const Scorer> scorer;  // item tables and network
   // Which life of the GPU (scoring_device.h) the scorer lives in; none: it is

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <new>
 #include <optional>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "checkpoint/checkpoint_writer.h"
 #include "tests/server/fake_gpu.h"
 #include "tests/server/metric_reader.h"
 #include "tests/server/test_checkpoint.h"
@@ -274,6 +276,138 @@ TEST_F(CheckpointLoaderTest, AGpuThatFailsMeanwhileIsLostAndSaysSo) {
                 "the GPU failed: an illegal memory access");
   ExpectRefused(Load(1), ReloadResult::kDeviceError, "the GPU failed");
   EXPECT_EQ(ReadMetric(metrics_, "neumf_device_errors_total"), 2);
+}
+
+// Loads versions of a model, each beside the one before.
+class SharedPartsTest : public CheckpointLoaderTest {
+ protected:
+  // A checkpoint of `tiny_` with probes that the reference answered.
+  void Publish(uint64_t version) {
+    const std::unique_ptr<Scorer> scorer = MakeReferenceScorer(tiny_);
+    Manifest manifest;
+    manifest.probes.push_back(
+        MakeProbe(MakeProbedModel(tiny_, *scorer), "u0", 20));
+    const std::string path = folder_.File(version).path;
+    ASSERT_THAT(posix_->CreateDirectories(folder_.path()), IsOk());
+    ASSERT_THAT(
+        WriteCheckpointFile(*posix_, path, tiny_.model, tiny_.items, manifest),
+        IsOk());
+  }
+  LoadOutcome LoadBeside(const Snapshot* served, uint64_t version) {
+    ScoringDevice device({}, /*uses_gpu=*/false, &metrics_, [] {});
+    const CheckpointLoader loader(&files_, options_, &device, &metrics_);
+    return loader.Load(folder_.File(version), served, [] { return false; });
+  }
+  // Version 2, beside version 1.
+  LoadOutcome LoadSecond() { return LoadBeside(first_.get(), 2); }
+  void LoadFirst() {
+    Publish(1);
+    first_ = LoadBeside(nullptr, 1).snapshot;
+    ASSERT_NE(first_, nullptr);
+    EXPECT_EQ(first_->shared_bytes, 0U);
+  }
+
+  TinyModel tiny_ = MakeTinyModel({});
+  std::unique_ptr<Snapshot> first_;
+};
+
+// The parts that differ, as names.
+std::vector<std::string> NewParts(const Snapshot& a, const Snapshot& b) {
+  std::vector<std::string> names;
+  if (a.scorer != b.scorer) names.push_back("scorer");
+  if (a.users != b.users) names.push_back("users");
+  if (a.user_ids != b.user_ids) names.push_back("user_ids");
+  if (a.item_ids != b.item_ids) names.push_back("item_ids");
+  if (a.seen != b.seen) names.push_back("seen");
+  if (a.popularity != b.popularity) names.push_back("popularity");
+  return names;
+}
+
+TEST_F(SharedPartsTest, WhatDidNotChangeIsSharedAndTheRestIsLoaded) {
+  LoadFirst();
+  struct Change {
+    std::string part;
+    std::function<void()> make;
+  };
+  const std::vector<Change> changes = {
+      {"users", [&] { tiny_.model.users.gmf.data()[0] += 1; }},
+      {"scorer", [&] { tiny_.items.gmf.data()[0] += 1; }},
+      {"scorer", [&] { tiny_.model.network.head_bias += 1; }},
+      {"scorer", [&] { tiny_.model.network.activation = Activation::kTanh; }},
+      {"user_ids",
+       [&] {
+         tiny_.model.user_ids = *IdTable::FromIds(
+             std::vector<std::string>{"u0", "v", "w", "x", "y", "z", "ab"});
+       }},
+      {"popularity", [&] { tiny_.model.popularity[0] += 1; }},
+      {"seen",
+       [&] {
+         const std::vector<uint64_t> offsets(tiny_.model.shape.num_users + 1);
+         tiny_.model.seen = *SeenSets::FromRows(offsets, {}, 33);
+       }},
+  };
+  for (const Change& change : changes) {
+    tiny_ = MakeTinyModel({});
+    change.make();
+    folder_.Remove(1);  // what is kept is not read from there either
+    Publish(2);
+    const LoadOutcome outcome = LoadSecond();
+    ASSERT_EQ(outcome.result, ReloadResult::kOk) << outcome.reason;
+    EXPECT_THAT(NewParts(*first_, *outcome.snapshot),
+                testing::ElementsAre(change.part));
+    EXPECT_LT(outcome.snapshot->shared_bytes, outcome.snapshot->resident_bytes);
+    EXPECT_GT(outcome.snapshot->shared_bytes, 0U);
+    folder_.Remove(2);
+    Publish(1);
+  }
+}
+
+TEST_F(SharedPartsTest, AnUnchangedModelIsSharedAsAWhole) {
+  LoadFirst();
+  Publish(2);
+  folder_.FlipLastByte(2);  // of a tensor that nobody reads
+  const LoadOutcome outcome = LoadSecond();
+  ASSERT_EQ(outcome.result, ReloadResult::kOk) << outcome.reason;
+  EXPECT_THAT(NewParts(*first_, *outcome.snapshot), testing::IsEmpty());
+  EXPECT_EQ(outcome.snapshot->resident_bytes, first_->resident_bytes);
+  EXPECT_EQ(outcome.snapshot->shared_bytes, first_->resident_bytes);
+}
+
+TEST_F(SharedPartsTest, ItOutlivesTheVersionThatItCameFrom) {
+  LoadFirst();
+  Publish(2);
+  LoadOutcome second = LoadSecond();
+  ASSERT_NE(second.snapshot, nullptr);
+  first_.reset();
+  Publish(3);  // its probe is answered from what versions 1 and 2 shared
+  const LoadOutcome third = LoadBeside(second.snapshot.get(), 3);
+  EXPECT_EQ(third.result, ReloadResult::kOk) << third.reason;
+}
+
+TEST_F(SharedPartsTest, ScoresThatOverflowWithWhatIsKeptAreRefused) {
+  constexpr float kHuge = 1e20F;
+  LoadFirst();
+  // As if the users, and then the items, of version 1 had been so large.
+  ScoreBound huge_users(tiny_.model.shape);
+  ScoreBound huge_items(tiny_.model.shape);
+  TinyModel huge = MakeTinyModel({});
+  huge.model.users.gmf.data()[0] = kHuge;
+  huge_users.AddUsers(huge.model.users);
+  const float row[] = {kHuge, 0, 0, 0};
+  huge_items.AddItems({ItemTable::kGmf, 0, 1, row});
+
+  tiny_.items.gmf.data()[0] = kHuge;
+  Publish(2);
+  EXPECT_EQ(LoadSecond().result, ReloadResult::kOk);
+  first_->bound = std::make_shared<const ScoreBound>(huge_users);
+  ExpectRefused(LoadSecond(), ReloadResult::kCorrupt, "scores may reach");
+
+  tiny_ = MakeTinyModel({});
+  tiny_.model.users.gmf.data()[0] = kHuge;
+  folder_.Remove(2);
+  Publish(2);
+  first_->bound = std::make_shared<const ScoreBound>(huge_items);
+  ExpectRefused(LoadSecond(), ReloadResult::kCorrupt, "scores may reach");
 }
 
 TEST_F(CheckpointLoaderTest, OtherExceptionsEndInARefusalToo) {

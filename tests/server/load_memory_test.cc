@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <functional>
 #include <memory>
@@ -43,6 +44,25 @@ uint64_t StatusBytes(const std::string& key) {
     if (word == key && status >> kibibytes) return kibibytes << 10;
   }
   return 0;
+}
+
+TinyModelOptions Model(uint64_t num_users, uint64_t num_items,
+                       std::vector<uint32_t> tower_widths,
+                       uint64_t seen_per_user) {
+  TinyModelOptions options;
+  options.num_users = num_users;
+  options.num_items = num_items;
+  options.gmf_width = 8;
+  options.tower_widths = std::move(tower_widths);
+  options.seen_per_user = seen_per_user;
+  return options;
+}
+
+void Publish(const TinyModelOptions& options, const std::string& path) {
+  const TinyModel tiny = MakeTinyModel(options);
+  NEUMF_CHECK(WriteCheckpointFile(*MakePosixFileSystem(), path, tiny.model,
+                                  tiny.items, {})
+                  .ok());
 }
 
 struct Measured {
@@ -102,14 +122,10 @@ class LoadMemoryTest : public testing::TestWithParam<TinyModelOptions> {};
 TEST_P(LoadMemoryTest, IsSlightlyMoreThanWhatALoadTakes) {
   const TempDirectory directory;
   const std::string path = directory.Path("1.safetensors");
-  const auto publish = [&] {
-    const TinyModel tiny = MakeTinyModel(GetParam());
-    NEUMF_CHECK(WriteCheckpointFile(*MakePosixFileSystem(), path, tiny.model,
-                                    tiny.items, {})
-                    .ok());
+  InChild([&] {
+    Publish(GetParam(), path);
     return Measured();
-  };
-  InChild(publish);
+  });
   for (const size_t num_threads : {1, 3}) {
     const Measured measured = InChild([&] { return Load(path, num_threads); });
     const LoadMemory& predicted = measured.predicted;
@@ -121,16 +137,34 @@ TEST_P(LoadMemoryTest, IsSlightlyMoreThanWhatALoadTakes) {
   }
 }
 
-TinyModelOptions Model(uint64_t num_users, uint64_t num_items,
-                       std::vector<uint32_t> tower_widths,
-                       uint64_t seen_per_user) {
-  TinyModelOptions options;
-  options.num_users = num_users;
-  options.num_items = num_items;
-  options.gmf_width = 8;
-  options.tower_widths = std::move(tower_widths);
-  options.seen_per_user = seen_per_user;
-  return options;
+TEST(KeptPartsTest, TakeNoMemoryTwice) {
+  const TempDirectory directory;
+  const std::string path = directory.Path("1.safetensors");
+  InChild([&] {
+    Publish(Model(1000, 200'000, {32, 4}, 0), path);
+    return Measured();
+  });
+  const Measured measured = InChild([&] {
+    const std::unique_ptr<FileSystem> files = MakePosixFileSystem();
+    ServerMetrics metrics;
+    ScoringDevice device({}, /*uses_gpu=*/false, &metrics, [] {});
+    const CheckpointLoader loader(files.get(), {}, &device, &metrics);
+    const auto load = [&](const Snapshot* served) {
+      return loader.Load({1, path}, served, [] { return false; }).snapshot;
+    };
+    const std::unique_ptr<Snapshot> first = load(nullptr);
+    NEUMF_CHECK(first != nullptr);
+    const uint64_t before = StatusBytes("VmRSS:");
+    const std::unique_ptr<Snapshot> second = load(first.get());
+    NEUMF_CHECK(second != nullptr);
+    Measured found;
+    found.told_bytes = second->resident_bytes;
+    const uint64_t after = StatusBytes("VmRSS:");
+    found.found.resident_bytes = after - std::min(before, after);
+    return found;
+  });
+  EXPECT_GT(measured.told_bytes, 30U << 20);
+  EXPECT_LT(measured.found.resident_bytes, 4U << 20);
 }
 
 INSTANTIATE_TEST_SUITE_P(
