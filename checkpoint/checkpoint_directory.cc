@@ -1,7 +1,11 @@
 #include "checkpoint/checkpoint_directory.h"
 
-#include <algorithm>
+#include <unistd.h>
 
+#include <algorithm>
+#include <random>
+
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -11,6 +15,7 @@ namespace neumf {
 namespace {
 
 constexpr char kSuffix[] = ".safetensors";
+constexpr char kTemporaryPrefix[] = ".tmp-";
 constexpr size_t kMaxDigits = 18;
 
 }  // namespace
@@ -30,6 +35,17 @@ std::optional<uint64_t> ParseVersionFileName(absl::string_view name) {
 
 std::string VersionFileName(uint64_t version) {
   return absl::StrCat(version, kSuffix);
+}
+
+std::string TemporaryCheckpointName() {
+  std::random_device random;
+  return absl::StrCat(kTemporaryPrefix, getpid(), "-", absl::Hex(random()),
+                      kSuffix);
+}
+
+bool IsTemporaryCheckpointName(absl::string_view name) {
+  return absl::StartsWith(name, kTemporaryPrefix) &&
+         absl::EndsWith(name, kSuffix);
 }
 
 absl::StatusOr<std::vector<CheckpointFile>> ListCheckpoints(

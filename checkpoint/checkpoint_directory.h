@@ -22,6 +22,11 @@ struct CheckpointFile {
 std::optional<uint64_t> ParseVersionFileName(absl::string_view name);
 std::string VersionFileName(uint64_t version);
 
+// Of a file that is to become a version: begins with a dot, and is nobody
+// else's.
+std::string TemporaryCheckpointName();
+bool IsTemporaryCheckpointName(absl::string_view name);
+
 // Ascending by version; the files are not opened. Fails as ListDirectory does.
 absl::StatusOr<std::vector<CheckpointFile>> ListCheckpoints(
     FileSystem& files, absl::string_view directory);

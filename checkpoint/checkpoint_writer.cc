@@ -1,9 +1,6 @@
 #include "checkpoint/checkpoint_writer.h"
 
-#include <unistd.h>
-
 #include <map>
-#include <random>
 #include <utility>
 #include <vector>
 
@@ -14,8 +11,11 @@
 #include "base/sha256.h"
 #include "base/status_macros.h"
 #include "checkpoint/checkpoint_directory.h"
+#include "checkpoint/checkpoint_pruning.h"
 #include "checkpoint/checkpoint_schema.h"
+#include "checkpoint/publisher_lock.h"
 #include "checkpoint/safetensors.h"
+#include "checkpoint/serving_policy.h"
 #include "checkpoint/tensor_digest.h"
 #include "model/score_bound.h"
 
@@ -164,65 +164,9 @@ uint64_t FittingChunkBytes(const std::vector<TensorInfo>& tensors,
   return chunk_bytes;
 }
 
-std::string TemporaryName() {
-  std::random_device random;
-  return absl::StrCat(".tmp-", getpid(), "-", absl::Hex(random()),
-                      ".safetensors");
-}
-
-absl::StatusOr<uint64_t> NextVersion(FileSystem& files,
-                                     absl::string_view directory) {
-  NEUMF_ASSIGN_OR_RETURN(const std::vector<CheckpointFile> checkpoints,
-                         ListCheckpoints(files, directory));
-  return checkpoints.empty() ? 1 : checkpoints.back().version + 1;
-}
-
-// Another publisher may take a number between our look and our rename; then the
-// next one is tried.
-absl::StatusOr<PublishedCheckpoint> RenameToNextVersion(
-    FileSystem& files, absl::string_view directory,
-    absl::string_view temporary) {
-  PublishedCheckpoint published;
-  NEUMF_ASSIGN_OR_RETURN(published.version, NextVersion(files, directory));
-  for (;; ++published.version) {
-    const std::string name = VersionFileName(published.version);
-    if (!ParseVersionFileName(name).has_value()) {
-      return absl::ResourceExhaustedError("no version number is left");
-    }
-    published.path = JoinPath(directory, name);
-    const absl::Status renamed =
-        files.RenameNoReplace(temporary, published.path);
-    if (renamed.ok()) return published;
-    if (!absl::IsAlreadyExists(renamed)) return renamed;
-  }
-}
-
-// All but the sync of the directory.
-absl::StatusOr<PublishedCheckpoint> WriteNextVersion(
-    FileSystem& files, absl::string_view directory, const ServingModel& model,
-    const ItemTables& items, const Manifest& manifest) {
-  NEUMF_RETURN_IF_ERROR(files.CreateDirectories(directory));
-  const std::string temporary = JoinPath(directory, TemporaryName());
-  // A failed removal leaves a dot-file that everyone ignores; the error that
-  // led here is the one to tell.
-  absl::Cleanup remove_temporary = [&] {
-    files.Remove(temporary).IgnoreError();
-  };
-  NEUMF_RETURN_IF_ERROR(
-      WriteCheckpointFile(files, temporary, model, items, manifest));
-  NEUMF_ASSIGN_OR_RETURN(const PublishedCheckpoint published,
-                         RenameToNextVersion(files, directory, temporary));
-  std::move(remove_temporary).Cancel();
-  return published;
-}
-
-}  // namespace
-
-absl::Status WriteCheckpointFile(FileSystem& files, absl::string_view path,
-                                 const ServingModel& model,
-                                 const ItemTables& items,
-                                 const Manifest& manifest,
-                                 const CheckpointWriterOptions& options) {
+absl::Status WriteContent(WritableFile& file, const ServingModel& model,
+                          const ItemTables& items, const Manifest& manifest,
+                          const CheckpointWriterOptions& options) {
   NEUMF_RETURN_IF_ERROR(CheckModel(model, items));
   const TensorBytes bytes = AllBytes(model, items);
   const std::vector<TensorInfo> tensors =
@@ -240,14 +184,82 @@ absl::Status WriteCheckpointFile(FileSystem& files, absl::string_view path,
   NEUMF_ASSIGN_OR_RETURN(const std::string header,
                          MakeHeader(tensors, complete));
 
+  NEUMF_RETURN_IF_ERROR(file.Append(header));
+  for (const TensorInfo& tensor : tensors) {
+    NEUMF_RETURN_IF_ERROR(file.Append(bytes.at(tensor.name)));
+  }
+  NEUMF_RETURN_IF_ERROR(file.Sync());
+  return file.Close();
+}
+
+absl::StatusOr<uint64_t> NextVersion(FileSystem& files,
+                                     absl::string_view directory) {
+  NEUMF_ASSIGN_OR_RETURN(const std::vector<CheckpointFile> checkpoints,
+                         ListCheckpoints(files, directory));
+  return checkpoints.empty() ? 1 : checkpoints.back().version + 1;
+}
+
+// Another publisher may take a number between our look and our rename, where
+// nothing can be locked; then the next one is tried. A number that serving.json
+// names is another version's, though its file may be gone.
+absl::StatusOr<PublishedCheckpoint> RenameToNextVersion(
+    FileSystem& files, absl::string_view directory,
+    absl::string_view temporary) {
+  const PublisherLock lock(directory);
+  // What is wrong with it is for its readers to tell.
+  const ServingPolicy policy =
+      ReadServingPolicy(files, directory).value_or(ServingPolicy());
+  PublishedCheckpoint published;
+  NEUMF_ASSIGN_OR_RETURN(published.version, NextVersion(files, directory));
+  for (;; ++published.version) {
+    if (policy.pinned == published.version ||
+        policy.Refuses(published.version)) {
+      continue;
+    }
+    const std::string name = VersionFileName(published.version);
+    if (!ParseVersionFileName(name).has_value()) {
+      return absl::ResourceExhaustedError("no version number is left");
+    }
+    published.path = JoinPath(directory, name);
+    const absl::Status renamed =
+        files.RenameNoReplace(temporary, published.path);
+    if (renamed.ok()) return published;
+    if (!absl::IsAlreadyExists(renamed)) return renamed;
+  }
+}
+
+// All but the sync of the directory.
+absl::StatusOr<PublishedCheckpoint> WriteNextVersion(
+    FileSystem& files, absl::string_view directory, const ServingModel& model,
+    const ItemTables& items, const Manifest& manifest) {
+  NEUMF_RETURN_IF_ERROR(files.CreateDirectories(directory));
+  const std::string temporary = JoinPath(directory, TemporaryCheckpointName());
+  NEUMF_ASSIGN_OR_RETURN(const std::unique_ptr<WritableFile> file,
+                         files.CreateNew(temporary));
+  // A failed removal leaves a dot-file that everyone ignores; the error that
+  // led here is the one to tell.
+  absl::Cleanup remove_temporary = [&] {
+    files.Remove(temporary).IgnoreError();
+  };
+  // Before the disk is needed, which they may have filled.
+  RemoveAbandonedCheckpoints(files, directory, temporary);
+  NEUMF_RETURN_IF_ERROR(WriteContent(*file, model, items, manifest, {}));
+  NEUMF_ASSIGN_OR_RETURN(const PublishedCheckpoint published,
+                         RenameToNextVersion(files, directory, temporary));
+  std::move(remove_temporary).Cancel();
+  return published;
+}
+
+}  // namespace
+
+absl::Status WriteCheckpointFile(FileSystem& files, absl::string_view path,
+                                 const ServingModel& model,
+                                 const ItemTables& items,
+                                 const Manifest& manifest,
+                                 const CheckpointWriterOptions& options) {
   NEUMF_ASSIGN_OR_RETURN(const std::unique_ptr<WritableFile> file,
                          files.CreateNew(path));
-  NEUMF_RETURN_IF_ERROR(file->Append(header));
-  for (const TensorInfo& tensor : tensors) {
-    NEUMF_RETURN_IF_ERROR(file->Append(bytes.at(tensor.name)));
-  }
-  NEUMF_RETURN_IF_ERROR(file->Sync());
-  return file->Close();
+  return WriteContent(*file, model, items, manifest, options);
 }
 
 absl::StatusOr<PublishedCheckpoint> PublishCheckpoint(

@@ -43,10 +43,11 @@ struct PublishedCheckpoint {
 };
 
 // Writes under a temporary name in `directory`, which is made when missing, and
-// renames to the largest version there plus one. Errors say what could not be
-// done; the temporary file is removed. When the sync of the directory fails the
-// version is there, and the error says "published PATH, but ...": the machine
-// may forget it when it crashes.
+// renames to the largest version there plus one, or to the first after it that
+// serving.json does not name. Errors say what could not be done; the temporary
+// file is removed, and first those that killed publishers have left there. When
+// the sync of the directory fails the version is there, and the error says
+// "published PATH, but ...": the machine may forget it when it crashes.
 absl::StatusOr<PublishedCheckpoint> PublishCheckpoint(
     FileSystem& files, absl::string_view directory, const ServingModel& model,
     const ItemTables& items, const Manifest& manifest);

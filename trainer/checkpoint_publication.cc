@@ -139,6 +139,8 @@ absl::StatusOr<std::string> CheckpointPublication::Publish(
   NEUMF_RETURN_IF_ERROR(Annotate(
       WriteMetricsFile(files, options_.metrics_out, manifest.metrics),
       absl::StrCat("published ", published.path, ", but not its metrics")));
+  NEUMF_RETURN_IF_ERROR(
+      RemoveOldVersions(files, options_.out, options_.keep, published.path));
   return published.path;
 }
 

@@ -33,6 +33,7 @@ constexpr Use kUses[] = {
     {"held_out", "train import"},
     {"id_base", "import"},
     {"join_timeout", "train"},
+    {"keep", "train import"},
     {"layout", "import"},
     {"max_bad_lines", "train import evaluate"},
     {"metrics_out", "train import evaluate"},

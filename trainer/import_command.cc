@@ -121,6 +121,8 @@ absl::StatusOr<std::string> Import(const ImportOptions& options,
   NEUMF_RETURN_IF_ERROR(Annotate(
       WriteMetricsFile(files, options.metrics_out, manifest.metrics),
       absl::StrCat("published ", published.path, ", but not its metrics")));
+  NEUMF_RETURN_IF_ERROR(
+      RemoveOldVersions(files, options.out, options.keep, published.path));
   return published.path;
 }
 

@@ -26,6 +26,7 @@ struct ImportOptions {
   bool whole_lists = false;  // see HeldOutOptions
   int threads = 1;
   std::string out;          // directory of checkpoints; made when missing
+  uint32_t keep = 0;        // newest versions that stay there; 0: all
   std::string metrics_out;  // JSON file; empty: none
 };
 

@@ -59,6 +59,11 @@ ABSL_FLAG(std::string, metrics_out, "", "JSON file to write the metrics to");
 ABSL_FLAG(std::string, out, "",
           "train, import: directory to publish the checkpoint in; made when "
           "missing");
+ABSL_FLAG(
+    uint32_t, keep, 0,
+    "train, import: versions to keep in --out, the newest; older ones are "
+    "removed after publishing, but for those that serving.json names; 0 "
+    "keeps all");
 ABSL_FLAG(std::string, recipe, "d2l-neumf",
           "train: a named set of all settings; see neumf-train recipes. The "
           "settings below replace those of its last stage");
@@ -202,6 +207,7 @@ absl::Status RunTrain(Given given) {
   options.seed = absl::GetFlag(FLAGS_seed);
   options.threads = absl::GetFlag(FLAGS_threads);
   options.out = absl::GetFlag(FLAGS_out);
+  options.keep = absl::GetFlag(FLAGS_keep);
   options.metrics_out = absl::GetFlag(FLAGS_metrics_out);
 
   const std::unique_ptr<FileSystem> files = MakePosixFileSystem();
@@ -228,6 +234,7 @@ absl::Status RunImport(Given given) {
   options.whole_lists = absl::GetFlag(FLAGS_whole_lists);
   options.threads = absl::GetFlag(FLAGS_threads);
   options.out = absl::GetFlag(FLAGS_out);
+  options.keep = absl::GetFlag(FLAGS_keep);
   options.metrics_out = absl::GetFlag(FLAGS_metrics_out);
 
   const std::unique_ptr<FileSystem> files = MakePosixFileSystem();

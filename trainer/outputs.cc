@@ -1,10 +1,15 @@
 #include "trainer/outputs.h"
 
+#include <cstdio>
 #include <random>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "base/status_macros.h"
+#include "checkpoint/checkpoint_pruning.h"
 
 namespace neumf {
 namespace {
@@ -17,6 +22,8 @@ absl::Status TryToWrite(FileSystem& files, absl::string_view directory) {
   const std::string path =
       JoinPath(directory, absl::StrCat(".writable-", absl::Hex(random())));
   NEUMF_ASSIGN_OR_RETURN(const auto file, files.CreateNew(path));
+  // What killed publishers have left may be what fills the disk.
+  RemoveAbandonedCheckpoints(files, directory, path);
   absl::Status written = file->Append(std::string(kBlockBytes, ' '));
   if (written.ok()) written = file->Close();
   const absl::Status removed = files.Remove(path);
@@ -66,6 +73,22 @@ absl::Status WriteMetricsFile(FileSystem& files, absl::string_view path,
   if (path.empty()) return absl::OkStatus();
   return Annotate(WriteFileAtomically(files, path, MetricsText(metrics)),
                   "cannot write --metrics_out");
+}
+
+absl::Status RemoveOldVersions(FileSystem& files, absl::string_view directory,
+                               uint32_t keep, absl::string_view published) {
+  if (keep == 0) return absl::OkStatus();
+  const absl::StatusOr<std::vector<uint64_t>> removed =
+      PruneCheckpoints(files, directory, keep);
+  if (!removed.ok()) {
+    return Annotate(removed.status(), absl::StrCat("published ", published,
+                                                   ", but --keep failed"));
+  }
+  if (!removed->empty()) {
+    absl::FPrintF(stderr, "removed versions %s\n",
+                  absl::StrJoin(*removed, ", "));
+  }
+  return absl::OkStatus();
 }
 
 std::string MetricsText(const nlohmann::json& metrics) {

@@ -3,6 +3,7 @@
 // What a command leaves behind: checked before the work, written after it.
 // Nobody wants to hear after an hour of training that a disk is read-only.
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
@@ -32,6 +33,12 @@ absl::Status CheckMetricsFile(FileSystem& files, absl::string_view path);
 // Does nothing when `path` is empty.
 absl::Status WriteMetricsFile(FileSystem& files, absl::string_view path,
                               const nlohmann::json& metrics);
+
+// Removes all versions but the newest `keep`, and says on stderr which; 0 keeps
+// all. See PruneCheckpoints(). `published` is what was published just now: the
+// error says that it was.
+absl::Status RemoveOldVersions(FileSystem& files, absl::string_view directory,
+                               uint32_t keep, absl::string_view published);
 
 // JSON in lines. What is not UTF-8, as a file's name may be, is replaced.
 std::string MetricsText(const nlohmann::json& metrics);

@@ -38,6 +38,7 @@ struct TrainOptions {
   // from; made when missing; empty: none.
   std::string state;
   std::string out;          // directory of checkpoints; made when missing
+  uint32_t keep = 0;        // newest versions that stay there; 0: all
   std::string metrics_out;  // JSON file; empty: none
   std::string weights_out;  // of the trained form; empty: none
   std::optional<ProcessPlace> place;  // in a distributed run

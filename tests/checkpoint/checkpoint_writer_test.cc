@@ -1,7 +1,9 @@
 #include "checkpoint/checkpoint_writer.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cmath>
@@ -208,6 +210,12 @@ class PublishTest : public CheckpointWriterTest {
   std::vector<std::string> Names() const {
     return files_->ListDirectory(Folder()).value();
   }
+  void RemoveTemporaries() const {
+    for (const std::string& name : Names()) {
+      if (!IsTemporaryCheckpointName(name)) continue;
+      NEUMF_EXPECT_OK(files_->Remove(JoinPath(Folder(), name)));
+    }
+  }
   // Every version there is whole; returns their numbers.
   std::vector<uint64_t> ValidVersions() const {
     std::vector<uint64_t> versions;
@@ -302,8 +310,49 @@ TEST_F(PublishTest, LeavesAtMostADotFileWhenItDies) {
     }
     EXPECT_EQ(ValidVersions().front(), 1U);
     if (published) break;
+    // The next one looks at each of them, and would need more calls for it.
+    RemoveTemporaries();
   }
   EXPECT_EQ(Content("models/ml/1.safetensors"), before);
+}
+
+TEST_F(PublishTest, RemovesWhatKilledPublishersHaveLeft) {
+  FaultyFileSystem faulty(files_.get());
+  faulty.FailFrom(8, absl::UnavailableError("died"));
+  EXPECT_THAT(Publish(faulty), StatusIs(absl::StatusCode::kUnavailable));
+  ASSERT_THAT(Names(), ElementsAre(testing::StartsWith(".tmp-")));
+  const std::string left = JoinPath(Folder(), Names().front());
+  NEUMF_ASSERT_OK(Publish(*files_));
+  EXPECT_THAT(Names(), testing::SizeIs(2)) << "it is young";
+  const timespec long_ago[] = {{0, UTIME_OMIT}, {1'000'000, 0}};
+  ASSERT_EQ(utimensat(AT_FDCWD, left.c_str(), long_ago, 0), 0);
+  NEUMF_ASSERT_OK(Publish(*files_));
+  EXPECT_THAT(Names(), UnorderedElementsAre("1.safetensors", "2.safetensors"));
+}
+
+TEST_F(PublishTest, SaysThatTheDiskIsFullWhereverItIs) {
+  NEUMF_ASSERT_OK(Publish(*files_));
+  const uint64_t file_bytes = Content("models/ml/1.safetensors").size();
+  for (uint64_t room = 0; room < file_bytes; room += 100) {
+    FaultyFileSystem faulty(files_.get());
+    faulty.LimitSpace(room);
+    EXPECT_THAT(Publish(faulty),
+                StatusIs(absl::StatusCode::kResourceExhausted,
+                         HasSubstr("cannot write checkpoint into")))
+        << room;
+    EXPECT_THAT(Names(), ElementsAre("1.safetensors")) << room;
+  }
+}
+
+// The file of such a number was removed by hand; the name is still refused.
+TEST_F(PublishTest, TakesNoNumberThatServingJsonNames) {
+  NEUMF_ASSERT_OK(Publish(*files_));
+  NEUMF_ASSERT_OK(
+      WriteFileAtomically(*files_, JoinPath(Folder(), "serving.json"),
+                          R"({"serve": "largest", "refuse": [2, 3]})"));
+  NEUMF_ASSERT_OK_AND_ASSIGN(const PublishedCheckpoint published,
+                             Publish(*files_));
+  EXPECT_EQ(published.version, 4U);
 }
 
 TEST_F(PublishTest, GivesRacingPublishersNumbersOfTheirOwn) {

@@ -83,6 +83,22 @@ TEST_F(TrainCommandTest, PublishesVersionsInARow) {
   EXPECT_EQ(second, JoinPath(options_.out, "2.safetensors"));
 }
 
+TEST_F(TrainCommandTest, KeepsTheNewestVersions) {
+  options_.keep = 2;
+  for (int run = 0; run < 3; ++run) {
+    NEUMF_ASSERT_OK(Train(options_, environment_));
+  }
+  EXPECT_THAT(files_->ListDirectory(options_.out),
+              IsOkAndHolds(testing::UnorderedElementsAre("2.safetensors",
+                                                         "3.safetensors")));
+  NEUMF_ASSERT_OK(WriteFileAtomically(
+      *files_, JoinPath(options_.out, "serving.json"), "damaged"));
+  EXPECT_THAT(Train(options_, environment_),
+              StatusIs(absl::StatusCode::kDataLoss,
+                       AllOf(HasSubstr("published "),
+                             HasSubstr("4.safetensors, but --keep failed"))));
+}
+
 TEST_F(TrainCommandTest, SameSeedGivesTheSameTensors) {
   NEUMF_ASSERT_OK_AND_ASSIGN(const LoadedCheckpoint first, TrainAndLoad());
   NEUMF_ASSERT_OK_AND_ASSIGN(const LoadedCheckpoint second, TrainAndLoad());
@@ -295,6 +311,13 @@ TEST_F(TrainCommandTest, FailingDiskNeverPublishesAHalfCheckpoint) {
       NEUMF_EXPECT_OK(LoadCheckpoint(*files_, version.path));
     }
     if (trained) break;
+    // The next run looks at what this one left, and would need more calls.
+    NEUMF_ASSERT_OK_AND_ASSIGN(const std::vector<std::string> names,
+                               files_->ListDirectory(options_.out));
+    for (const std::string& name : names) {
+      if (!IsTemporaryCheckpointName(name)) continue;
+      NEUMF_ASSERT_OK(files_->Remove(JoinPath(options_.out, name)));
+    }
   }
   EXPECT_GT(failing_call, 10);
 }
