@@ -14,10 +14,20 @@ class ItemMask {
   // All bits clear.
   explicit ItemMask(uint64_t num_items)
       : num_items_(num_items), words_((num_items + 63) / 64) {}
+  // All bits set.
+  static ItemMask All(uint64_t num_items) {
+    ItemMask mask(num_items);
+    for (uint64_t& word : mask.words_) word = ~uint64_t{0};
+    if (num_items % 64 != 0) {
+      mask.words_.back() = (uint64_t{1} << (num_items % 64)) - 1;
+    }
+    return mask;
+  }
 
   uint64_t num_items() const { return num_items_; }
-  // REQUIRES (both): row < num_items().
+  // REQUIRES (of these): row < num_items().
   void Set(uint64_t row) { words_[row / 64] |= uint64_t{1} << (row % 64); }
+  void Clear(uint64_t row) { words_[row / 64] &= ~(uint64_t{1} << (row % 64)); }
   bool allows(uint64_t row) const {
     return (words_[row / 64] >> (row % 64) & 1) != 0;
   }

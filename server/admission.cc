@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "base/utf8.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/unknown_field_set.h"
@@ -191,22 +192,30 @@ absl::Status CheckBatch(const v1::BatchRecommendRequest& request,
 
 absl::StatusOr<ResolvedQuery> Resolve(const v1::RecommendRequest& request,
                                       const RequestLimits& limits,
-                                      const Snapshot& snapshot) {
+                                      const Snapshot& snapshot,
+                                      const BlockedRows& blocked) {
   ResolvedQuery query;
+  query.popular_if_unknown =
+      request.unknown_user_policy() == v1::UNKNOWN_USER_POLICY_POPULAR &&
+      snapshot.popularity != nullptr;
   const std::optional<uint32_t> user_row =
       snapshot.user_ids->Find(request.user_id());
-  if (user_row.has_value()) {
+  if (user_row.has_value() && !blocked.BlocksUser(*user_row)) {
     query.user_row = *user_row;
-  } else if (request.unknown_user_policy() == v1::UNKNOWN_USER_POLICY_POPULAR &&
-             snapshot.popularity != nullptr) {
-    query.served_from = v1::SERVED_FROM_POPULAR;
   } else {
-    return UnknownUser();
+    NEUMF_ASSIGN_OR_RETURN(query, WithoutUser(std::move(query)));
   }
   const int32_t k = request.k() == 0 ? limits.default_k : request.k();
   query.k = static_cast<uint32_t>(k);
   query.seen_policy = EffectivePolicy(request.seen_policy());
   query.excluded = ExcludedRows(request, *snapshot.item_ids);
+  return query;
+}
+
+absl::StatusOr<ResolvedQuery> WithoutUser(ResolvedQuery query) {
+  if (!query.popular_if_unknown) return UnknownUser();
+  query.served_from = v1::SERVED_FROM_POPULAR;
+  query.user_row = 0;
   return query;
 }
 
@@ -227,17 +236,22 @@ RankQuery MakeRankQuery(const ResolvedQuery& query, const Snapshot& snapshot) {
   return result;
 }
 
-Ranking RankByPopularity(const ResolvedQuery& query, const Snapshot& snapshot) {
+Ranking RankByPopularity(const ResolvedQuery& query, const Snapshot& snapshot,
+                         const BlockedRows& blocked) {
   Ranking ranking;
   // A user that the model does not know has seen nothing that we know of.
   if (query.seen_policy == v1::SEEN_POLICY_ONLY) return ranking;
   const std::vector<ScoredRow>& items = snapshot.popularity->items;
-  ranking.eligible_count = items.size() - query.excluded.size();
+  ranking.eligible_count =
+      items.size() - blocked.num_items -
+      std::count_if(query.excluded.begin(), query.excluded.end(),
+                    [&](uint32_t row) { return !blocked.BlocksItem(row); });
   const size_t wanted = std::min<size_t>(query.k, ranking.eligible_count);
   ranking.items.reserve(wanted);
   for (const ScoredRow& item : items) {
     if (ranking.items.size() == wanted) break;
-    if (!std::binary_search(query.excluded.begin(), query.excluded.end(),
+    if (!blocked.BlocksItem(item.row) &&
+        !std::binary_search(query.excluded.begin(), query.excluded.end(),
                             item.row)) {
       ranking.items.push_back(item);
     }

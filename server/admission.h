@@ -52,22 +52,27 @@ struct ResolvedQuery {
   uint32_t k = 0;
   uint32_t user_row = 0;  // meaningless with SERVED_FROM_POPULAR
   v1::SeenPolicy seen_policy = v1::SEEN_POLICY_DROP;  // never UNSPECIFIED
-  std::vector<uint32_t> excluded;  // item rows, strictly ascending
+  std::vector<uint32_t> excluded;   // item rows, strictly ascending
+  bool popular_if_unknown = false;  // asked for, and there is popularity
 };
 
-// UnknownUser() where the user is unknown and no fallback was asked for, or
-// there is none. REQUIRES: CheckRequest(request) is OK.
+// UnknownUser() where the user is unknown or blocked, and no fallback was asked
+// for, or there is none. REQUIRES: CheckRequest(request) is OK.
 absl::StatusOr<ResolvedQuery> Resolve(const v1::RecommendRequest& request,
                                       const RequestLimits& limits,
-                                      const Snapshot& snapshot);
+                                      const Snapshot& snapshot,
+                                      const BlockedRows& blocked);
+// What Resolve() would have made of `query` without its user.
+absl::StatusOr<ResolvedQuery> WithoutUser(ResolvedQuery query);
 
-// What the scorer is asked for `query`; it points into `query` and `snapshot`.
-// REQUIRES: query.served_from is SERVED_FROM_MODEL.
+// What the scorer is asked for `query`, blocked items included; it points into
+// `query` and `snapshot`. REQUIRES: query.served_from is SERVED_FROM_MODEL.
 RankQuery MakeRankQuery(const ResolvedQuery& query, const Snapshot& snapshot);
 
 // The most popular eligible items, in the form of a scorer's answer.
 // REQUIRES: query.served_from is SERVED_FROM_POPULAR.
-Ranking RankByPopularity(const ResolvedQuery& query, const Snapshot& snapshot);
+Ranking RankByPopularity(const ResolvedQuery& query, const Snapshot& snapshot,
+                         const BlockedRows& blocked);
 
 // The response for `ranking`, with names from `snapshot`.
 void FillResponse(const ResolvedQuery& query, const Ranking& ranking,

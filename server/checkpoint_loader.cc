@@ -199,6 +199,7 @@ void CheckpointLoader::LoadInto(const Request& request, bool may_use_gpu,
   usable = OfScorer(usable, (*snapshot)->device_life);
   if (!usable.ok()) return Refuse(usable, outcome);
 
+  if (options_.takedowns != nullptr) options_.takedowns->ApplyTo(**snapshot);
   metrics_->SetLoadProgress(1);
   outcome->result = ReloadResult::kOk;
   outcome->snapshot = *std::move(snapshot);

@@ -31,6 +31,7 @@
 #include "server/scoring_device.h"
 #include "server/server_metrics.h"
 #include "server/snapshot.h"
+#include "server/takedowns.h"
 
 namespace neumf {
 
@@ -53,6 +54,8 @@ class CheckpointLoader {
     std::function<AvailableMemory()> available_memory = [] {
       return FindAvailableMemory();
     };
+    // What no snapshot may answer with. Default: nothing of the kind.
+    Takedowns* takedowns = nullptr;
   };
 
   // `files`, `device` and `metrics` must outlive this.

@@ -35,6 +35,9 @@ struct PendingCall {
   RequestClass request_class = RequestClass::kSingle;
   // Pinned when the call came: rows of `queries` are rows of this snapshot.
   std::shared_ptr<const Snapshot> snapshot;
+  // What was blocked in it when the scoring of this call began, and still is
+  // when it ends: otherwise it is scored again.
+  std::shared_ptr<const BlockedRows> blocked;
   // What has to be scored: one slot of the queue each.
   std::vector<ResolvedQuery> queries;
   // On the monotonic clock; InfiniteDuration() when the caller set none.
@@ -42,7 +45,8 @@ struct PendingCall {
 
   // Called by the batcher, on its thread, with the rankings of `queries` from
   // `first` on, valid during the call; piece by piece, in order, before `done`.
-  // It must touch nothing that somebody else may have finished.
+  // It must touch nothing that somebody else may have finished. A call that is
+  // scored again comes from its first query on again.
   absl::AnyInvocable<void(size_t first, absl::Span<const Ranking>)> scored;
   // Called once, by the batcher on its thread, after it won Claim(): with an
   // error, or when all queries were scored.
@@ -66,6 +70,7 @@ struct PendingCall {
   // the batcher when it meets a call that others finished.
   void Release() {
     snapshot = nullptr;
+    blocked = nullptr;
     queries = std::vector<ResolvedQuery>();
   }
 

@@ -107,8 +107,7 @@ absl::Status RecommendationService::Admit(const grpc::ByteBuffer& bytes,
   NEUMF_RETURN_IF_ERROR(CheckSeenPolicy(request, caller));
   NEUMF_RETURN_IF_ERROR(PinSnapshot(call));
   NEUMF_RETURN_IF_ERROR(parts_.quotas->Take(caller, 1));
-  NEUMF_ASSIGN_OR_RETURN(ResolvedQuery query,
-                         ResolveIn(request, call->snapshot()));
+  NEUMF_ASSIGN_OR_RETURN(ResolvedQuery query, ResolveFor(request, *call));
   call->Admit(std::move(query));
   return absl::OkStatus();
 }
@@ -129,7 +128,7 @@ absl::Status RecommendationService::Admit(const grpc::ByteBuffer& bytes,
         CheckRequest(request, limits_, absl::StrCat("requests[", i, "]."));
     if (checked.ok()) checked = CheckSeenPolicy(request, caller);
     if (checked.ok()) {
-      call->Admit(ResolveIn(request, call->snapshot()));
+      call->Admit(ResolveFor(request, *call));
     } else {
       call->Admit(checked);
     }
@@ -161,9 +160,10 @@ absl::Status RecommendationService::PinSnapshot(ScoringCall* call) const {
   return absl::OkStatus();
 }
 
-absl::StatusOr<ResolvedQuery> RecommendationService::ResolveIn(
-    const v1::RecommendRequest& request, const Snapshot& snapshot) const {
-  absl::StatusOr<ResolvedQuery> query = Resolve(request, limits_, snapshot);
+absl::StatusOr<ResolvedQuery> RecommendationService::ResolveFor(
+    const v1::RecommendRequest& request, const ScoringCall& call) const {
+  absl::StatusOr<ResolvedQuery> query =
+      Resolve(request, limits_, call.snapshot(), call.blocked());
   if (absl::IsNotFound(query.status())) parts_.calls.metrics->UnknownUser();
   return query;
 }

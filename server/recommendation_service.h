@@ -62,8 +62,8 @@ class RecommendationService
   template <typename Request>
   void Sample(const Request& request, ScoringCall* call) const;
   absl::Status PinSnapshot(ScoringCall* call) const;
-  absl::StatusOr<ResolvedQuery> ResolveIn(const v1::RecommendRequest& request,
-                                          const Snapshot& snapshot) const;
+  absl::StatusOr<ResolvedQuery> ResolveFor(const v1::RecommendRequest& request,
+                                           const ScoringCall& call) const;
   absl::Status CheckAnswerSize(const v1::BatchRecommendRequest& batch,
                                const Snapshot& snapshot) const;
 

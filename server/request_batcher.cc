@@ -225,10 +225,13 @@ void RequestBatcher::ProcessBatch(const Batch& batch) {
 
 void RequestBatcher::GatherQueries(const Batch& batch) {
   rank_queries_.clear();
+  const auto blocked = batch.front().call->snapshot->blocked->Get();
   for (const CallPiece& piece : batch) {
-    const PendingCall& call = *piece.call;
+    PendingCall& call = *piece.call;
+    if (piece.first == 0) call.blocked = blocked;
     for (size_t i = piece.first; i < piece.first + piece.count; ++i) {
       rank_queries_.push_back(MakeRankQuery(call.queries[i], *call.snapshot));
+      rank_queries_.back().allow_mask = call.blocked->mask();
       rank_queries_.back().cancelled = &call.claimed;
     }
   }
@@ -267,18 +270,31 @@ void RequestBatcher::ReportFailure(const Snapshot& snapshot,
 
 void RequestBatcher::Deliver(const Batch& batch) {
   const absl::Duration ended = clock_->MonotonicNow();
+  const auto blocked = batch.front().call->snapshot->blocked->Get();
   absl::Span<const Ranking> rankings = rankings_;
+  Calls outdated;
   for (const CallPiece& piece : batch) {
     PendingCall& call = *piece.call;
-    // What others have finished needs no answer.
-    if (!call.claimed.load(std::memory_order_acquire)) {
-      call.scored(piece.first, rankings.first(piece.count));
-    }
+    const auto ranked = rankings.first(piece.count);
     rankings.remove_prefix(piece.count);
+    // What others have finished needs no answer.
+    const bool is_wanted = !call.claimed.load(std::memory_order_acquire);
+    if (is_wanted && piece.is_last && call.blocked != blocked) {
+      outdated.push_back(piece.call);
+      continue;
+    }
+    if (is_wanted) call.scored(piece.first, ranked);
     if (!piece.is_last) continue;
     call.ended = ended;
     EndCall(&call);
   }
+  if (!outdated.empty()) ScoreAgain(outdated);
+}
+
+void RequestBatcher::ScoreAgain(const Calls& calls) {
+  MutexLock lock(&mutex_);
+  queue_.PutBack(calls);
+  metrics_->SetQueueUsers(queue_.num_users());
 }
 
 // All of the call is scored.

@@ -15,7 +15,9 @@
 // 3. `scored` and `done` run on the batcher's thread and must not block.
 // 4. It observes the stages queue, gather and score, and counts what it
 //    refuses, and what expired or was cancelled in its hands.
-// 5. It reports a GPU that fails, and asks no scorer of a GPU that has failed:
+// 5. No answer holds what was blocked in its snapshot when its last query was
+//    scored: the call is scored again, in the same place of the order.
+// 6. It reports a GPU that fails, and asks no scorer of a GPU that has failed:
 //    its calls get UNAVAILABLE at once.
 //
 // Any thread may call any method.
@@ -96,6 +98,7 @@ class RequestBatcher {
   absl::Status ScoreQueries(const Snapshot& snapshot);
   void ReportFailure(const Snapshot& snapshot, const absl::Status& status);
   void Deliver(const Batch& batch);
+  void ScoreAgain(const Calls& calls);
   void EndCall(PendingCall* call);
   void FailBatch(const Batch& batch, const absl::Status& status);
   void CountLost(const PendingCall& call, Stage stage, absl::Duration now);

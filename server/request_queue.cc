@@ -12,6 +12,15 @@ void RequestQueue::Push(std::shared_ptr<PendingCall> call) {
   lane.entries.push_back({std::move(call), 0, num_users});
 }
 
+void RequestQueue::PutBack(const Calls& calls) {
+  for (auto call = calls.rbegin(); call != calls.rend(); ++call) {
+    Lane& lane = this->lane((*call)->request_class);
+    const size_t num_users = (*call)->queries.size();
+    lane.num_users += num_users;
+    lane.entries.push_front({*call, 0, num_users});
+  }
+}
+
 const PendingCall* RequestQueue::front(RequestClass c) const {
   const Lane& lane = this->lane(c);
   return lane.entries.empty() ? nullptr : lane.entries.front().call.get();

@@ -37,6 +37,8 @@ class RequestQueue {
 
   // REQUIRES: call->queries is not empty.
   void Push(std::shared_ptr<PendingCall> call);
+  // Calls of one class, in order, that were scored in vain: they come first.
+  void PutBack(const Calls& calls);
 
   // Users that wait; those of a call that are being scored do not.
   size_t num_users(RequestClass c) const { return lane(c).num_users; }

@@ -35,6 +35,11 @@ void ScoringCall::Proceed(RequestBatcher* batcher) {
 }
 
 bool ScoringCall::Answer() {
+  const absl::Status complete = Complete();
+  if (!complete.ok()) {
+    Fail(complete);
+    return false;
+  }
   grpc::ByteBuffer bytes = Encode();
   pending_.Release();
   return FinishWithBytes(std::move(bytes));
@@ -51,16 +56,38 @@ void ScoringCall::Fill(const ResolvedQuery& query, const Ranking& ranking,
   if (ranking.items.size() < query.k) record().parts().metrics->Shortfall();
 }
 
+void ScoringCall::FillPopular(const ResolvedQuery& query,
+                              v1::RecommendResponse* response) {
+  Fill(query, RankByPopularity(query, snapshot(), blocked()), response);
+}
+
+absl::Status ScoringCall::FillScored(const ResolvedQuery& query,
+                                     const Ranking& ranking,
+                                     v1::RecommendResponse* response) {
+  response->Clear();
+  if (!blocked().BlocksUser(query.user_row)) {
+    Fill(query, ranking, response);
+    return absl::OkStatus();
+  }
+  const absl::StatusOr<ResolvedQuery> unknown = WithoutUser(query);
+  if (unknown.ok()) {
+    FillPopular(*unknown, response);
+  } else {
+    record().parts().metrics->UnknownUser();
+  }
+  return unknown.status();
+}
+
 void RecommendCall::Admit(ResolvedQuery query) {
   if (query.served_from == v1::SERVED_FROM_POPULAR) {
-    Fill(query, RankByPopularity(query, snapshot()), &response_);
+    FillPopular(query, &response_);
   } else {
     AddQuery(std::move(query));
   }
 }
 
 void RecommendCall::Take(size_t /*first*/, absl::Span<const Ranking> rankings) {
-  Fill(query(0), rankings[0], &response_);
+  status_ = FillScored(query(0), rankings[0], &response_);
 }
 
 void BatchCall::Admit(absl::StatusOr<ResolvedQuery> query) {
@@ -69,8 +96,7 @@ void BatchCall::Admit(absl::StatusOr<ResolvedQuery> query) {
   if (!query.ok()) {
     *result->mutable_error() = ToRpcStatus(query.status());
   } else if (query->served_from == v1::SERVED_FROM_POPULAR) {
-    Fill(*query, RankByPopularity(*query, snapshot()),
-         result->mutable_response());
+    popular_.push_back({index, *std::move(query)});
   } else {
     AddQuery(*std::move(query));
     scored_results_.push_back(index);
@@ -79,10 +105,21 @@ void BatchCall::Admit(absl::StatusOr<ResolvedQuery> query) {
 
 void BatchCall::Take(size_t first, absl::Span<const Ranking> rankings) {
   for (size_t i = 0; i < rankings.size(); ++i) {
-    Fill(query(first + i), rankings[i],
-         response_.mutable_results(scored_results_[first + i])
-             ->mutable_response());
+    v1::RecommendResult* const result =
+        response_.mutable_results(scored_results_[first + i]);
+    const absl::Status filled =
+        FillScored(query(first + i), rankings[i], result->mutable_response());
+    if (!filled.ok()) *result->mutable_error() = ToRpcStatus(filled);
   }
+}
+
+absl::Status BatchCall::Complete() {
+  for (const PopularQuery& popular : popular_) {
+    FillPopular(popular.query,
+                response_.mutable_results(popular.result)->mutable_response());
+  }
+  popular_ = std::vector<PopularQuery>();
+  return absl::OkStatus();
 }
 
 }  // namespace neumf

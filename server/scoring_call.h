@@ -26,9 +26,13 @@ class ScoringCall : public UnaryCall {
 
   // The snapshot that answers all of this call.
   void set_snapshot(std::shared_ptr<const Snapshot> snapshot) {
+    pending_.blocked = snapshot->blocked->Get();
     pending_.snapshot = std::move(snapshot);
   }
   const Snapshot& snapshot() const { return *pending_.snapshot; }
+  // What this call must not be answered with; once it waits for the scorer, of
+  // the batcher's thread alone.
+  const BlockedRows& blocked() const { return *pending_.blocked; }
 
   // Finishes the call with an error. REQUIRES: the batcher does not have it.
   void Fail(const absl::Status& status);
@@ -44,12 +48,21 @@ class ScoringCall : public UnaryCall {
   virtual RequestClass request_class() const = 0;
   // Writes the rankings of the queries from `first` on into the answer.
   virtual void Take(size_t first, absl::Span<const Ranking> rankings) = 0;
+  // Adds what needs no scorer to an answer that took all rankings, or says why
+  // there is none. Called once, before Encode().
+  virtual absl::Status Complete() { return absl::OkStatus(); }
   // The bytes of the answer, which is complete. Called once.
   virtual grpc::ByteBuffer Encode() = 0;
 
   // Writes the answer to `query` and counts what is remarkable about it.
   void Fill(const ResolvedQuery& query, const Ranking& ranking,
             v1::RecommendResponse* response);
+  void FillPopular(const ResolvedQuery& query, v1::RecommendResponse* response);
+  // Writes what the scorer said; where the user was blocked after the call was
+  // admitted, the answer or error of a user that nobody knows. `response` may
+  // hold what was said before the call was scored again.
+  absl::Status FillScored(const ResolvedQuery& query, const Ranking& ranking,
+                          v1::RecommendResponse* response);
   const ResolvedQuery& query(size_t i) const { return pending_.queries[i]; }
 
  private:
@@ -70,8 +83,10 @@ class RecommendCall : public ScoringCall {
  private:
   RequestClass request_class() const override { return RequestClass::kSingle; }
   void Take(size_t first, absl::Span<const Ranking> rankings) override;
+  absl::Status Complete() override { return status_; }
   grpc::ByteBuffer Encode() override { return SerializeToBuffer(response_); }
 
+  absl::Status status_;
   v1::RecommendResponse response_;
 };
 
@@ -86,10 +101,18 @@ class BatchCall : public ScoringCall {
  private:
   RequestClass request_class() const override { return RequestClass::kMany; }
   void Take(size_t first, absl::Span<const Ranking> rankings) override;
+  absl::Status Complete() override;
   grpc::ByteBuffer Encode() override { return SerializeToBuffer(response_); }
+
+  struct PopularQuery {
+    int result = 0;
+    ResolvedQuery query;
+  };
 
   v1::BatchRecommendResponse response_;
   std::vector<int> scored_results_;  // the result that belongs to each query
+  // Answered last, with what is blocked then.
+  std::vector<PopularQuery> popular_;
 };
 
 }  // namespace neumf

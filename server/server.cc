@@ -24,11 +24,19 @@ constexpr absl::Duration kHealthInterval = absl::Milliseconds(250);
 constexpr absl::Duration kProbeTimeout = absl::Seconds(5);
 // How late a certificate, token or quota that was replaced counts.
 constexpr absl::Duration kCredentialInterval = absl::Seconds(1);
+// The same of a takedown, which has a second for its rows to be looked up, too.
+constexpr absl::Duration kTakedownInterval = absl::Milliseconds(200);
 // How late a call may end whose caller does not enforce its deadline.
 constexpr absl::Duration kDeadlineInterval = absl::Milliseconds(10);
 // What peers have to take their last answers, and to hang up.
 constexpr absl::Duration kGoodbye = absl::Seconds(1);
 constexpr size_t kMostAdminConnections = 16;
+
+CheckpointLoader::Options WithTakedowns(CheckpointLoader::Options options,
+                                        Takedowns* takedowns) {
+  options.takedowns = takedowns;
+  return options;
+}
 
 }  // namespace
 
@@ -45,10 +53,12 @@ Server::Server(const Options& options, bool uses_gpu)
     : options_(options),
       files_(MakePosixFileSystem()),
       clock_(MakeRealClock()),
+      takedowns_(options.blocked, files_.get(), &counters_),
       device_(options.device, uses_gpu, &counters_,
               [this] { watcher_.Wake(); }),
       recovery_(options.recovery, clock_.get(), &device_),
-      loader_(files_.get(), options.loader, &device_, &counters_),
+      loader_(files_.get(), WithTakedowns(options.loader, &takedowns_),
+              &device_, &counters_),
       watcher_({options.checkpoint_dir, options.poll_interval},
                {files_.get(), clock_.get(), &loader_, &device_, &recovery_,
                 &snapshots_, &reaper_, &history_, &counters_}),
@@ -85,6 +95,7 @@ absl::Status Server::OpenCredentials() {
                                  {files_.get(), clock_.get(), &counters_}));
   NEUMF_RETURN_IF_ERROR(Annotate(authenticator_.Load(), "--auth_tokens_file"));
   NEUMF_RETURN_IF_ERROR(Annotate(quotas_.Load(), "--quota_file"));
+  NEUMF_RETURN_IF_ERROR(takedowns_.Load());
   return Annotate(request_log_.Start(), "--request_log_salt_file");
 }
 
@@ -124,6 +135,11 @@ absl::Status Server::Listen() {
         authenticator_.Poll();
         quotas_.Poll();
       });
+  if (takedowns_.enabled()) {
+    takedown_updates_ = std::make_unique<PeriodicTask>(
+        "takedowns", kTakedownInterval, clock_.get(),
+        [this] { takedowns_.Poll(); });
+  }
   StartSelfProbe();
   LogEvent("listening")
       .With("grpc", grpc_address_.ToString())
@@ -293,6 +309,7 @@ void Server::Drain() {
   health_updates_.reset();
   deadlines_.reset();
   credential_updates_.reset();
+  takedown_updates_.reset();
   batcher_.Stop();
   watcher_.Stop();
   data_server_.reset();

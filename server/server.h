@@ -52,6 +52,7 @@
 #include "server/server_metrics.h"
 #include "server/service_manager.h"
 #include "server/snapshot_holder.h"
+#include "server/takedowns.h"
 #include "server/tls_credentials.h"
 #include "server/version_history.h"
 
@@ -80,6 +81,8 @@ class Server {
     bool metrics_auth = false;
     // How many users each of them may ask for (quota_table.h); empty: any number.
     std::string quota_file;
+    // What must not be in answers (blocked_ids.h); empty: nothing.
+    Takedowns::Paths blocked;
     // Calls whose requests are written down.
     RequestLog::Options request_log;
     // Calls that take so long have a line in the log; zero: none has.
@@ -155,7 +158,7 @@ class Server {
                                           bool encrypted) const;
   absl::StatusOr<ListenSocket> OpenSocket(absl::string_view flag,
                                           absl::string_view text) const;
-  // Reads certificates, tokens and quotas.
+  // Reads certificates, tokens, quotas and takedowns.
   absl::Status OpenCredentials();
   absl::Status StartMetrics();
   absl::StatusOr<std::unique_ptr<grpc::Server>> StartGrpc(
@@ -177,6 +180,7 @@ class Server {
 
   // In the order of dependence: each may use what stands above it.
   ServerMetrics counters_;
+  Takedowns takedowns_;
   Reaper reaper_;
   SnapshotHolder snapshots_;
   VersionHistory history_;
@@ -207,6 +211,7 @@ class Server {
   std::unique_ptr<PeriodicTask> health_updates_;
   std::unique_ptr<PeriodicTask> deadlines_;
   std::unique_ptr<PeriodicTask> credential_updates_;
+  std::unique_ptr<PeriodicTask> takedown_updates_;  // null: there are no files
   std::unique_ptr<HealthProbe> listener_probe_;
   std::unique_ptr<SelfProbe> self_probe_;  // once there, to the end
 };

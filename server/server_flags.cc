@@ -94,6 +94,12 @@ void AddModel(Server::Options* o, Choices* choices, FlagTable* flags) {
   flags->Add("checkpoint_dir", &o->checkpoint_dir,
              "Required. Directory of <version>.safetensors; the largest valid\n"
              "version is served.");
+  flags->Add(
+      "blocked_items_file", &o->blocked.items,
+      "File of ids of items, one a line, that must not be in answers; in\n"
+      "force within a second of its rename.");
+  flags->Add("blocked_users_file", &o->blocked.users,
+             "The same of users, who are answered as if nobody knew them.");
   flags->Add("poll_interval", &o->poll_interval, absl::Milliseconds(10),
              kLongest, "Time between two looks for new versions.");
   flags->Add("wait_for_checkpoint", &o->wait_for_checkpoint,

@@ -74,8 +74,8 @@ constexpr std::array<const char*, 7> kReloadResults = {
     "ok",        "corrupt",  "incompatible", "probe_failed",
     "no_memory", "io_error", "device_error"};
 // In the order of ConfigFile.
-constexpr std::array<const char*, 3> kConfigFiles = {"auth_tokens", "tls",
-                                                     "quotas"};
+constexpr std::array<const char*, 5> kConfigFiles = {
+    "auth_tokens", "tls", "quotas", "blocked_items", "blocked_users"};
 // In the order of LogResult.
 constexpr std::array<const char*, 3> kLogResults = {"written", "dropped",
                                                     "failed"};
@@ -296,6 +296,12 @@ struct ServerMetrics::Series : public prometheus::Collectable {
   Gauge& certificate_expiry = AddGauge(
       "neumf_tls_cert_not_after_timestamp_seconds",
       "When the certificate that new connections get expires; 0 without TLS.");
+  Gauge& blocked_items =
+      AddGauge("neumf_blocked_items",
+               "Ids of --blocked_items_file, known to the model or not.");
+  Gauge& blocked_users =
+      AddGauge("neumf_blocked_users",
+               "Ids of --blocked_users_file, known to the model or not.");
 
   Mutex mutex;
   Gauge* served_info ABSL_GUARDED_BY(mutex) = nullptr;  // of model_info
@@ -509,6 +515,11 @@ void ServerMetrics::ConfigReloaded(ConfigFile file, bool taken_over) {
 
 void ServerMetrics::SetCertificateExpiry(absl::Time not_after) {
   series_->certificate_expiry.Set(UnixSeconds(not_after));
+}
+
+void ServerMetrics::SetBlocked(size_t num_items, size_t num_users) {
+  series_->blocked_items.Set(static_cast<double>(num_items));
+  series_->blocked_users.Set(static_cast<double>(num_users));
 }
 
 }  // namespace neumf

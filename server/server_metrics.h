@@ -61,8 +61,14 @@ enum class ReloadResult {
 const char* ReloadResultName(ReloadResult result);  // "ok", "corrupt", ...
 
 // Configuration that is read again when it changes.
-enum class ConfigFile { kAuthTokens, kTls, kQuotas };
-const char* ConfigFileName(ConfigFile file);  // "auth_tokens", "tls", "quotas"
+enum class ConfigFile {
+  kAuthTokens,
+  kTls,
+  kQuotas,
+  kBlockedItems,
+  kBlockedUsers,
+};
+const char* ConfigFileName(ConfigFile file);  // "auth_tokens", "tls", ...
 
 // What became of a call that the request log was to hold.
 enum class LogResult { kWritten, kDropped, kFailed };
@@ -118,6 +124,7 @@ class ServerMetrics {
   // Who may connect and call. What was not taken over stays as it was.
   void ConfigReloaded(ConfigFile file, bool taken_over);
   void SetCertificateExpiry(absl::Time not_after);
+  void SetBlocked(size_t num_items, size_t num_users);  // ids of both files
 
  private:
   struct Series;

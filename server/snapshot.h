@@ -3,9 +3,10 @@
 // One loaded checkpoint, ready to answer: what is served at a moment.
 //
 // Its parts are shared separately, so that a new version can reuse those that
-// did not change. A snapshot and its parts are immutable and may be read by any
-// number of threads. One answer uses one snapshot, from the lookup of the
-// user's row to the names of the items: rows mean nothing in another.
+// did not change. A snapshot and its parts are immutable, but for what is
+// blocked, and may be read by any number of threads. One answer uses one
+// snapshot, from the lookup of the user's row to the names of the items: rows
+// mean nothing in another.
 
 #include <cstdint>
 #include <memory>
@@ -18,6 +19,7 @@
 #include "model/score_bound.h"
 #include "model/serving_model.h"
 #include "scoring/scorer.h"
+#include "server/blocked_rows.h"
 
 namespace neumf {
 
@@ -48,6 +50,9 @@ struct Snapshot {
   std::shared_ptr<const IdTable> item_ids;
   std::shared_ptr<const SeenSets> seen;
   std::shared_ptr<const PopularityRanking> popularity;  // null: no fallback
+  // Whom and what it must not answer with; never null.
+  std::shared_ptr<BlockedRowsHolder> blocked =
+      std::make_shared<BlockedRowsHolder>();
 
   const ModelShape& shape() const { return scorer->shape(); }
 };

@@ -157,10 +157,21 @@ QUOTA_TABLES = {
     "nobody": "# nobody\n",
 }
 
+BLOCKED_IDS = {
+    "ids": '# two\nmovie-42\n\n"#1 hit"\n',
+    "escapes": '"a\\n\\x41\\u00e9"\n',
+    "not_closed": '"a\\"\n',
+    "space": "a \n",
+    "windows": "a\r\n",
+    "cut_off": "a\nb",
+    "nothing": "# none\n",
+}
+
 
 def main():
-    for folder in ("checkpoint", "checkpoint_tensors", "data_readers", "features",
-                   "manifest", "query_builder", "quota_table", "token_table"):
+    for folder in ("blocked_ids", "checkpoint", "checkpoint_tensors",
+                   "data_readers", "features", "manifest", "query_builder",
+                   "quota_table", "token_table"):
         (HERE / "corpus" / folder).mkdir(parents=True, exist_ok=True)
     for name, (letter, *files) in DATA.items():
         content = letter + "\x1e".join(files)
@@ -174,6 +185,8 @@ def main():
         (HERE / "corpus/token_table" / name).write_text(text)
     for name, text in QUOTA_TABLES.items():
         (HERE / "corpus/quota_table" / name).write_text(text)
+    for name, text in BLOCKED_IDS.items():
+        (HERE / "corpus/blocked_ids" / name).write_text(text, newline="")
     for name, requests in REQUESTS.items():
         content = b"".join(field(1, message) for message in requests)
         (HERE / "corpus/query_builder" / name).write_bytes(content)

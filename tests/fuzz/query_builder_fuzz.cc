@@ -29,6 +29,7 @@ const RequestLimits kLimits;
 // A snapshot, and the scorer that its own is held to.
 struct World {
   Snapshot snapshot;
+  BlockedRows blocked;  // the second user and every fifth item
   std::unique_ptr<const Scorer> reference;
 };
 
@@ -66,6 +67,12 @@ World MakeWorld() {
   snapshot.item_ids = std::make_shared<IdTable>(std::move(tiny.model.item_ids));
   snapshot.seen = std::make_shared<SeenSets>(std::move(tiny.model.seen));
   snapshot.popularity = std::move(popularity);
+  world.blocked.users.insert(1);
+  world.blocked.allowed_items = ItemMask::All(snapshot.shape().num_items);
+  for (uint64_t row = 0; row < snapshot.shape().num_items; row += 5) {
+    world.blocked.allowed_items->Clear(row);
+    ++world.blocked.num_items;
+  }
   return world;
 }
 
@@ -76,17 +83,20 @@ bool AscendBelow(absl::Span<const uint32_t> rows, uint64_t end) {
 }
 
 void CheckResolved(const v1::RecommendRequest& request,
-                   const ResolvedQuery& query, const Snapshot& snapshot) {
+                   const ResolvedQuery& query, const World& world) {
+  const Snapshot& snapshot = world.snapshot;
   const ModelShape& shape = snapshot.shape();
   NEUMF_CHECK(query.k >= 1 && query.k <= static_cast<uint32_t>(kLimits.max_k));
   NEUMF_CHECK(AscendBelow(query.excluded, shape.num_items));
   NEUMF_CHECK(query.seen_policy != v1::SEEN_POLICY_UNSPECIFIED);
   if (query.served_from == v1::SERVED_FROM_POPULAR) {
-    NEUMF_CHECK(!snapshot.user_ids->Find(request.user_id()));
+    const auto row = snapshot.user_ids->Find(request.user_id());
+    NEUMF_CHECK(!row || world.blocked.BlocksUser(*row));
     return;
   }
   NEUMF_CHECK(query.served_from == v1::SERVED_FROM_MODEL);
   NEUMF_CHECK(query.user_row < shape.num_users);
+  NEUMF_CHECK(!world.blocked.BlocksUser(query.user_row));
   NEUMF_CHECK(snapshot.user_ids->id(query.user_row) == request.user_id());
 }
 
@@ -100,11 +110,13 @@ void CheckRankQuery(const RankQuery& query, const ModelShape& shape) {
 }
 
 // Only what the request may have, and as much of it as it asked for.
-void CheckRanking(const ResolvedQuery& query, const Ranking& ranking) {
+void CheckRanking(const ResolvedQuery& query, const Ranking& ranking,
+                  const World& world) {
   NEUMF_CHECK(ranking.items.size() ==
               std::min<uint64_t>(query.k, ranking.eligible_count));
   NEUMF_CHECK(std::is_sorted(ranking.items.begin(), ranking.items.end()));
   for (const ScoredRow& item : ranking.items) {
+    NEUMF_CHECK(!world.blocked.BlocksItem(item.row));
     NEUMF_CHECK(!std::binary_search(query.excluded.begin(),
                                     query.excluded.end(), item.row));
   }
@@ -126,13 +138,14 @@ void CheckScoring(const std::vector<ResolvedQuery>& resolved,
   std::vector<RankQuery> queries;
   for (const ResolvedQuery& query : resolved) {
     queries.push_back(MakeRankQuery(query, world.snapshot));
+    queries.back().allow_mask = world.blocked.mask();
     CheckRankQuery(queries.back(), world.snapshot.shape());
   }
   const std::vector<Ranking> rankings = Rank(*world.snapshot.scorer, queries);
   const std::vector<Ranking> expected = Rank(*world.reference, queries);
   for (size_t b = 0; b < queries.size(); ++b) {
     const std::vector<ScoredRow>& items = rankings[b].items;
-    CheckRanking(resolved[b], rankings[b]);
+    CheckRanking(resolved[b], rankings[b], world);
     NEUMF_CHECK(rankings[b].eligible_count == expected[b].eligible_count);
     NEUMF_CHECK(std::equal(items.begin(), items.end(),
                            expected[b].items.begin(), expected[b].items.end(),
@@ -154,11 +167,13 @@ void CheckBatchOf(absl::string_view bytes, const World& world) {
   std::vector<ResolvedQuery> scored;
   for (const v1::RecommendRequest& request : batch.requests()) {
     if (IsRefused(CheckRequest(request, kLimits))) continue;
-    auto query = Resolve(request, kLimits, world.snapshot);
+    auto query = Resolve(request, kLimits, world.snapshot, world.blocked);
     if (IsRefused(query.status())) continue;
-    CheckResolved(request, *query, world.snapshot);
+    CheckResolved(request, *query, world);
     if (query->served_from == v1::SERVED_FROM_POPULAR) {
-      CheckRanking(*query, RankByPopularity(*query, world.snapshot));
+      CheckRanking(*query,
+                   RankByPopularity(*query, world.snapshot, world.blocked),
+                   world);
     } else {
       scored.push_back(*std::move(query));
     }

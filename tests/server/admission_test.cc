@@ -1,6 +1,7 @@
 #include "server/admission.h"
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@ namespace neumf {
 namespace {
 
 using testing::ElementsAre;
+using testing::ElementsAreArray;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
@@ -49,7 +51,7 @@ class AdmissionTest : public testing::Test {
     return BadFields(CheckRequest(request, limits_));
   }
   ResolvedQuery ResolveOk(const v1::RecommendRequest& request) {
-    return Resolve(request, limits_, *snapshot_).value();
+    return Resolve(request, limits_, *snapshot_, blocked_).value();
   }
   std::vector<std::string> Names(const Ranking& ranking) {
     std::vector<std::string> names;
@@ -60,7 +62,15 @@ class AdmissionTest : public testing::Test {
   }
 
   const RequestLimits limits_;
+  // Leaves out one item.
+  void BlockItem(uint64_t row) {
+    blocked_.allowed_items = ItemMask::All(snapshot_->shape().num_items);
+    blocked_.allowed_items->Clear(row);
+    blocked_.num_items = 1;
+  }
+
   const std::unique_ptr<Snapshot> snapshot_;
+  BlockedRows blocked_;
 };
 
 TEST_F(AdmissionTest, AcceptsWhatIsWithinTheLimits) {
@@ -151,16 +161,43 @@ TEST_F(AdmissionTest, FindsRowsAndDefaults) {
 
 TEST_F(AdmissionTest, UnknownUsersAreAnErrorUnlessPopularItemsWereAskedFor) {
   v1::RecommendRequest request = RequestFor("nobody");
-  EXPECT_THAT(Resolve(request, limits_, *snapshot_),
+  EXPECT_THAT(Resolve(request, limits_, *snapshot_, blocked_),
               StatusIs(absl::StatusCode::kNotFound));
   request.set_unknown_user_policy(v1::UNKNOWN_USER_POLICY_ERROR);
-  EXPECT_THAT(Resolve(request, limits_, *snapshot_),
+  EXPECT_THAT(Resolve(request, limits_, *snapshot_, blocked_),
               StatusIs(absl::StatusCode::kNotFound));
   request.set_unknown_user_policy(v1::UNKNOWN_USER_POLICY_POPULAR);
   EXPECT_EQ(ResolveOk(request).served_from, v1::SERVED_FROM_POPULAR);
   snapshot_->popularity = nullptr;
-  EXPECT_THAT(Resolve(request, limits_, *snapshot_),
+  EXPECT_THAT(Resolve(request, limits_, *snapshot_, blocked_),
               StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST_F(AdmissionTest, ABlockedUserIsOneThatNobodyKnows) {
+  v1::RecommendRequest request = RequestFor("u3");
+  v1::RecommendRequest of_nobody = RequestFor("nobody");
+  blocked_.users.insert(*snapshot_->user_ids->Find("u3"));
+  EXPECT_EQ(Resolve(request, limits_, *snapshot_, blocked_).status(),
+            Resolve(of_nobody, limits_, *snapshot_, blocked_).status());
+  for (v1::RecommendRequest* asked : {&request, &of_nobody}) {
+    asked->set_unknown_user_policy(v1::UNKNOWN_USER_POLICY_POPULAR);
+    const ResolvedQuery query = ResolveOk(*asked);
+    EXPECT_EQ(query.served_from, v1::SERVED_FROM_POPULAR);
+    EXPECT_EQ(query.user_row, 0U);
+  }
+  EXPECT_EQ(ResolveOk(RequestFor("u2")).served_from, v1::SERVED_FROM_MODEL);
+}
+
+TEST_F(AdmissionTest, AQueryThatLosesItsUserIsWhatItWouldHaveBeenWithoutOne) {
+  v1::RecommendRequest request = RequestFor("u3");
+  request.add_exclude_item_ids("i7");
+  EXPECT_THAT(WithoutUser(ResolveOk(request)),
+              StatusIs(absl::StatusCode::kNotFound));
+  request.set_unknown_user_policy(v1::UNKNOWN_USER_POLICY_POPULAR);
+  const ResolvedQuery query = WithoutUser(ResolveOk(request)).value();
+  EXPECT_EQ(query.served_from, v1::SERVED_FROM_POPULAR);
+  EXPECT_EQ(query.k, 5U);
+  EXPECT_EQ(query.excluded.size(), 1U);
 }
 
 TEST_F(AdmissionTest, KnownUsersAreServedByTheModelWhateverTheFallback) {
@@ -204,10 +241,11 @@ TEST_F(AdmissionTest, PopularItemsComeBestFirstWithoutTheExcluded) {
   v1::RecommendRequest request = RequestFor("nobody", 4);
   request.set_unknown_user_policy(v1::UNKNOWN_USER_POLICY_POPULAR);
   const std::vector<std::string> all =
-      Names(RankByPopularity(ResolveOk(request), *snapshot_));
+      Names(RankByPopularity(ResolveOk(request), *snapshot_, blocked_));
   ASSERT_EQ(all.size(), 4U);
   request.add_exclude_item_ids(all[1]);
-  const Ranking ranking = RankByPopularity(ResolveOk(request), *snapshot_);
+  const Ranking ranking =
+      RankByPopularity(ResolveOk(request), *snapshot_, blocked_);
   EXPECT_EQ(ranking.eligible_count, 32U);
   EXPECT_TRUE(std::is_sorted(ranking.items.begin(), ranking.items.end()));
   const std::vector<std::string> rest = Names(ranking);
@@ -217,12 +255,31 @@ TEST_F(AdmissionTest, PopularItemsComeBestFirstWithoutTheExcluded) {
   EXPECT_EQ(rest[2], all[3]);
 }
 
+TEST_F(AdmissionTest, PopularItemsComeWithoutTheBlocked) {
+  v1::RecommendRequest request = RequestFor("nobody", 33);
+  request.set_unknown_user_policy(v1::UNKNOWN_USER_POLICY_POPULAR);
+  const std::vector<std::string> all =
+      Names(RankByPopularity(ResolveOk(request), *snapshot_, blocked_));
+  BlockItem(*snapshot_->item_ids->Find(all[0]));
+  const Ranking ranking =
+      RankByPopularity(ResolveOk(request), *snapshot_, blocked_);
+  EXPECT_EQ(ranking.eligible_count, 32U);
+  EXPECT_THAT(Names(ranking),
+              ElementsAreArray(std::next(all.begin()), all.end()));
+  // What is left out twice counts once.
+  request.add_exclude_item_ids(all[0]);
+  request.add_exclude_item_ids(all[1]);
+  EXPECT_EQ(
+      RankByPopularity(ResolveOk(request), *snapshot_, blocked_).eligible_count,
+      31U);
+}
+
 TEST_F(AdmissionTest, AnUnknownUserHasSeenNothing) {
   v1::RecommendRequest request = RequestFor("nobody");
   request.set_unknown_user_policy(v1::UNKNOWN_USER_POLICY_POPULAR);
   request.set_seen_policy(v1::SEEN_POLICY_ONLY);
   const ResolvedQuery query = ResolveOk(request);
-  const Ranking ranking = RankByPopularity(query, *snapshot_);
+  const Ranking ranking = RankByPopularity(query, *snapshot_, blocked_);
   v1::RecommendResponse response;
   FillResponse(query, ranking, *snapshot_, &response);
   EXPECT_EQ(response.items_size(), 0);

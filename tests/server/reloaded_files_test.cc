@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tests/server/metric_reader.h"
+#include "tests/support/faulty_file_system.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_directory.h"
 
@@ -110,6 +111,88 @@ TEST_F(ReloadedFilesTest, NoticesAChangeThatKeepsTheSize) {
   Write(second_, "b");
   reloaded_.Poll();
   EXPECT_THAT(used_, ElementsAre("a", "b"));
+}
+
+// Its file system counts the calls.
+class LargeReloadedFileTest : public ::testing::Test {
+ protected:
+  LargeReloadedFileTest()
+      : posix_(MakePosixFileSystem()),
+        files_(posix_.get()),
+        path_(JoinPath(directory_.path(), "large")),
+        reloaded_(
+            ConfigFile::kBlockedItems, {path_}, &files_, &metrics_,
+            [this](const Texts& texts) {
+              used_.push_back(texts[0]);
+              return absl::OkStatus();
+            },
+            ReloadedFiles::kSmallBytes + 1) {}
+
+  void Write(absl::string_view text) {
+    ASSERT_TRUE(WriteFileAtomically(*posix_, path_, text).ok());
+  }
+  void Settle() {
+    for (int i = 0; i <= ReloadedFiles::kUnsettledPolls; ++i) reloaded_.Poll();
+  }
+
+  const TempDirectory directory_;
+  const std::unique_ptr<FileSystem> posix_;
+  FaultyFileSystem files_;
+  const std::string path_;
+  ServerMetrics metrics_;
+  Texts used_;
+  ReloadedFiles reloaded_;
+};
+
+TEST_F(LargeReloadedFileTest, MayBeLargerThanTheOthers) {
+  Write(std::string(ReloadedFiles::kSmallBytes + 1, 'x'));
+  ASSERT_THAT(reloaded_.Load(), IsOk());
+  Write(std::string(ReloadedFiles::kSmallBytes + 2, 'x'));
+  EXPECT_THAT(reloaded_.Load(),
+              StatusIs(absl::StatusCode::kResourceExhausted, _));
+}
+
+TEST_F(LargeReloadedFileTest, IsReadWhenItIsReplacedHoweverLongItStood) {
+  Write("a");
+  ASSERT_THAT(reloaded_.Load(), IsOk());
+  Settle();
+  Write("b");
+  reloaded_.Poll();
+  EXPECT_THAT(used_, ElementsAre("a", "b"));
+}
+
+TEST_F(LargeReloadedFileTest, IsNotReadForNothing) {
+  Write("a");
+  ASSERT_THAT(reloaded_.Load(), IsOk());
+  Settle();
+  Settle();
+  files_.StopFailing();
+  reloaded_.Poll();
+  EXPECT_EQ(files_.num_calls(), 1);  // a look
+}
+
+TEST_F(LargeReloadedFileTest, IsReadAgainWhenItCouldNotBe) {
+  Write("a");
+  ASSERT_THAT(reloaded_.Load(), IsOk());
+  Settle();
+  Write("b");
+  files_.FailCall(2, absl::UnavailableError("a disk"));
+  reloaded_.Poll();
+  EXPECT_THAT(used_, ElementsAre("a"));
+  reloaded_.Poll();
+  EXPECT_THAT(used_, ElementsAre("a", "b"));
+}
+
+TEST_F(LargeReloadedFileTest, ComesBackAfterItWasGone) {
+  Write("a");
+  ASSERT_THAT(reloaded_.Load(), IsOk());
+  Settle();
+  ASSERT_THAT(posix_->Remove(path_), IsOk());
+  Settle();
+  EXPECT_THAT(used_, ElementsAre("a"));
+  Write("a");
+  reloaded_.Poll();
+  EXPECT_THAT(used_, ElementsAre("a", "a"));
 }
 
 }  // namespace

@@ -27,7 +27,9 @@ class Answer {
  public:
   void Add(size_t first, absl::Span<const Ranking> rankings) {
     MutexLock lock(&mutex_);
-    NEUMF_CHECK(first == rankings_.size());  // in order, nothing twice
+    // In order, nothing twice; what is scored again comes from the first on.
+    if (first == 0) rankings_.clear();
+    NEUMF_CHECK(first == rankings_.size());
     rankings_.insert(rankings_.end(), rankings.begin(), rankings.end());
   }
   void End(const absl::Status& status) {
@@ -124,6 +126,14 @@ class RequestBatcherTest : public testing::Test {
     scorer_->WaitUntilHeld();
     return made;
   }
+  // Blocks one item of the snapshot.
+  void Block(uint64_t row) {
+    auto rows = std::make_shared<BlockedRows>();
+    rows->allowed_items = ItemMask::All(snapshot_->shape().num_items);
+    rows->allowed_items->Clear(row);
+    rows->num_items = 1;
+    snapshot_->blocked->Set(std::move(rows));
+  }
   double Metric(const std::string& name, const MetricLabels& labels = {}) {
     return ReadMetric(metrics_, name, labels);
   }
@@ -185,6 +195,63 @@ TEST_F(RequestBatcherTest, ScoresALargeCallInPieces) {
   ASSERT_EQ(rankings.size(), 10U);
   for (size_t i = 0; i < 10; ++i) EXPECT_EQ(rankings[i].items.size(), i + 1);
   EXPECT_THAT(scorer_->batch_sizes(), ElementsAre(4, 4, 2));
+}
+
+TEST_F(RequestBatcherTest, WhatIsBlockedWhileACallIsScoredIsNotInItsAnswer) {
+  Start();
+  const TestCall held = SubmitAndHold();
+  Block(0);
+  scorer_->Unblock();
+  const std::vector<Ranking> rankings = held.answer->rankings();
+  NEUMF_EXPECT_OK(held.answer->status());
+  ASSERT_EQ(rankings.size(), 1U);
+  ASSERT_EQ(rankings[0].items.size(), 1U);
+  EXPECT_EQ(rankings[0].items[0].row, 1U);
+  EXPECT_EQ(rankings[0].eligible_count, 32U);
+  EXPECT_THAT(scorer_->batch_sizes(), ElementsAre(1, 1));
+  EXPECT_EQ(held.answer->times(), 1);
+}
+
+TEST_F(RequestBatcherTest, WhatIsBlockedBetweenTwoPiecesIsInNone) {
+  options_.load.max_queue_users = 10;
+  Start();
+  const TestCall first = SubmitAndHold();
+  const TestCall call = SubmitMany(6);
+  scorer_->LetOneGo();
+  scorer_->WaitUntilHeld();  // in its first piece
+  Block(0);
+  scorer_->Unblock();
+  const std::vector<Ranking> rankings = call.answer->rankings();
+  ASSERT_EQ(rankings.size(), 6U);
+  for (size_t i = 0; i < 6; ++i) {
+    ASSERT_EQ(rankings[i].items.size(), i + 1);
+    EXPECT_EQ(rankings[i].items[0].row, 1U);
+  }
+  EXPECT_THAT(scorer_->batch_sizes(), ElementsAre(1, 4, 2, 4, 2));
+}
+
+TEST_F(RequestBatcherTest, WhatIsScoredAgainKeepsItsPlace) {
+  Start();
+  const TestCall held = SubmitAndHold();
+  const TestCall next = Submit(4);
+  Block(0);
+  scorer_->Unblock();
+  next.answer->Wait();
+  EXPECT_EQ(held.answer->times(), 1);
+  EXPECT_THAT(scorer_->batch_sizes(), ElementsAre(1, 4, 1));
+}
+
+TEST_F(RequestBatcherTest, AStopAnswersWhatWasToBeScoredAgain) {
+  Start();
+  const TestCall held = SubmitAndHold();
+  Block(0);
+  std::thread stopper([this] { batcher_->Stop(); });
+  ASSERT_TRUE(Eventually([this] {
+    return absl::IsUnavailable(batcher_->Submit(NewCall(1).call));
+  }));
+  scorer_->Unblock();
+  stopper.join();
+  EXPECT_THAT(held.answer->status(), StatusIs(absl::StatusCode::kUnavailable));
 }
 
 TEST_F(RequestBatcherTest, CallsAboutOneUserTakeTurnsWithThoseAboutMany) {

@@ -56,6 +56,22 @@ TEST_F(RequestQueueTest, IsFirstComeFirstServed) {
   EXPECT_TRUE(queue_.empty());
 }
 
+TEST_F(RequestQueueTest, WhatIsPutBackComesFirstInItsOrder) {
+  const auto first = Push(1, kSingle);
+  const auto second = Push(2, kSingle);
+  queue_.TakeBatch(8);
+  const auto third = Push(1, kSingle);
+  queue_.PutBack({first, second});
+  EXPECT_EQ(queue_.num_users(), 4U);
+  const std::vector<CallPiece> batch = queue_.TakeBatch(8);
+  ASSERT_EQ(batch.size(), 3U);
+  EXPECT_EQ(batch[0].call, first);
+  EXPECT_EQ(batch[1].call, second);
+  EXPECT_EQ(batch[1].first, 0U);
+  EXPECT_EQ(batch[1].count, 2U);
+  EXPECT_EQ(batch[2].call, third);
+}
+
 TEST_F(RequestQueueTest, CutsCallsIntoPieces) {
   Push(3, kMany);
   Push(4, kMany);

@@ -28,11 +28,15 @@ absl::Status FakeScorer::Rank(absl::Span<const RankQuery> queries,
     if (query.user_gmf[0] != stamp_) ++num_foreign_queries_;
     Ranking& ranking = rankings[b];
     ranking.items.clear();
-    ranking.eligible_count = shape_.num_items;
+    const auto allows = [&](uint64_t row) {
+      return query.allow_mask == nullptr || query.allow_mask->allows(row);
+    };
+    ranking.eligible_count = 0;
     ranking.rescored_count = kRescored;
     ranking.cancelled = query.cancelled != nullptr && *query.cancelled;
-    const uint64_t count = std::min<uint64_t>(query.k, shape_.num_items);
-    for (uint32_t row = 0; row < count; ++row) {
+    for (uint32_t row = 0; row < shape_.num_items; ++row) {
+      if (!allows(row)) continue;
+      if (++ranking.eligible_count > query.k) continue;
       ranking.items.push_back({stamp_, row});
     }
   }

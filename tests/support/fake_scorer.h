@@ -4,7 +4,7 @@
 // when told to.
 //
 // It ranks item 0 best, then 1, 2, ... with the same score, its stamp, for all;
-// `seen` and `excluded` mean nothing to it. So an answer tells which scorer
+// but for `allow_mask`, what shall be left out means nothing to it. So an answer tells which scorer
 // gave it. Any thread may call any method.
 
 #include <cstddef>
