@@ -53,8 +53,9 @@ absl::Status Takedowns::Use(const std::string& text, Ids* ids) {
   ids->swap(parsed);
   metrics_->SetBlocked(items_.size(), users_.size());
   // What is served is among the newest.
-  std::for_each(snapshots_.rbegin(), snapshots_.rend(),
-                [this](const Entry& entry) { LookUp(entry); });
+  for (auto entry = snapshots_.rbegin(); entry != snapshots_.rend(); ++entry) {
+    LookUp(*entry);
+  }
   return absl::OkStatus();
 }
 
