@@ -11,6 +11,7 @@
 #include "base/status_macros.h"
 #include "checkpoint/cancellable_file.h"
 #include "checkpoint/item_rows_stream.h"
+#include "checkpoint/paced_file.h"
 #include "checkpoint/tensor_digest.h"
 #include "model/score_bound.h"
 
@@ -132,6 +133,10 @@ absl::StatusOr<std::unique_ptr<CheckpointReader>> CheckpointReader::Open(
     FileSystem& files, absl::string_view path, const Options& options) {
   NEUMF_ASSIGN_OR_RETURN(std::unique_ptr<ReadableFile> file,
                          files.OpenForRead(path));
+  if (options.bytes_per_second > 0) {
+    file =
+        std::make_unique<PacedFile>(std::move(file), options.bytes_per_second);
+  }
   if (options.cancelled) {
     file =
         std::make_unique<CancellableFile>(std::move(file), options.cancelled);

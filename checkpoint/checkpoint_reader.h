@@ -88,6 +88,8 @@ class CheckpointReader {
     // and inherit the caller's priority. What is read is the same for any
     // number. Default: one.
     size_t num_threads = 1;
+    // Most bytes that all of them read in a second. Default, 0: no limit.
+    uint64_t bytes_per_second = 0;
     // Asked before each piece, by all of these threads: true ends the read with
     // CANCELLED. Default: nobody is asked.
     std::function<bool()> cancelled;

@@ -173,6 +173,10 @@ void CheckpointLoader::LoadInto(const Request& request, bool may_use_gpu,
   CheckpointReader::Options options;
   options.cancelled = cancelled;
   options.num_threads = options_.scorer.num_threads;
+  if (served != nullptr) {
+    options.num_threads = std::max<size_t>(options.num_threads / 4, 1);
+    options.bytes_per_second = options_.io_mbps * 1'000'000;
+  }
   auto reader = CheckpointReader::Open(*files_, file.path, options);
   if (!reader.ok()) return Refuse(reader.status(), outcome);
   const CheckpointInfo& info = (*reader)->info();

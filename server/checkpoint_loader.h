@@ -9,7 +9,8 @@
 // is, before that, what does not fit the GPU that shall score it, beside the
 // version that is served.
 // Reading and packing, which take nearly all of the time, are done by threads
-// of low priority, as many as may score, so that requests come first.
+// of low priority, so that requests come first: by as many as may score before
+// anything is served, by a quarter of them after that.
 //
 // Parts that the file has in common with the served version, by the digests of
 // their tensors, are shared with it: neither read, nor in memory twice.
@@ -49,6 +50,9 @@ class CheckpointLoader {
   struct Options {
     Backend backend = Backend::kCpu;
     ScorerOptions scorer;
+    // Most megabytes that are read in a second while a version is served. Less
+    // spares the disk, and makes reloads longer. Default, 0: no limit.
+    uint64_t io_mbps = 0;
     // How much memory there is, asked before each load. Default: what the
     // machine and the limits of the process leave.
     std::function<AvailableMemory()> available_memory = [] {

@@ -102,12 +102,17 @@ void AddModel(Server::Options* o, Choices* choices, FlagTable* flags) {
              "The same of users, who are answered as if nobody knew them.");
   flags->Add("poll_interval", &o->poll_interval, absl::Milliseconds(10),
              kLongest, "Time between two looks for new versions.");
+  flags->Add(
+      "reload_io_mbps", &o->loader.io_mbps, uint64_t{0}, uint64_t{1'000'000},
+      "Megabytes a second that a new version is read with at most while\n"
+      "another one is served. Less spares the disk, and makes reloads\n"
+      "longer. 0: no limit.");
   flags->Add("wait_for_checkpoint", &o->wait_for_checkpoint,
              "Start without a servable checkpoint and wait for one.");
   flags->Add(
       "threads", &choices->threads, size_t{0}, size_t{1024},
-      "Threads that load checkpoints, and that score on the CPU. 0: one\n"
-      "for each core.");
+      "Threads that score on the CPU, and that load the first checkpoint;\n"
+      "later ones are loaded by a quarter of them. 0: one for each core.");
 }
 
 void AddDevice(Choices* choices, FlagTable* flags) {

@@ -3,7 +3,10 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <new>
@@ -371,6 +374,76 @@ TEST_F(SharedPartsTest, AnUnchangedModelIsSharedAsAWhole) {
   EXPECT_THAT(NewParts(*first_, *outcome.snapshot), testing::IsEmpty());
   EXPECT_EQ(outcome.snapshot->resident_bytes, first_->resident_bytes);
   EXPECT_EQ(outcome.snapshot->shared_bytes, first_->resident_bytes);
+}
+
+// Counts threads that read, whenever a file is read.
+class WatchedFile : public ReadableFile {
+ public:
+  WatchedFile(std::unique_ptr<ReadableFile> file, std::atomic<size_t>* most)
+      : file_(std::move(file)), most_(most) {}
+  const FileInfo& info() const override { return file_->info(); }
+  absl::StatusOr<size_t> ReadAt(uint64_t offset,
+                                absl::Span<char> buffer) override {
+    size_t count = 0;
+    for (const auto& task :
+         std::filesystem::directory_iterator("/proc/self/task")) {
+      std::ifstream file(task.path() / "comm");
+      std::string name;
+      count += file >> name && name == "ckpt-reader" ? 1 : 0;
+    }
+    size_t most = *most_;
+    while (count > most && !most_->compare_exchange_weak(most, count)) {
+    }
+    return file_->ReadAt(offset, buffer);
+  }
+
+ private:
+  const std::unique_ptr<ReadableFile> file_;
+  std::atomic<size_t>* const most_;
+};
+
+class WatchedFileSystem : public FaultyFileSystem {
+ public:
+  using FaultyFileSystem::FaultyFileSystem;
+  absl::StatusOr<std::unique_ptr<ReadableFile>> OpenForRead(
+      absl::string_view path) override {
+    auto file = FaultyFileSystem::OpenForRead(path);
+    if (!file.ok()) return file;
+    return std::make_unique<WatchedFile>(*std::move(file), &most_readers);
+  }
+
+  std::atomic<size_t> most_readers{0};  // beside the one that loads
+};
+
+TEST_F(SharedPartsTest, AQuarterOfTheThreadsLoadsWhileSomethingIsServed) {
+  options_.scorer.num_threads = 8;
+  WatchedFileSystem files(posix_.get());
+  ScoringDevice device({}, /*uses_gpu=*/false, &metrics_, [] {});
+  const CheckpointLoader loader(&files, options_, &device, &metrics_);
+  const auto load = [&](const Snapshot* served, uint64_t version) {
+    folder_.Publish(version);
+    LoadOutcome outcome =
+        loader.Load(folder_.File(version), served, [] { return false; });
+    EXPECT_EQ(outcome.result, ReloadResult::kOk) << outcome.reason;
+    return std::move(outcome.snapshot);
+  };
+  const std::unique_ptr<Snapshot> first = load(nullptr, 1);
+  files.most_readers = 0;
+  load(first.get(), 2);
+  EXPECT_LE(files.most_readers, 1U);
+}
+
+TEST_F(SharedPartsTest, ReadsKeepToTheirPaceWhileSomethingIsServed) {
+  options_.io_mbps = 1;
+  LoadFirst();
+  folder_.Publish(2);
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(LoadSecond().result, ReloadResult::kOk);
+  const std::chrono::duration<double> took =
+      std::chrono::steady_clock::now() - start;
+  // Half of the file: what is shared is not read.
+  const auto bytes = static_cast<double>(folder_.Bytes(2).size());
+  EXPECT_GE(took.count(), bytes / 2 / 1e6);
 }
 
 TEST_F(SharedPartsTest, ItOutlivesTheVersionThatItCameFrom) {
