@@ -21,8 +21,6 @@ constexpr size_t kStripBlocks = kStripWords * kWordBlocks;
 constexpr size_t kDotStripBlocks = 4;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-constexpr uint64_t kAllLanes = (uint64_t{1} << kBlockItems) - 1;
-
 // The `count` lowest bits, or all there are.
 uint64_t LowBits(uint64_t count) {
   return count >= kWordItems ? ~uint64_t{0} : (uint64_t{1} << count) - 1;
@@ -168,20 +166,23 @@ void CatalogScan::ScanDots(absl::Span<const RankQuery> queries,
     input.blocks = items_.block(block);
     input.num_blocks = std::min<uint64_t>(kDotStripBlocks, end - block);
     kernel_.score_dots(network_, input, {strip.scores, strip.hits});
-    OfferDots(users, strip, block, input.num_blocks, thread);
+    OfferDots(queries, users, strip, block, input.num_blocks, thread);
   }
 }
 
-void CatalogScan::OfferDots(const DotUsers& users, const DotStrip& strip,
+void CatalogScan::OfferDots(absl::Span<const RankQuery> queries,
+                            const DotUsers& users, const DotStrip& strip,
                             uint64_t first, uint64_t num_blocks,
                             ThreadWorkspace& thread) const {
   const size_t num_outputs = users.layer().out;
   for (uint64_t b = 0; b < num_blocks; ++b) {
     const uint64_t row = (first + b) * kBlockItems;
-    const uint64_t lanes = LowBits(num_items_ - row) & kAllLanes;
     for (size_t o = 0; o < users.size(); ++o) {
       const size_t at = b * num_outputs + o;
       if (strip.hits[at] == 0) continue;
+      const RankQuery& query = queries[users.query(o)];
+      const uint64_t lanes =
+          AllowedItems(query, row / kWordItems) >> (row % kWordItems);
       ThreadWorkspace::Selection& selection = thread.selections[users.query(o)];
       Offer(strip.hits[at] & lanes, strip.scores + at * kBlockItems,
             static_cast<uint32_t>(row), selection.removed, selection.top);

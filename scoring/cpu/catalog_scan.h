@@ -40,8 +40,7 @@ class CatalogScan {
                   uint64_t first, uint64_t end, size_t b,
                   ThreadWorkspace& thread) const;
 
-  // The same as ScanBlocks() for users who scan together, none of whom has a
-  // mask. REQUIRES: H = 0.
+  // The same as ScanBlocks() for users who scan together. REQUIRES: H = 0.
   void ScanDots(absl::Span<const RankQuery> queries, const DotUsers& users,
                 uint64_t first, uint64_t end, ThreadWorkspace& thread) const;
 
@@ -71,8 +70,9 @@ class CatalogScan {
   void Score(const RankQuery& query, float threshold, float* scratch,
              Strip* strip) const;
   // Offers the hits of a strip that begins with block `first`.
-  void OfferDots(const DotUsers& users, const DotStrip& strip, uint64_t first,
-                 uint64_t num_blocks, ThreadWorkspace& thread) const;
+  void OfferDots(absl::Span<const RankQuery> queries, const DotUsers& users,
+                 const DotStrip& strip, uint64_t first, uint64_t num_blocks,
+                 ThreadWorkspace& thread) const;
   // Bit i is set when item 64 * word + i exists and the mask allows it.
   uint64_t AllowedItems(const RankQuery& query, uint64_t word) const;
 

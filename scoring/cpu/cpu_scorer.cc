@@ -118,7 +118,7 @@ class CpuScorer : public Scorer {
     }
   }
 
-  // Without a tower, users who have no mask scan together.
+  // Without a tower, users scan together.
   void Plan(absl::Span<const RankQuery> queries, ScanPlan* plan) const {
     plan->alone.clear();
     plan->num_groups = 0;
@@ -132,7 +132,7 @@ class CpuScorer : public Scorer {
         AddCoarse(b, plan);
         continue;
       }
-      if (shape_.has_tower() || queries[b].allow_mask != nullptr) {
+      if (shape_.has_tower()) {
         plan->alone.push_back(b);
         continue;
       }

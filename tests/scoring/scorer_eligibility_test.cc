@@ -91,6 +91,25 @@ TEST_P(ScorerEligibilityTest, AnswersOnlyBlocksOfTheMask) {
   ExpectReferenceBitsWith(mask);
 }
 
+// Users of such models scan together.
+TEST_P(ScorerEligibilityTest, AnswersEachUserUnderItsMaskWithoutATower) {
+  Use(Sized(kNumItems, 4, {}));
+  ItemMask most = ItemMask::All(kNumItems);
+  for (uint32_t row = 5; row < kNumItems; row += 100) most.Clear(row);
+  const ItemMask one = MaskOf({kNumItems - 1});
+  for (uint32_t k : {1U, 30U, kNumItems}) {
+    std::vector<RankQuery> queries = QueriesOfAll(k);
+    for (size_t b = 0; b < queries.size(); ++b) {
+      if (b % 3 == 1) queries[b].allow_mask = &most;
+      if (b % 3 == 2) queries[b].allow_mask = &one;
+    }
+    ExpectSameAsReference(queries);
+  }
+  ExpectReferenceBitsWith(most);
+  EXPECT_EQ(ItemMask::All(64).words()[0], ~uint64_t{0});
+  EXPECT_EQ(most.words().back() >> (kNumItems % 64), 0U);
+}
+
 TEST_P(ScorerEligibilityTest, AnswersNothingUnderAnEmptyMask) {
   Use(Sized(kNumItems, 4, {8, 4}));
   ExpectReferenceBitsWith(MaskOf({}));
