@@ -292,8 +292,10 @@ void ConnectionAcceptor::WaitForDescriptors() {
 
 void ConnectionAcceptor::CloseListeners() {
   for (const auto& listener : listeners_) {
-    // Closing takes it out of the epoll set as well.
     const ListenSocket closing = std::move(listener->socket);
+    // To close it is not enough where the service manager has it, too: epoll
+    // would go on to report who waits there for the next server.
+    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, closing.fd(), nullptr);
   }
   MutexLock lock(&mutex_);
   listeners_closed_ = true;

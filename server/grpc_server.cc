@@ -18,7 +18,9 @@ constexpr int kMaxMetadataBytes = 8 << 10;
 // anything can stop it (intake_guard.h).
 constexpr int kMaxReadBytes = 16 << 10;
 
-constexpr int Millis(int seconds) { return seconds * 1000; }
+int Millis(absl::Duration time) {
+  return static_cast<int>(absl::ToInt64Milliseconds(time));
+}
 
 // The plugin is there for every server of a process that links it.
 class WithoutReflection : public grpc::ServerBuilderOption {
@@ -35,18 +37,20 @@ class WithoutReflection : public grpc::ServerBuilderOption {
   }
 };
 
-void LimitConnections(grpc::ServerBuilder* builder) {
+void LimitConnections(const ConnectionTimes& times,
+                      grpc::ServerBuilder* builder) {
   builder->AddChannelArgument(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, kMaxReadBytes);
   builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
                               kMaxStreamsPerConnection);
   builder->AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
-  // Against clients that connect and stay silent.
-  builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, Millis(10));
-  // Against clients that connect and forget; ours connect again by themselves.
-  builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, Millis(15 * 60));
-  // So that load spreads over new servers.
-  builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, Millis(30 * 60));
-  builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, Millis(60));
+  builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                              Millis(times.handshake));
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS,
+                              Millis(times.idle));
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
+                              Millis(times.age));
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
+                              Millis(times.age_grace));
 }
 
 // gRPC would write trailers at the deadline, and again when the call is
@@ -57,11 +61,14 @@ void LeaveDeadlinesToUs(grpc::ServerBuilder* builder) {
 
 // Finds peers that vanished without a word, and bears clients that do the same.
 void KeepAlive(grpc::ServerBuilder* builder) {
-  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, Millis(60));
-  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Millis(20));
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS,
+                              Millis(absl::Seconds(60)));
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                              Millis(absl::Seconds(20)));
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder->AddChannelArgument(
-      GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, Millis(30));
+      GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+      Millis(absl::Seconds(30)));
   builder->AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 2);
 }
 
@@ -74,9 +81,10 @@ void ForbidCompression(grpc::ServerBuilder* builder) {
 
 }  // namespace
 
-void ConfigureServer(bool reflection, grpc::ServerBuilder* builder) {
+void ConfigureServer(bool reflection, const ConnectionTimes& times,
+                     grpc::ServerBuilder* builder) {
   builder->SetMaxReceiveMessageSize(kMaxRequestBytes);
-  LimitConnections(builder);
+  LimitConnections(times, builder);
   KeepAlive(builder);
   LeaveDeadlinesToUs(builder);
   ForbidCompression(builder);

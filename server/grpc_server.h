@@ -11,9 +11,24 @@ namespace neumf {
 // Calls that a client may have open on one connection.
 inline constexpr int kMaxStreamsPerConnection = 256;
 
+// How long a connection may last.
+struct ConnectionTimes {
+  // From accept() to the client's first words, TLS included: against those who
+  // connect and stay silent.
+  absl::Duration handshake = absl::Seconds(10);
+  // Without a call: against those who connect and forget. Clients connect again
+  // by themselves.
+  absl::Duration idle = absl::Minutes(15);
+  // In all, give or take a tenth, so that load spreads over new servers; then
+  // no new call is taken, and those that are there have `age_grace` to end.
+  absl::Duration age = absl::Minutes(30);
+  absl::Duration age_grace = absl::Seconds(60);
+};
+
 // Limits and time-outs of connections and messages; no compression. Reflection
 // is taken out unless `reflection`.
-void ConfigureServer(bool reflection, grpc::ServerBuilder* builder);
+void ConfigureServer(bool reflection, const ConnectionTimes& times,
+                     grpc::ServerBuilder* builder);
 
 // Shuts `server` down; calls that still run after `grace` are cancelled.
 // Returns when all reactors are finished.

@@ -1,6 +1,7 @@
 #include "server/listen_address.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -73,6 +74,20 @@ void SetOption(int fd, int level, int option) {
   const int on = 1;
   // Fails for no socket of ours; without these options it would still serve.
   (void)setsockopt(fd, level, option, &on, sizeof(on));
+}
+
+bool HasOption(int fd, int option, int expected) {
+  int value = 0;
+  socklen_t length = sizeof(value);
+  return getsockopt(fd, SOL_SOCKET, option, &value, &length) == 0 &&
+         value == expected;
+}
+
+// What whoever opened it may have left out.
+bool PrepareToAccept(int fd) {
+  const int flags = fcntl(fd, F_GETFL);
+  return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 &&
+         fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
 }
 
 }  // namespace
@@ -236,9 +251,41 @@ absl::StatusOr<ListenSocket> ListenSocket::Open(const ListenAddress& address) {
   return result;
 }
 
+absl::StatusOr<ListenSocket> ListenSocket::Adopt(UniqueFd fd) {
+  if (fcntl(fd.get(), F_GETFD) < 0) {
+    return absl::InvalidArgumentError("is not open");
+  }
+  ListenAddress address;
+  address.length_ = sizeof(address.storage_);
+  auto* const bound = reinterpret_cast<sockaddr*>(&address.storage_);
+  bool serves = HasOption(fd.get(), SO_ACCEPTCONN, 1) &&
+                HasOption(fd.get(), SO_TYPE, SOCK_STREAM) &&
+                getsockname(fd.get(), bound, &address.length_) == 0 &&
+                PrepareToAccept(fd.get());
+  if (serves && address.is_unix()) {
+    const auto un = As<sockaddr_un>(address.storage_);
+    // Empty for one of the abstract namespace, where everybody may connect.
+    const auto of_path = ListenAddress::ParseUnix(
+        {un.sun_path, strnlen(un.sun_path, sizeof(un.sun_path))});
+    serves = of_path.ok();
+    if (serves) address = *of_path;
+  } else if (serves) {
+    serves = address.is_ipv4() || address.storage_.ss_family == AF_INET6;
+    SetOption(fd.get(), IPPROTO_TCP, TCP_NODELAY);
+  }
+  if (!serves) {
+    return absl::InvalidArgumentError(
+        "is no listening stream socket of IPv4, IPv6 or a unix path");
+  }
+  ListenSocket result(std::move(fd), address);
+  result.is_adopted_ = true;
+  return result;
+}
+
 ListenSocket::~ListenSocket() {
+  if (!fd_.valid() || !address_.is_unix() || is_adopted_) return;
   // Before the socket closes: while it listens, nobody else takes the path.
-  if (fd_.valid() && address_.is_unix()) unlink(address_.path().c_str());
+  unlink(address_.path().c_str());
 }
 
 }  // namespace neumf

@@ -60,14 +60,18 @@ void Knock(const ListenAddress& address);
 // SO_ERROR says otherwise. The errors of sockets when it cannot even begin.
 absl::StatusOr<UniqueFd> StartConnecting(const ListenAddress& address);
 
-// A listening, non-blocking socket. The path of a unix socket is removed with
-// it. Belongs to one thread.
+// A listening, non-blocking socket. The path of a unix socket that it has
+// opened is removed with it. Belongs to one thread.
 class ListenSocket {
  public:
   // Port 0 takes a free port. A unix socket that nobody listens on any more is
   // replaced; the new one is for owner and group alone. ALREADY_EXISTS when the
   // address is in use.
   static absl::StatusOr<ListenSocket> Open(const ListenAddress& address);
+  // One that another process has opened and goes on to hold, to whom its path
+  // belongs. INVALID_ARGUMENT, with what `fd` is not, unless it is a listening
+  // stream socket of IPv4, IPv6 or a path.
+  static absl::StatusOr<ListenSocket> Adopt(UniqueFd fd);
 
   ~ListenSocket();
   ListenSocket(ListenSocket&&) = default;
@@ -87,6 +91,7 @@ class ListenSocket {
 
   UniqueFd fd_;
   ListenAddress address_;
+  bool is_adopted_ = false;
 };
 
 }  // namespace neumf

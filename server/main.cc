@@ -8,6 +8,7 @@
 #include <exception>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -16,6 +17,7 @@
 #include "absl/synchronization/mutex.h"
 #include "google/protobuf/stubs/logging.h"
 #include "server/grpc_log.h"
+#include "server/inherited_sockets.h"
 #include "server/server.h"
 #include "server/server_flags.h"
 #include "server/service_manager.h"
@@ -70,11 +72,15 @@ absl::Status CheckDescriptors() {
 ExitCode Serve(const neumf::Server::Options& options) {
   const absl::Status descriptors = CheckDescriptors();
   if (!descriptors.ok()) return Fail(kBadConfiguration, descriptors.message());
+  auto inherited = neumf::TakeInheritedSockets();
+  if (!inherited.ok()) {
+    return Fail(kBadConfiguration, inherited.status().message());
+  }
   // Before all threads: those that exist already would take the signals.
   const auto stop = neumf::StopSignal::Create(
       options.drain_delay + options.drain_timeout + kWatchdogSlack);
   if (!stop.ok()) return Fail(kBadConfiguration, stop.status().message());
-  const auto server = neumf::Server::Start(options);
+  const auto server = neumf::Server::Start(options, *std::move(inherited));
   if (!server.ok()) return Fail(kBadConfiguration, server.status().message());
   const auto clock = neumf::MakeRealClock();
   const auto manager = neumf::ServiceManager::FromEnvironment(clock.get());

@@ -40,11 +40,12 @@ CheckpointLoader::Options WithTakedowns(CheckpointLoader::Options options,
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options) {
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(
+    const Options& options, InheritedSockets inherited) {
   NEUMF_ASSIGN_OR_RETURN(const DeviceChoice choice,
                          ChooseDevice(options.device));
   auto server = std::unique_ptr<Server>(new Server(options, choice.uses_gpu));
-  NEUMF_RETURN_IF_ERROR(server->Listen());
+  NEUMF_RETURN_IF_ERROR(server->Listen(std::move(inherited)));
   LogChoice(choice);
   return server;
 }
@@ -99,12 +100,14 @@ absl::Status Server::OpenCredentials() {
   return Annotate(request_log_.Start(), "--request_log_salt_file");
 }
 
-absl::Status Server::Listen() {
+absl::Status Server::Listen(InheritedSockets inherited) {
   NEUMF_RETURN_IF_ERROR(OpenCredentials());
-  NEUMF_ASSIGN_OR_RETURN(ListenSocket data,
-                         OpenSocket("--listen", options_.listen));
+  NEUMF_ASSIGN_OR_RETURN(
+      ListenSocket data,
+      OpenSocket("--listen", options_.listen, std::move(inherited.grpc)));
   NEUMF_ASSIGN_OR_RETURN(ListenSocket admin,
-                         OpenSocket("--admin_listen", options_.admin_listen));
+                         OpenSocket("--admin_listen", options_.admin_listen,
+                                    std::move(inherited.admin)));
   NEUMF_RETURN_IF_ERROR(StartMetrics());
   grpc_address_ = data.address();
   admin_address_ = admin.address();
@@ -148,34 +151,36 @@ absl::Status Server::Listen() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<ListenSocket> Server::OpenSocket(absl::string_view flag,
-                                                absl::string_view text) const {
-  NEUMF_ASSIGN_OR_RETURN(const ListenAddress address,
-                         AddressOf(flag, text, tls_ != nullptr));
-  if (tls_ == nullptr && !options_.auth_tokens_file.empty()) {
-    NEUMF_RETURN_IF_ERROR(Annotate(
-        CheckTokenReach(address, options_.allow_insecure_tokens), flag));
+absl::StatusOr<ListenSocket> Server::OpenSocket(
+    absl::string_view flag, absl::string_view text,
+    std::optional<ListenSocket> inherited) const {
+  if (inherited.has_value()) {
+    NEUMF_RETURN_IF_ERROR(
+        Annotate(CheckExposure(inherited->address()),
+                 absl::StrCat("the socket passed for ", flag)));
+    return *std::move(inherited);
   }
-  absl::StatusOr<ListenSocket> socket = ListenSocket::Open(address);
+  const absl::StatusOr<ListenAddress> address = ListenAddress::Parse(text);
+  if (!address.ok()) return Annotate(address.status(), flag);
+  NEUMF_RETURN_IF_ERROR(Annotate(CheckExposure(*address), flag));
+  absl::StatusOr<ListenSocket> socket = ListenSocket::Open(*address);
   if (!socket.ok()) return Annotate(socket.status(), flag);
   return socket;
 }
 
-absl::StatusOr<ListenAddress> Server::AddressOf(absl::string_view flag,
-                                                absl::string_view text,
-                                                bool encrypted) const {
-  absl::StatusOr<ListenAddress> address = ListenAddress::Parse(text);
-  if (!address.ok()) return Annotate(address.status(), flag);
-  NEUMF_RETURN_IF_ERROR(Annotate(
-      CheckReach(*address, encrypted || options_.allow_insecure_listen), flag));
-  return address;
+absl::Status Server::CheckExposure(const ListenAddress& address) const {
+  if (tls_ != nullptr) return absl::OkStatus();
+  NEUMF_RETURN_IF_ERROR(CheckReach(address, options_.allow_insecure_listen));
+  if (options_.auth_tokens_file.empty()) return absl::OkStatus();
+  return CheckTokenReach(address, options_.allow_insecure_tokens);
 }
 
 absl::Status Server::StartMetrics() {
   constexpr char kFlag[] = "--metrics_listen";
-  NEUMF_ASSIGN_OR_RETURN(const ListenAddress address,
-                         AddressOf(kFlag, options_.metrics_listen,
-                                   /*encrypted=*/false));
+  const auto address = ListenAddress::Parse(options_.metrics_listen);
+  if (!address.ok()) return Annotate(address.status(), kFlag);
+  NEUMF_RETURN_IF_ERROR(
+      Annotate(CheckReach(*address, options_.allow_insecure_listen), kFlag));
   MetricsEndpoint::Allows allows;
   if (options_.metrics_auth) {
     if (options_.auth_tokens_file.empty()) {
@@ -183,13 +188,13 @@ absl::Status Server::StartMetrics() {
           "--metrics_auth: needs --auth_tokens_file");
     }
     NEUMF_RETURN_IF_ERROR(Annotate(
-        CheckTokenReach(address, options_.allow_insecure_tokens), kFlag));
+        CheckTokenReach(*address, options_.allow_insecure_tokens), kFlag));
     allows = [this](const std::string& name, const std::string& token) {
       return authenticator_.AllowsMetrics(name, token);
     };
   }
   auto metrics =
-      MetricsEndpoint::Start(address, counters_.registry(), std::move(allows));
+      MetricsEndpoint::Start(*address, counters_.registry(), std::move(allows));
   if (!metrics.ok()) return Annotate(metrics.status(), kFlag);
   metrics_ = *std::move(metrics);
   return absl::OkStatus();
@@ -199,7 +204,7 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> Server::StartGrpc(
     ListenSocket socket, size_t max_connections, grpc::Service* service,
     grpc::Service* health) {
   grpc::ServerBuilder builder;
-  ConfigureServer(options_.reflection, &builder);
+  ConfigureServer(options_.reflection, options_.connection_times, &builder);
   builder.SetContextAllocator(intake_.MakeContexts());
   builder.RegisterService(service);
   builder.RegisterService(health);

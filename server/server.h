@@ -19,6 +19,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -37,8 +38,10 @@
 #include "server/checkpoint_watcher.h"
 #include "server/connection_acceptor.h"
 #include "server/device_recovery.h"
+#include "server/grpc_server.h"
 #include "server/health_probe.h"
 #include "server/health_service.h"
+#include "server/inherited_sockets.h"
 #include "server/intake_guard.h"
 #include "server/metrics_endpoint.h"
 #include "server/model_service.h"
@@ -109,17 +112,19 @@ class Server {
     // Of one address, or one IPv6 network of 64 bits, on both listeners. 0: no
     // limit, since a load balancer has one address for everybody.
     size_t max_connections_per_ip = 0;
+    ConnectionTimes connection_times;
     // How long it still serves while NOT_SERVING: time for load balancers.
     absl::Duration drain_delay = absl::ZeroDuration();
     // What running calls have to end during a drain.
     absl::Duration drain_timeout = absl::Seconds(30);
   };
 
-  // Binds every address, removes the port file of an earlier run, then serves.
-  // INVALID_ARGUMENT, ALREADY_EXISTS, the errors of the port file, and
-  // UNAVAILABLE when the GPU that is asked for is not there, name the flag that
-  // has to change.
-  static absl::StatusOr<std::unique_ptr<Server>> Start(const Options& options);
+  // Binds every address for which no socket was `inherited`, removes the port
+  // file of an earlier run, then serves. INVALID_ARGUMENT, ALREADY_EXISTS, the
+  // errors of the port file, and UNAVAILABLE when the GPU that is asked for is
+  // not there, name the flag that has to change.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(
+      const Options& options, InheritedSockets inherited = {});
 
   // Drain()s.
   ~Server();
@@ -151,13 +156,14 @@ class Server {
 
   Server(const Options& options, bool uses_gpu);
 
-  absl::Status Listen();
-  // The address that `flag` gives as `text`, resolved and allowed.
-  absl::StatusOr<ListenAddress> AddressOf(absl::string_view flag,
-                                          absl::string_view text,
-                                          bool encrypted) const;
-  absl::StatusOr<ListenSocket> OpenSocket(absl::string_view flag,
-                                          absl::string_view text) const;
+  absl::Status Listen(InheritedSockets inherited);
+  // `inherited`, if it is one, or else a socket for the address that `flag`
+  // gives as `text`.
+  absl::StatusOr<ListenSocket> OpenSocket(
+      absl::string_view flag, absl::string_view text,
+      std::optional<ListenSocket> inherited) const;
+  // Whether calls may come in there as they would, encrypted or not.
+  absl::Status CheckExposure(const ListenAddress& address) const;
   // Reads certificates, tokens, quotas and takedowns.
   absl::Status OpenCredentials();
   absl::Status StartMetrics();

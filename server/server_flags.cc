@@ -32,13 +32,30 @@ struct Choices {
   bool version = false;
 };
 
+void AddConnectionTimes(ConnectionTimes* times, FlagTable* flags) {
+  constexpr absl::Duration kShortest = absl::Milliseconds(10);
+  flags->Add("handshake_timeout", &times->handshake, kShortest, kLongest,
+             "What a client has from connecting to its first words, TLS\n"
+             "included.");
+  flags->Add("max_connection_idle", &times->idle, kShortest, kLongest,
+             "After so long without a call a connection ends.");
+  flags->Add("max_connection_age", &times->age, kShortest, kLongest,
+             "After so long, give or take a tenth, a connection takes no more\n"
+             "calls: clients connect again, and meet new servers.");
+  flags->Add("max_connection_age_grace", &times->age_grace, kShortest, kLongest,
+             "What its calls have to end then.");
+}
+
 void AddListening(Server::Options* o, FlagTable* flags) {
   flags->Group("Listening (ADDRESS is HOST:PORT, [IPV6]:PORT or unix:PATH)");
   flags->Add("listen", &o->listen,
-             "ADDRESS of the recommendation service. Port 0 takes a free one.");
+             "ADDRESS of the recommendation service. Port 0 takes a free one.\n"
+             "A socket that systemd passes as grpc takes its place.");
   flags->Add("metrics_listen", &o->metrics_listen,
              "HOST:PORT of /metrics for Prometheus: IPv4 only.");
-  flags->Add("admin_listen", &o->admin_listen, "ADDRESS of the model service.");
+  flags->Add("admin_listen", &o->admin_listen,
+             "ADDRESS of the model service. A socket that systemd passes as\n"
+             "admin takes its place.");
   flags->Add("allow_insecure_listen", &o->allow_insecure_listen,
              "Listen where other machines can connect, although nothing is\n"
              "encrypted there.");
@@ -59,6 +76,7 @@ void AddListening(Server::Options* o, FlagTable* flags) {
       size_t{100'000},
       "Open connections of one address, or one IPv6 network of 64 bits.\n"
       "0: as many as they like, as behind a load balancer.");
+  AddConnectionTimes(&o->connection_times, flags);
   flags->Add("reflection", &o->reflection,
              "Tell clients about services and messages (gRPC reflection).");
 }

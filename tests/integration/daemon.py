@@ -62,7 +62,8 @@ def _stands_still(pid):
 class Daemon:
     """One server over a checkpoint directory."""
 
-    def __init__(self, checkpoint_dir, *flags):
+    def __init__(self, checkpoint_dir, *flags, start=subprocess.Popen):
+        """`start` takes the place of subprocess.Popen."""
         self._scratch = tempfile.TemporaryDirectory()
         self._port_file = os.path.join(self._scratch.name, "ports")
         self._log_path = os.path.join(self._scratch.name, "log")
@@ -73,13 +74,14 @@ class Daemon:
             "--listen=127.0.0.1:0", "--metrics_listen=127.0.0.1:0",
             "--admin_listen=127.0.0.1:0", f"--port_file={self._port_file}",
             "--poll_interval=50ms", "--device=cpu", *flags]
+        self._start = start
         self._process = None
         self._was_killed = False
         self.addresses = {}
 
     def __enter__(self):
         with open(self._log_path, "wb") as log:
-            self._process = subprocess.Popen(
+            self._process = self._start(
                 self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
             self.wait_until(self._is_ready, START_SECONDS)

@@ -12,6 +12,7 @@ SOURCE_DIR = pathlib.Path(os.environ["NEUMF_SOURCE_DIR"])
 DEPLOY_DIR = SOURCE_DIR / "deploy"
 SERVER = os.path.join(os.environ["NEUMF_BIN_DIR"], "neumf-server")
 UNIT = DEPLOY_DIR / "systemd/neumf-server.service"
+SOCKET_UNIT = UNIT.with_suffix(".socket")
 # Tenths, as systemd-analyze counts it.
 MOST_EXPOSURE = 20
 
@@ -115,6 +116,19 @@ class SystemdTest(unittest.TestCase):
         result = subprocess.run([SERVER, *flags, "--help"], check=False,
                                 capture_output=True, text=True)
         self.assertEqual(result.returncode, 0, result.stderr)
+
+    def test_the_socket_is_what_the_flags_say(self):
+        flags = UNIT.with_suffix(".flags").read_text(encoding="utf-8")
+        address = re.search(r"^--listen=(.*)$", flags, re.M)[1]
+        lines = SOCKET_UNIT.read_text(encoding="utf-8").splitlines()
+        self.assertIn(f"ListenStream={address}", lines)
+        self.assertIn("FileDescriptorName=grpc", lines)
+
+    def test_the_socket_is_there_before_the_service(self):
+        text = UNIT.read_text(encoding="utf-8")
+        for dependency in ("After", "Wants"):
+            units = re.search(rf"^{dependency}=(.*)$", text, re.M)[1].split()
+            self.assertIn(SOCKET_UNIT.name, units)
 
     @unittest.skipUnless(shutil.which("systemd-analyze"), "no systemd-analyze")
     def test_it_is_hardly_exposed(self):

@@ -8,11 +8,15 @@
 
 #include <chrono>
 #include <cstring>
+#include <ctime>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "tests/server/metric_reader.h"
 #include "tests/server/running_server.h"
 #include "tests/support/eventually.h"
+#include "tests/support/status_matchers.h"
 
 namespace neumf {
 namespace {
@@ -101,6 +105,38 @@ TEST_F(ConnectionAcceptorTest, ASilentConnectionDoesNotHoldUpTheDrain) {
   EXPECT_TRUE(IsGreeted(connection));
   EXPECT_LT(server_.Drain(), absl::Seconds(5));
   EXPECT_TRUE(Ends(connection));
+}
+
+// The processor time that this process has had.
+double ProcessorSeconds() {
+  return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
+}
+
+// Who connects during a drain waits for the next server.
+TEST(AdoptedListenerTest, IsLeftAloneOnceItIsClosed) {
+  NEUMF_ASSERT_OK_AND_ASSIGN(const ListenAddress any,
+                             ListenAddress::Parse("127.0.0.1:0"));
+  NEUMF_ASSERT_OK_AND_ASSIGN(const ListenSocket owner, ListenSocket::Open(any));
+  NEUMF_ASSERT_OK_AND_ASSIGN(ListenSocket adopted,
+                             ListenSocket::Adopt(UniqueFd(dup(owner.fd()))));
+  ServerMetrics metrics;
+  grpc::health::v1::Health::CallbackService service;
+  grpc::ServerBuilder builder;
+  builder.RegisterService(&service);
+  ConnectionAcceptor acceptor(&metrics, /*max_per_network=*/0);
+  acceptor.Listen(std::move(adopted), /*max_connections=*/2,
+                  grpc::InsecureServerCredentials(), &builder);
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  ASSERT_NE(server, nullptr);
+  acceptor.Start();
+  acceptor.StopAccepting();
+  NEUMF_ASSERT_OK_AND_ASSIGN(const UniqueFd waiting,
+                             StartConnecting(owner.address()));
+  pollfd pending = {owner.fd(), POLLIN, 0};
+  ASSERT_EQ(poll(&pending, 1, /*timeout=*/30'000), 1);
+  const double before = ProcessorSeconds();
+  absl::SleepFor(absl::Milliseconds(400));
+  EXPECT_LT(ProcessorSeconds() - before, 0.2);
 }
 
 // Whether a call gets an answer on a connection of its own.

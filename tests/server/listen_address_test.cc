@@ -1,5 +1,6 @@
 #include "server/listen_address.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -8,6 +9,7 @@
 #include <fstream>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "tests/support/status_matchers.h"
@@ -76,6 +78,44 @@ TEST(ListenSocketTest, RefusesAPortInUse) {
                        HasSubstr(socket.address().ToString())));
 }
 
+// A listening socket as another program would make it, on a free port.
+UniqueFd Listening(int family, int type) {
+  UniqueFd fd(socket(family, type, 0));
+  EXPECT_EQ(listen(fd.get(), 1), 0);
+  return fd;
+}
+
+TEST(AdoptedSocketTest, IsMadeFitToAcceptFrom) {
+  for (const int family : {AF_INET, AF_INET6}) {
+    NEUMF_ASSERT_OK_AND_ASSIGN(
+        const ListenSocket socket,
+        ListenSocket::Adopt(Listening(family, SOCK_STREAM)));
+    EXPECT_GT(socket.address().port(), 0);
+    EXPECT_NE(fcntl(socket.fd(), F_GETFL) & O_NONBLOCK, 0);
+    EXPECT_NE(fcntl(socket.fd(), F_GETFD) & FD_CLOEXEC, 0);
+  }
+}
+
+TEST(AdoptedSocketTest, HasToListenForStreamsOfAKnownFamily) {
+  const auto is_refused = StatusIs(absl::StatusCode::kInvalidArgument,
+                                   HasSubstr("is no listening"));
+  int pipes[2] = {};
+  ASSERT_EQ(pipe(pipes), 0);
+  const UniqueFd writer(pipes[1]);
+  EXPECT_THAT(ListenSocket::Adopt(UniqueFd(pipes[0])), is_refused);
+  EXPECT_THAT(ListenSocket::Adopt(UniqueFd(socket(AF_INET, SOCK_STREAM, 0))),
+              is_refused);
+  EXPECT_THAT(ListenSocket::Adopt(UniqueFd(socket(AF_INET, SOCK_DGRAM, 0))),
+              is_refused);
+  UniqueFd abstract(socket(AF_UNIX, SOCK_STREAM, 0));
+  const sockaddr any = {AF_UNIX, {}};  // the system chooses a name
+  ASSERT_EQ(bind(abstract.get(), &any, sizeof(any.sa_family)), 0);
+  ASSERT_EQ(listen(abstract.get(), 1), 0);
+  EXPECT_THAT(ListenSocket::Adopt(std::move(abstract)), is_refused);
+  EXPECT_THAT(ListenSocket::Adopt(UniqueFd()),
+              StatusIs(absl::StatusCode::kInvalidArgument, "is not open"));
+}
+
 class UnixSocketTest : public testing::Test {
  protected:
   const TempDirectory directory_;
@@ -102,6 +142,18 @@ TEST_F(UnixSocketTest, IsRemovedWithItsOwner) {
   { NEUMF_ASSERT_OK(ListenSocket::Open(address_)); }
   struct stat info = {};
   EXPECT_NE(stat(path_.c_str(), &info), 0);
+}
+
+TEST_F(UnixSocketTest, LeavesThePathToWhomItWasAdoptedFrom) {
+  NEUMF_ASSERT_OK_AND_ASSIGN(const ListenSocket owner,
+                             ListenSocket::Open(address_));
+  {
+    NEUMF_ASSERT_OK_AND_ASSIGN(const ListenSocket adopted,
+                               ListenSocket::Adopt(UniqueFd(dup(owner.fd()))));
+    EXPECT_EQ(adopted.address().ToString(), address_.ToString());
+  }
+  struct stat info = {};
+  EXPECT_EQ(stat(path_.c_str(), &info), 0);
 }
 
 TEST_F(UnixSocketTest, ReplacesAnOrphan) {

@@ -63,6 +63,25 @@ TEST_F(ServerFlagsTest, TakesAllForms) {
   EXPECT_EQ(command.options.batcher.max_queue_delay, absl::Microseconds(1500));
 }
 
+TEST_F(ServerFlagsTest, SaysHowLongConnectionsLast) {
+  NEUMF_ASSERT_OK_AND_ASSIGN(const Command plain, ParseWithDirectory({}));
+  const ConnectionTimes& usual = plain.options.connection_times;
+  EXPECT_EQ(usual.handshake, absl::Seconds(10));
+  EXPECT_EQ(usual.idle, absl::Minutes(15));
+  EXPECT_EQ(usual.age, absl::Minutes(30));
+  EXPECT_EQ(usual.age_grace, absl::Minutes(1));
+  NEUMF_ASSERT_OK_AND_ASSIGN(
+      const Command command,
+      ParseWithDirectory({"--handshake_timeout=1s", "--max_connection_idle=2m",
+                          "--max_connection_age=3h",
+                          "--max_connection_age_grace=4s"}));
+  const ConnectionTimes& chosen = command.options.connection_times;
+  EXPECT_EQ(chosen.handshake, absl::Seconds(1));
+  EXPECT_EQ(chosen.idle, absl::Minutes(2));
+  EXPECT_EQ(chosen.age, absl::Hours(3));
+  EXPECT_EQ(chosen.age_grace, absl::Seconds(4));
+}
+
 TEST_F(ServerFlagsTest, SaysWhereToScore) {
   NEUMF_ASSERT_OK_AND_ASSIGN(const Command plain, ParseWithDirectory({}));
   EXPECT_EQ(plain.options.device.device, DeviceFlag::kAuto);
@@ -91,6 +110,8 @@ TEST_F(ServerFlagsTest, NamesTheFlagThatIsWrong) {
               IsBadFlag("--default_k", "--max_k"));
   EXPECT_THAT(ParseWithDirectory({"--drain_timeout=-1s"}),
               IsBadFlag("--drain_timeout", "from 0"));
+  EXPECT_THAT(ParseWithDirectory({"--handshake_timeout=0"}),
+              IsBadFlag("--handshake_timeout", "from 10ms"));
   EXPECT_THAT(ParseWithDirectory({"--poll_interval=soon"}),
               IsBadFlag("--poll_interval", "from"));
   EXPECT_THAT(ParseWithDirectory({"--reflection=perhaps"}),
