@@ -33,6 +33,11 @@ constexpr size_t kSpareDescriptors = 256;
 constexpr int kDescriptorPauseMillis = 20;
 // Of one listener in a row, so that others and hang-ups have their turn.
 constexpr int kAcceptsInARow = 64;
+// Far more than flow control lets a peer send before we answer.
+constexpr uint64_t kMostUnanswered = 4 << 20;
+// Between two looks at all connections; longer where there are many.
+constexpr std::chrono::milliseconds kMonologueCheck(100);
+constexpr size_t kConnectionsALook = 256;
 // A flood is one line of the log a minute.
 constexpr std::chrono::minutes kFloodLogInterval(1);
 
@@ -185,8 +190,11 @@ void ConnectionAcceptor::Run() {
   SetThreadName("accept");
   std::array<epoll_event, 64> events;
   while (stage_ != Stage::kStopped) {
+    const int patience =
+        connections_.empty() ? -1 : static_cast<int>(kMonologueCheck.count());
     const int count = epoll_wait(epoll_.get(), events.data(),
-                                 static_cast<int>(events.size()), -1);
+                                 static_cast<int>(events.size()), patience);
+    CutMonologues();
     // Hang-ups first: they free descriptors that accept() may want.
     for (int i = 0; i < count; ++i) {
       if ((events[i].events & ~EPOLLIN) != 0)
@@ -269,8 +277,8 @@ bool ConnectionAcceptor::HandOver(Listener* listener, UniqueFd connection,
   if (!Watch(epoll_.get(), number, EPOLLRDHUP | EPOLLHUP | EPOLLET)) {
     return false;
   }
-  connections_[number] = Connection{std::move(duplicate), listener,
-                                    PeerName(peer), PeerNetwork(peer)};
+  connections_[number] = Connection{
+      std::move(duplicate), listener, PeerName(peer), PeerNetwork(peer), {}};
   ++listener->num_connections;
   if (max_per_network_ > 0) ++num_of_network_[PeerNetwork(peer)];
   ConnectionsChanged();
@@ -346,12 +354,39 @@ void ConnectionAcceptor::CutFlood(const Flood& flood) {
   }
   // Null: it is gone by itself, or never was a flood.
   if (fullest == nullptr || flood.num_calls <= num_honest) return;
-  const std::string peer = fullest->peer;
-  const int duplicate = fullest->duplicate.get();
+  CutConnection(fullest->duplicate.get(), "rapid_reset");
+}
+
+void ConnectionAcceptor::CutMonologues() {
+  const auto now = std::chrono::steady_clock::now();
+  if (now < next_monologue_check_) return;
+  next_monologue_check_ =
+      now + kMonologueCheck * (1 + connections_.size() / kConnectionsALook);
+  std::vector<int> monologues;
+  for (auto& [duplicate, connection] : connections_) {
+    const std::optional<TcpProgress> progress = ReadTcpProgress(duplicate);
+    if (!progress.has_value()) continue;
+    TcpProgress& last = connection.progress;
+    // What lies unread may be there because we stood still.
+    const uint64_t unread = NumUnread(duplicate);
+    if (progress->sent_bytes != last.sent_bytes) {
+      last = *progress;
+    } else if (progress->received_bytes >
+               last.received_bytes + unread + kMostUnanswered) {
+      monologues.push_back(duplicate);
+    }
+  }
+  for (const int duplicate : monologues) {
+    CutConnection(duplicate, "endless_headers");
+  }
+}
+
+void ConnectionAcceptor::CutConnection(int duplicate, const char* event) {
+  const std::string peer = connections_[duplicate].peer;
   Disconnect(duplicate);
   ForgetConnection(duplicate);
   metrics_->ConnectionCut();
-  if (IsTimeToLog(&next_cut_log_)) LogEvent("rapid_reset").With("peer", peer);
+  if (IsTimeToLog(&next_cut_log_)) LogEvent(event).With("peer", peer);
 }
 
 void ConnectionAcceptor::ConnectionsChanged() {

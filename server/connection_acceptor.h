@@ -34,6 +34,7 @@
 #include "grpcpp/server_builder.h"
 #include "server/listen_address.h"
 #include "server/server_metrics.h"
+#include "server/tcp_progress.h"
 #include "server/unique_fd.h"
 
 namespace neumf {
@@ -93,6 +94,8 @@ class ConnectionAcceptor {
     Listener* listener = nullptr;
     std::string peer;
     std::string network;
+    // When we last were seen to have sent something.
+    TcpProgress progress;
   };
 
   void Run();
@@ -106,6 +109,10 @@ class ConnectionAcceptor {
                 const sockaddr_storage& peer);
   void CutFloods();
   void CutFlood(const Flood& flood);
+  // Ends connections that send on and on and get no answer: headers that never
+  // end (VU#421644), of which gRPC 1.51 keeps every byte.
+  void CutMonologues();
+  void CutConnection(int duplicate, const char* event);
   void WaitForDescriptors();
   void CloseListeners();
   void ShutDownConnections(int how);
@@ -124,6 +131,7 @@ class ConnectionAcceptor {
   std::unordered_map<std::string, size_t> num_of_network_;  // if limited
   std::chrono::steady_clock::time_point next_refusal_log_;
   std::chrono::steady_clock::time_point next_cut_log_;
+  std::chrono::steady_clock::time_point next_monologue_check_;
 
   enum class Stage { kAccepting, kWatching, kHangingUp, kCutting, kStopped };
   void EnterStage(Stage stage);

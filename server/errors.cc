@@ -27,11 +27,15 @@ void AddDetail(const google::protobuf::Message& detail, absl::Status* status) {
   status->SetPayload(TypeUrl(detail), absl::Cord(detail.SerializeAsString()));
 }
 
-void AddErrorInfo(absl::string_view reason, absl::Status* status) {
+google::rpc::ErrorInfo InfoOf(absl::string_view reason) {
   google::rpc::ErrorInfo info;
   info.set_reason(reason.data(), reason.size());
   info.set_domain(kDomain);
-  AddDetail(info, status);
+  return info;
+}
+
+void AddErrorInfo(absl::string_view reason, absl::Status* status) {
+  AddDetail(InfoOf(reason), status);
 }
 
 }  // namespace
@@ -127,6 +131,14 @@ google::rpc::Status ToRpcStatus(const absl::Status& status) {
     detail->set_type_url(url.data(), url.size());
     detail->set_value(std::string(payload));
   });
+  const std::string info_url = TypeUrl(google::rpc::ErrorInfo());
+  if (!status.GetPayload(info_url).has_value()) {
+    google::rpc::ErrorInfo info =
+        InfoOf(absl::StatusCodeToString(status.code()));
+    google::protobuf::Any* detail = result.add_details();
+    detail->set_type_url(info_url);
+    detail->set_value(info.SerializeAsString());
+  }
   // absl::Status shuffles its payloads; the same error shall be the same bytes.
   std::sort(
       result.mutable_details()->begin(), result.mutable_details()->end(),

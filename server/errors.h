@@ -56,7 +56,8 @@ absl::Status Draining();
 absl::Duration RetryDelay(const absl::Status& status);
 
 // Code, message and details: what BatchRecommend puts into a result, and what
-// travels in grpc-status-details-bin.
+// travels in grpc-status-details-bin. An error that gives no reason of its own
+// has ErrorInfo with the name of its code.
 google::rpc::Status ToRpcStatus(const absl::Status& status);
 
 }  // namespace neumf

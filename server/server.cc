@@ -86,7 +86,9 @@ Server::Server(const Options& options, bool uses_gpu)
                    [this] { return IsServing(); }),
       admin_health_({clock_.get(), &counters_, &calls_, &resets_},
                     v1::ModelService::service_full_name(),
-                    [this] { return IsServing(); }) {}
+                    [this] { return IsServing(); }),
+      data_unknown_({clock_.get(), &counters_, &calls_, &resets_}),
+      admin_unknown_({clock_.get(), &counters_, &calls_, &resets_}) {}
 
 Server::~Server() { Drain(); }
 
@@ -120,12 +122,13 @@ absl::Status Server::Listen(InheritedSockets inherited) {
   NEUMF_RETURN_IF_ERROR(Annotate(ClearPortFile(), "--port_file"));
   acceptor_ = std::make_unique<ConnectionAcceptor>(
       &counters_, options_.max_connections_per_ip);
-  NEUMF_ASSIGN_OR_RETURN(data_server_,
-                         StartGrpc(std::move(data), max_connections,
-                                   &recommendations_, &data_health_));
+  NEUMF_ASSIGN_OR_RETURN(
+      data_server_,
+      StartGrpc(std::move(data), max_connections, &recommendations_,
+                &data_health_, &data_unknown_));
   NEUMF_ASSIGN_OR_RETURN(admin_server_,
                          StartGrpc(std::move(admin), max_admin_connections,
-                                   &models_, &admin_health_));
+                                   &models_, &admin_health_, &admin_unknown_));
   acceptor_->Start();
   health_updates_ = std::make_unique<PeriodicTask>(
       "health", kHealthInterval, clock_.get(), [this] { UpdateHealth(); });
@@ -202,12 +205,13 @@ absl::Status Server::StartMetrics() {
 
 absl::StatusOr<std::unique_ptr<grpc::Server>> Server::StartGrpc(
     ListenSocket socket, size_t max_connections, grpc::Service* service,
-    grpc::Service* health) {
+    grpc::Service* health, UnknownMethods* others) {
   grpc::ServerBuilder builder;
   ConfigureServer(options_.reflection, options_.connection_times, &builder);
   builder.SetContextAllocator(intake_.MakeContexts());
   builder.RegisterService(service);
   builder.RegisterService(health);
+  builder.RegisterCallbackGenericService(others);
   const std::string address = socket.address().ToString();
   const bool encrypted = tls_ != nullptr && !socket.address().is_unix();
   acceptor_->Listen(

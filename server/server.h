@@ -57,6 +57,7 @@
 #include "server/snapshot_holder.h"
 #include "server/takedowns.h"
 #include "server/tls_credentials.h"
+#include "server/unknown_methods.h"
 #include "server/version_history.h"
 
 namespace neumf {
@@ -169,7 +170,7 @@ class Server {
   absl::Status StartMetrics();
   absl::StatusOr<std::unique_ptr<grpc::Server>> StartGrpc(
       ListenSocket socket, size_t max_connections, grpc::Service* service,
-      grpc::Service* health);
+      grpc::Service* health, UnknownMethods* others);
   // Removes the old one, and makes sure that a new one can be written.
   absl::Status ClearPortFile();
   absl::Status WritePortFile();
@@ -208,6 +209,8 @@ class Server {
   ModelService models_;
   HealthService data_health_;
   HealthService admin_health_;
+  UnknownMethods data_unknown_;
+  UnknownMethods admin_unknown_;
   std::unique_ptr<MetricsEndpoint> metrics_;
   ListenAddress grpc_address_;
   ListenAddress admin_address_;

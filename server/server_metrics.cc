@@ -30,12 +30,13 @@ struct MethodName {
 };
 
 // In the order of RpcMethod.
-constexpr std::array<MethodName, 5> kMethods = {{
+constexpr std::array<MethodName, 6> kMethods = {{
     {"unary", "neumf.v1.RecommendationService", "Recommend"},
     {"unary", "neumf.v1.RecommendationService", "BatchRecommend"},
     {"unary", "neumf.v1.ModelService", "ListModelVersions"},
     {"unary", "grpc.health.v1.Health", "Check"},
     {"server_stream", "grpc.health.v1.Health", "Watch"},
+    {"unary", "unknown", "unknown"},
 }};
 
 // By number, spelled as in Go, which is what dashboards expect.

@@ -31,6 +31,7 @@ enum class RpcMethod {
   kListModelVersions,
   kHealthCheck,
   kHealthWatch,
+  kUnknown,  // of which no service knows
 };
 
 const char* RpcMethodName(RpcMethod method);  // "Recommend", ...

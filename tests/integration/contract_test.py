@@ -133,8 +133,14 @@ class BadRequestTest(ServingCase):
         self.assertEqual(len(response.items), 3)
 
     def test_does_not_know_other_methods(self):
-        self.assert_fails(grpc.StatusCode.UNIMPLEMENTED,
-                          lambda: self.call_with_bytes("Guess", b""))
+        error = self.assert_fails(grpc.StatusCode.UNIMPLEMENTED,
+                                  lambda: self.call_with_bytes("Guess", b""))
+        self.assertEqual(error_details(error)["ErrorInfo"].reason,
+                         "UNIMPLEMENTED")
+        labels = {"grpc_type": "unary", "grpc_service": "unknown",
+                  "grpc_method": "unknown", "grpc_code": "Unimplemented"}
+        self.daemon.wait_until(lambda: self.daemon.metric(
+            "grpc_server_handled_total", **labels) == 1)
 
 
 class UserTest(ServingCase):

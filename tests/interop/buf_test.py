@@ -83,7 +83,7 @@ class CurlTest(unittest.TestCase):
         self.assertEqual(result.returncode, INVALID_ARGUMENT, result.stderr)
         error = json.loads(result.stderr)
         self.assertEqual(error["code"], "invalid_argument")
-        detail, = error["details"]
+        detail = error["details"][0]
         self.assertEqual(detail["type"], "google.rpc.BadRequest")
         violations = details_pb.BadRequest.FromString(
             base64.b64decode(detail["value"] + "==")).field_violations

@@ -23,12 +23,22 @@ TEST(ErrorsTest, InvalidRequestNamesEachField) {
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument,
                                HasSubstr("user_id: is empty")));
   const google::rpc::Status rpc = ToRpcStatus(status);
-  ASSERT_EQ(rpc.details_size(), 1);
+  ASSERT_EQ(rpc.details_size(), 2);
   google::rpc::BadRequest details;
   ASSERT_TRUE(rpc.details(0).UnpackTo(&details));
   ASSERT_EQ(details.field_violations_size(), 2);
   EXPECT_EQ(details.field_violations(1).field(), "k");
   EXPECT_EQ(details.field_violations(1).description(), "is negative");
+}
+
+TEST(ErrorsTest, EveryErrorHasAReasonForPrograms) {
+  const google::rpc::Status rpc =
+      ToRpcStatus(absl::DeadlineExceededError("too late"));
+  ASSERT_EQ(rpc.details_size(), 1);
+  google::rpc::ErrorInfo info;
+  ASSERT_TRUE(rpc.details(0).UnpackTo(&info));
+  EXPECT_EQ(info.reason(), "DEADLINE_EXCEEDED");
+  EXPECT_EQ(info.domain(), "neumf");
 }
 
 TEST(ErrorsTest, DetailsStaySmallHoweverMuchIsWrong) {

@@ -29,7 +29,7 @@ TEST(GrpcStatusTest, DetailsTravelAlong) {
   google::rpc::Status details;
   ASSERT_TRUE(grpc::ExtractErrorDetails(status, &details).ok());
   google::rpc::BadRequest bad_request;
-  ASSERT_EQ(details.details_size(), 1);
+  ASSERT_EQ(details.details_size(), 2);  // and ErrorInfo
   ASSERT_TRUE(details.details(0).UnpackTo(&bad_request));
   EXPECT_EQ(bad_request.field_violations(0).field(), "k");
 }
