@@ -222,7 +222,7 @@ absl::StatusOr<ServingModel> CheckpointReader::ReadModel(
       return sink(rows);
     }));
   }
-  NEUMF_RETURN_IF_ERROR(VerifyIgnoredTensors());
+  NEUMF_RETURN_IF_ERROR(VerifyUnread());
   NEUMF_RETURN_IF_ERROR(AsDataLoss(bound.Check(network_)));
   return model;
 }
@@ -326,9 +326,13 @@ absl::Status CheckpointReader::StreamItemTable(ItemTable table, uint32_t width,
                         options_.block_bytes, &stream, sink);
 }
 
-absl::Status CheckpointReader::VerifyIgnoredTensors() {
-  for (const std::string& name : info_.ignored_tensors) {
-    if (info_.manifest.tensors.count(name) == 0) continue;
+absl::Status CheckpointReader::VerifyUnread() {
+  std::vector<std::string> names = info_.ignored_tensors;
+  for (const TensorSpec& spec : TensorsOf(content_)) names.push_back(spec.name);
+  for (const std::string& name : names) {
+    if (info_.manifest.tensors.count(name) == 0 || opened_.count(name) > 0) {
+      continue;
+    }
     TensorStream stream = OpenTensor(name);
     absl::Status status = stream.SkipRest();
     if (status.ok()) status = stream.Finish();
@@ -341,6 +345,7 @@ TensorStream CheckpointReader::OpenTensor(absl::string_view name) {
   const TensorInfo* const tensor = header_.Find(name);
   const auto digest = info_.manifest.tensors.find(std::string(name));
   NEUMF_CHECK(tensor != nullptr && digest != info_.manifest.tensors.end());
+  opened_.insert(std::string(name));
   return TensorStream(file_.get(), header_, *tensor, &digest->second,
                       options_.block_bytes, threads_.get());
 }

@@ -41,6 +41,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -129,7 +130,9 @@ class CheckpointReader {
   absl::Status StreamItemTable(ItemTable table, uint32_t width,
                                ItemRowsSink sink);
   absl::Status StreamItems(ItemRowsSink sink);
-  absl::Status VerifyIgnoredTensors();
+  // What is kept or ignored is read all the same: a damaged file is refused
+  // whatever is damaged, today as at the next start.
+  absl::Status VerifyUnread();
 
   TensorStream OpenTensor(absl::string_view name);
   // All of a tensor, which has as many bytes as `destination`.
@@ -149,6 +152,7 @@ class CheckpointReader {
   CheckpointInfo info_;
   ScoreNetwork network_;
   std::optional<ScoreBound> bound_;
+  std::set<std::string> opened_;  // tensors
 };
 
 // A whole checkpoint in memory, item tables row-major: for tools and tests.

@@ -4,9 +4,8 @@
 //
 // A part is the same when all of its tensors have the same names, types, shapes
 // and digests. A model that was read and verified can then be used in place of
-// what the other file holds, without a look at it: SHA-256 says that the bytes
-// would be the same, and if the file has others it is damaged where nobody
-// reads it.
+// what the other file holds: SHA-256 says that the bytes are the same, or that
+// the file is damaged.
 
 #include "base/sha256.h"
 #include "checkpoint/checkpoint_schema.h"

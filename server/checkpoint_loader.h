@@ -13,7 +13,8 @@
 // anything is served, by a quarter of them after that.
 //
 // Parts that the file has in common with the served version, by the digests of
-// their tensors, are shared with it: neither read, nor in memory twice.
+// their tensors, are shared with it: verified in the file, but not in memory
+// twice.
 //
 // One thread at a time may use a loader.
 

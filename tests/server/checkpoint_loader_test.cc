@@ -368,12 +368,18 @@ TEST_F(SharedPartsTest, WhatDidNotChangeIsSharedAndTheRestIsLoaded) {
 TEST_F(SharedPartsTest, AnUnchangedModelIsSharedAsAWhole) {
   LoadFirst();
   Publish(2);
-  folder_.FlipLastByte(2);  // of a tensor that nobody reads
   const LoadOutcome outcome = LoadSecond();
   ASSERT_EQ(outcome.result, ReloadResult::kOk) << outcome.reason;
   EXPECT_THAT(NewParts(*first_, *outcome.snapshot), testing::IsEmpty());
   EXPECT_EQ(outcome.snapshot->resident_bytes, first_->resident_bytes);
   EXPECT_EQ(outcome.snapshot->shared_bytes, first_->resident_bytes);
+}
+
+TEST_F(SharedPartsTest, APartThatWouldBeSharedIsVerifiedAllTheSame) {
+  LoadFirst();
+  Publish(2);
+  folder_.FlipLastByte(2);
+  EXPECT_EQ(LoadSecond().result, ReloadResult::kCorrupt);
 }
 
 // Counts threads that read, whenever a file is read.
