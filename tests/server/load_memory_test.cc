@@ -164,7 +164,8 @@ TEST(KeptPartsTest, TakeNoMemoryTwice) {
     return found;
   });
   EXPECT_GT(measured.told_bytes, 30U << 20);
-  EXPECT_LT(measured.found.resident_bytes, 4U << 20);
+  // Blocks that were read may stay with the allocator.
+  EXPECT_LT(measured.found.resident_bytes, 10U << 20);
 }
 
 INSTANTIATE_TEST_SUITE_P(
