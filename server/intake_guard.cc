@@ -36,8 +36,8 @@ class GuardedContexts : public grpc::ContextAllocator {
     delete context;
   }
 
-  // Of methods that we do not have: gRPC's own handler refuses those, and no
-  // class may derive from their context.
+  // Of methods that nobody has (unknown_methods.h). No class may derive from
+  // their context, so they count until gRPC is done with them.
   grpc::GenericCallbackServerContext* NewGenericCallbackServerContext()
       override {
     guard_->Arrived();
