@@ -12,8 +12,9 @@ namespace neumf {
 namespace {
 
 // In the order of Right.
-constexpr std::array<const char*, 4> kRightNames = {
-    "recommend", "recommend.seen", "models.read", "metrics.read"};
+constexpr std::array<const char*, 5> kRightNames = {
+    "recommend", "recommend.seen", "models.read", "models.write",
+    "metrics.read"};
 
 }  // namespace
 

@@ -19,8 +19,10 @@ enum class Right {
   // Answers with items that the user has seen, SEEN_POLICY_KEEP and ONLY: they
   // tell what somebody has watched or bought.
   kRecommendSeen,
-  // ListModelVersions.
+  // ListModelVersions and WatchModelVersions.
   kModelsRead,
+  // LoadModelVersion and RollbackModelVersion.
+  kModelsWrite,
   // /metrics, where they are asked for.
   kMetricsRead,
 };

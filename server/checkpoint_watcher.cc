@@ -1,28 +1,31 @@
 #include "server/checkpoint_watcher.h"
 
 #include <algorithm>
-#include <iterator>
-#include <utility>
+#include <optional>
+#include <set>
+#include <vector>
 
-#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
 #include "base/thread_pool.h"
-#include "checkpoint/checkpoint_directory.h"
+#include "server/errors.h"
+#include "server/version_chooser.h"
+#include "server/version_errors.h"
 
 namespace neumf {
-namespace {
-
-constexpr absl::Duration kFirstBackoff = absl::Seconds(1);
-constexpr absl::Duration kLongestBackoff = absl::Seconds(60);
-// A directory may hold thousands of files that are none.
-constexpr size_t kMaxReasonsTold = 5;
-
-}  // namespace
 
 CheckpointWatcher::CheckpointWatcher(Options options, const Parts& parts)
-    : options_(std::move(options)), parts_(parts) {}
+    : options_(std::move(options)),
+      parts_(parts),
+      switch_({options_.directory, options_.keep_versions},
+              {parts.files, parts.clock, parts.loader, parts.device,
+               parts.holder, parts.reaper, parts.history, parts.metrics}),
+      requests_([this] {
+        Wake();
+        switch_.Wake();
+      }),
+      policy_(options_.directory, parts.files, parts.metrics) {}
 
 CheckpointWatcher::~CheckpointWatcher() { Stop(); }
 
@@ -38,11 +41,10 @@ absl::Status CheckpointWatcher::LoadFirst() {
   if (!listed.ok()) {
     return absl::NotFoundError(absl::StrCat(where, listed.message()));
   }
-  if (refusals_.empty()) {
-    return absl::NotFoundError(
-        absl::StrCat(where, "no file is named <version>.safetensors"));
-  }
-  return absl::NotFoundError(absl::StrCat(where, RefusalsText()));
+  const Refusals& refusals = switch_.refusals();
+  return absl::NotFoundError(absl::StrCat(
+      where, refusals.empty() ? "no file is named <version>.safetensors"
+                              : refusals.ToString()));
 }
 
 void CheckpointWatcher::Start() {
@@ -50,24 +52,15 @@ void CheckpointWatcher::Start() {
 }
 
 void CheckpointWatcher::RequestStop() {
-  {
-    MutexLock lock(&mutex_);
-    stopping_ = true;
-  }
-  wake_.Signal();
+  switch_.RequestStop();
+  requests_.Close();
+  Wake();
 }
 
 void CheckpointWatcher::Wake() {
-  {
-    MutexLock lock(&mutex_);
-    woken_ = true;
-  }
-  wake_.Signal();
-}
-
-bool CheckpointWatcher::IsStopping() {
   MutexLock lock(&mutex_);
-  return stopping_;
+  woken_ = true;
+  wake_.Signal();
 }
 
 void CheckpointWatcher::Stop() {
@@ -94,27 +87,28 @@ bool CheckpointWatcher::WaitForNextLook() {
   const absl::Duration next =
       std::min(parts_.clock->MonotonicNow() + options_.poll_interval,
                parts_.recovery->next_try());
-  while (!stopping_ && !woken_ &&
+  while (!switch_.IsStopping() && !woken_ &&
          parts_.clock->WaitUntil(&wake_, &mutex_, next)) {
   }
   woken_ = false;
-  return !stopping_;
+  return !switch_.IsStopping();
 }
 
 absl::Status CheckpointWatcher::Look() {
+  ServeRequests();
   const auto served = parts_.holder->Get();
   absl::Status listed;
   switch (parts_.recovery->Next(served.get())) {
     case DeviceRecovery::Step::kWait:
       return listed;
     case DeviceRecovery::Step::kNone:
-      listed = ServeLargest();
+      listed = ServeByPolicy();
       break;
     case DeviceRecovery::Step::kReload:
       if (served != nullptr && parts_.device->IsDead(*served)) {
         ServeAgain(served->version);
       }
-      listed = ServeLargest();
+      listed = ServeByPolicy();
       parts_.recovery->Reloaded(parts_.holder->Get().get());
       break;
   }
@@ -124,171 +118,174 @@ absl::Status CheckpointWatcher::Look() {
 
 // What an earlier try met says nothing about this one: the device is another.
 void CheckpointWatcher::ServeAgain(uint64_t version) {
-  refusals_.erase(version);
-  TryLoad({version, JoinPath(options_.directory, VersionFileName(version))});
+  switch_.refusals().Forget(version);
+  Load(FileOf(version)).IgnoreError();  // said already; more tries follow
 }
 
-absl::Status CheckpointWatcher::ServeLargest() {
-  NEUMF_ASSIGN_OR_RETURN(std::vector<CheckpointFile> found,
-                         ListCheckpoints(*parts_.files, options_.directory));
-  ForgetMissing(found);
-  const auto served = parts_.holder->Get();
-  const uint64_t served_version = served == nullptr ? 0 : served->version;
-  std::reverse(found.begin(), found.end());
-  for (const CheckpointFile& file : found) {
-    if (file.version <= served_version || IsStopping() ||
-        parts_.device->lost() || TryLoad(file)) {
-      break;
-    }
+absl::Status CheckpointWatcher::ServeByPolicy() {
+  std::set<uint64_t> unfit;
+  while (!switch_.IsStopping() && !parts_.device->lost()) {
+    NEUMF_ASSIGN_OR_RETURN(const std::vector<CheckpointFile> found,
+                           ListCheckpoints(*parts_.files, options_.directory));
+    policy_.Poll();
+    switch_.refusals().ForgetMissing(found);
+    const CheckpointFile* next =
+        NextVersion(found, policy_.policy(), switch_.served_version(), unfit);
+    if (next == nullptr) break;
+    // One that was given up for a request may be due again after that.
+    if (!absl::IsCancelled(Load(*next))) unfit.insert(next->version);
+    ServeRequests();
   }
   return absl::OkStatus();
 }
 
-void CheckpointWatcher::ForgetMissing(
-    const std::vector<CheckpointFile>& found) {
-  auto file = found.begin();  // both ascend
-  for (auto it = refusals_.begin(); it != refusals_.end();) {
-    while (file != found.end() && file->version < it->first) ++file;
-    const bool missing = file == found.end() || file->version != it->first;
-    it = missing ? refusals_.erase(it) : std::next(it);
+absl::Status CheckpointWatcher::Load(const CheckpointFile& file) {
+  VersionSwitch::Wish wish;
+  wish.keep_previous = !policy_.policy().Refuses(switch_.served_version());
+  wish.meanwhile = [&] { ServeRequestsBeside(file, nullptr); };
+  return switch_.Load(file, wish);
+}
+
+void CheckpointWatcher::ServeRequests() {
+  for (;;) {
+    requests_.Resume();  // what came beside the last one
+    const auto request = requests_.Take();
+    if (!request.has_value()) return;
+    ServeRequest(*request);
   }
 }
 
-CheckpointWatcher::Attempt CheckpointWatcher::NextAttempt(
-    const CheckpointFile& file, const FileInfo& info) {
-  const auto it = refusals_.find(file.version);
-  if (it == refusals_.end()) return Attempt::kFirst;
-  Refusal& refusal = it->second;
-  const FileInfo last_look = std::exchange(refusal.last_look, info);
-  if (info == refusal.file) {
-    const bool due = parts_.clock->MonotonicNow() >= refusal.retry_at;
-    return due ? Attempt::kAgain : Attempt::kNone;
+void CheckpointWatcher::ServeRequest(const VersionRequest& request) {
+  policy_.Poll();
+  switch (request.kind) {
+    case VersionRequest::Kind::kLoad:
+      return request.answer(LoadByName(request));
+    case VersionRequest::Kind::kLoadLargest: {
+      ServingPolicy wanted = policy_.policy();
+      wanted.pinned.reset();
+      return request.answer(ChangePolicy(request, wanted));
+    }
+    case VersionRequest::Kind::kRollback:
+      return request.answer(RollBack(request));
   }
-  const bool replaced = info.inode != refusal.file.inode;
-  return replaced || info == last_look ? Attempt::kFirst : Attempt::kNone;
 }
 
-bool CheckpointWatcher::TryLoad(const CheckpointFile& file) {
-  // What cannot be looked at is loaded all the same, for the error's text.
-  const FileInfo info = parts_.files->Stat(file.path).value_or(FileInfo());
-  const Attempt next = NextAttempt(file, info);
-  if (next == Attempt::kNone) return false;
-  // A second try is silent unless it ends otherwise than the first.
-  const bool again = next == Attempt::kAgain;
-  uint64_t attempt = again ? 0 : Announce(file, info);
-
-  const absl::Duration started = parts_.clock->MonotonicNow();
-  const auto served = parts_.holder->Get();
-  LoadOutcome outcome =
-      parts_.loader->Load(file, served.get(), [this] { return IsStopping(); });
-  const absl::Duration took = parts_.clock->MonotonicNow() - started;
-  const bool loaded = outcome.snapshot != nullptr;
-  if (!loaded && IsStopping()) {
-    GiveUp(attempt, file.version);
-    return false;
+void CheckpointWatcher::ServeRequestsBeside(const CheckpointFile& loading,
+                                            const VersionRequest* wish) {
+  while (auto request = requests_.Take()) {
+    const bool is_load = request->kind == VersionRequest::Kind::kLoad;
+    if (request->kind == VersionRequest::Kind::kRollback &&
+        (wish == nullptr || wish->kind == VersionRequest::Kind::kLoad)) {
+      switch_.GiveUpLoad();
+      const uint64_t left = switch_.served_version();
+      if (switch_.ServeStandby()) {
+        policy_.Poll();
+        request->answer(RolledBack(*request, left, /*was_warm=*/true));
+        continue;
+      }
+    } else if (is_load && request->version == loading.version) {
+      // Its turn comes when the version is there.
+    } else if (wish != nullptr) {
+      request->answer(LoadInProgress(loading.version));
+      continue;
+    } else if (is_load) {
+      switch_.GiveUpLoad();
+    }
+    requests_.PutOff(*std::move(request));
   }
-  if (again && (loaded || outcome.result != refusals_[file.version].result)) {
-    attempt = Announce(file, info);
+}
+
+absl::StatusOr<VersionAnswer> CheckpointWatcher::LoadByName(
+    const VersionRequest& request) {
+  const CheckpointFile file = FileOf(request.version);
+  if (!switch_.IsServed(file)) {
+    LogEvent("load_requested")
+        .WithNumber("version", request.version)
+        .WithNumber("from", switch_.served_version())
+        .With("caller", request.caller);
+    if (absl::IsNotFound(parts_.files->Stat(file.path).status())) {
+      return VersionNotFound(request.version);
+    }
+    if (parts_.device->lost()) return DeviceLost();
+    NEUMF_RETURN_IF_ERROR(LoadFor(request, file));
   }
-  if (loaded) {
-    refusals_.erase(file.version);
-    Serve(attempt, std::move(outcome.snapshot), took);
-    return true;
+  return ChangePolicy(request,
+                      PolicyAfterLoad(policy_.policy(), request.version));
+}
+
+absl::Status CheckpointWatcher::LoadFor(const VersionRequest& request,
+                                        const CheckpointFile& file) {
+  VersionSwitch::Wish wish;
+  wish.by_name = true;
+  wish.is_wanted = request.is_wanted;
+  wish.meanwhile = [&] { ServeRequestsBeside(file, &request); };
+  wish.keep_previous = request.kind != VersionRequest::Kind::kRollback &&
+                       !policy_.policy().Refuses(switch_.served_version());
+  const absl::Status loaded = switch_.Load(file, wish);
+  if (!absl::IsCancelled(loaded)) return loaded;
+  if (switch_.IsStopping()) return Draining();
+  return request.is_wanted() ? LoadAborted() : loaded;
+}
+
+absl::StatusOr<VersionAnswer> CheckpointWatcher::RollBack(
+    const VersionRequest& request) {
+  const uint64_t left = switch_.served_version();
+  const bool is_warm = switch_.ServeStandby();
+  if (!is_warm) NEUMF_RETURN_IF_ERROR(LoadEarlier(request, left));
+  return RolledBack(request, left, is_warm);
+}
+
+absl::Status CheckpointWatcher::LoadEarlier(const VersionRequest& request,
+                                            uint64_t left) {
+  if (left == 0) return NoPreviousVersion();
+  if (parts_.device->lost()) return DeviceLost();
+  const auto found = ListCheckpoints(*parts_.files, options_.directory);
+  if (!found.ok()) return NoPreviousVersion();
+  const ServingPolicy earlier = PolicyOfEarlier(policy_.policy(), left, *found);
+  std::set<uint64_t> unfit;
+  while (const CheckpointFile* file =
+             NextVersion(*found, earlier, left, unfit)) {
+    const absl::Status loaded = LoadFor(request, *file);
+    const bool may_go_on = request.is_wanted() && !switch_.IsStopping() &&
+                           !absl::IsAborted(loaded) && !parts_.device->lost();
+    if (loaded.ok() || !may_go_on) return loaded;
+    unfit.insert(file->version);
   }
-  if (attempt != 0) Refuse(file, attempt, outcome, took);
-  Remember(file, outcome);
-  return false;
+  return NoPreviousVersion();
 }
 
-uint64_t CheckpointWatcher::Announce(const CheckpointFile& file,
-                                     const FileInfo& info) const {
-  LogEvent("checkpoint_found")
-      .WithNumber("version", file.version)
-      .WithNumber("bytes", info.size_bytes);
-  const uint64_t attempt = parts_.history->Found(file.version, info.size_bytes,
-                                                 parts_.clock->WallNow());
-  LogEvent("checkpoint_loading").WithNumber("version", file.version);
-  parts_.history->Loading(attempt);
-  return attempt;
+VersionAnswer CheckpointWatcher::RolledBack(const VersionRequest& request,
+                                            uint64_t left, bool was_warm) {
+  const uint64_t target = switch_.served_version();
+  LogEvent("rollback")
+      .WithNumber("from", left)
+      .WithNumber("to", target)
+      .WithNumber("warm", was_warm)
+      .With("caller", request.caller);
+  parts_.metrics->RolledBack();
+  const auto found = ListCheckpoints(*parts_.files, options_.directory);
+  return ChangePolicy(
+      request,
+      PolicyAfterRollback(policy_.policy(), left, target,
+                          found.ok() ? *found : std::vector<CheckpointFile>()));
 }
 
-void CheckpointWatcher::Serve(uint64_t attempt,
-                              std::unique_ptr<Snapshot> snapshot,
-                              absl::Duration took) {
-  const std::shared_ptr<const Snapshot> next =
-      parts_.reaper->Adopt(std::move(snapshot));
-  if (!SwapIn(next)) return GiveUp(attempt, next->version);
-  const absl::Time now = parts_.clock->WallNow();
-  parts_.history->Serving(attempt, *next, now);
-  parts_.metrics->ModelServed(*next, now);
-  parts_.metrics->ReloadFinished(ReloadResult::kOk, took);
-  LogEvent("checkpoint_serving")
-      .WithNumber("version", next->version)
-      .With("digest", next->digest)
-      .With("kind", next->kind)
-      .WithNumber("users", next->shape().num_users)
-      .WithNumber("items", next->shape().num_items)
-      .WithNumber("bytes", next->resident_bytes)
-      .With("scorer", next->scorer->name())
-      .WithNumber("seconds", absl::ToDoubleSeconds(took));
-}
-
-// The lock makes it certain that nothing is swapped in after RequestStop().
-bool CheckpointWatcher::SwapIn(const std::shared_ptr<const Snapshot>& next) {
-  MutexLock lock(&mutex_);
-  if (!stopping_) parts_.holder->Swap(next);
-  return !stopping_;
-}
-
-void CheckpointWatcher::GiveUp(uint64_t attempt, uint64_t version) const {
-  if (attempt == 0) return;
-  parts_.history->Forget(attempt);
-  LogEvent("checkpoint_given_up").WithNumber("version", version);
-}
-
-void CheckpointWatcher::Refuse(const CheckpointFile& file, uint64_t attempt,
-                               const LoadOutcome& outcome,
-                               absl::Duration took) const {
-  parts_.history->Refused(attempt, outcome.digest, outcome.reason);
-  parts_.metrics->ReloadFinished(outcome.result, took);
-  LogEvent("checkpoint_refused")
-      .WithNumber("version", file.version)
-      .With("result", ReloadResultName(outcome.result))
-      .With("reason", outcome.reason)
-      .WithNumber("seconds", absl::ToDoubleSeconds(took));
-}
-
-void CheckpointWatcher::Remember(const CheckpointFile& file,
-                                 const LoadOutcome& outcome) {
-  Refusal& refusal = refusals_[file.version];
-  const bool is_first_device_error =
-      outcome.result == ReloadResult::kDeviceError &&
-      (refusal.result != ReloadResult::kDeviceError ||
-       !(refusal.file == outcome.file));
-  refusal.file = outcome.file;
-  refusal.last_look = outcome.file;
-  refusal.result = outcome.result;
-  refusal.reason = outcome.reason;
-  refusal.retry_at = absl::InfiniteDuration();
-  const bool passes = outcome.result == ReloadResult::kIoError ||
-                      outcome.result == ReloadResult::kNoMemory ||
-                      is_first_device_error;
-  if (!passes) return;
-  refusal.backoff =
-      std::clamp(refusal.backoff * 2, kFirstBackoff, kLongestBackoff);
-  refusal.retry_at = parts_.clock->MonotonicNow() + refusal.backoff;
-}
-
-std::string CheckpointWatcher::RefusalsText() const {
-  std::string text;
-  size_t left = refusals_.size();
-  for (auto it = refusals_.rbegin(); it != refusals_.rend(); ++it, --left) {
-    if (refusals_.size() - left == kMaxReasonsTold) break;
-    absl::StrAppend(&text, text.empty() ? "" : "; ", "version ", it->first,
-                    ": ", it->second.reason);
+VersionAnswer CheckpointWatcher::ChangePolicy(const VersionRequest& request,
+                                              const ServingPolicy& wanted) {
+  const absl::Status written = policy_.Change(wanted, request.caller);
+  VersionAnswer answer;
+  answer.version = switch_.served_record();
+  if (!written.ok()) {
+    answer.unsaved_reason =
+        absl::StrCat(kServingPolicyFile, " could not be written (",
+                     absl::StatusCodeToString(written.code()),
+                     "): this holds for this server alone, until it ends");
   }
-  if (left > 0) absl::StrAppend(&text, "; and ", left, " older versions");
-  return text;
+  return answer;
+}
+
+CheckpointFile CheckpointWatcher::FileOf(uint64_t version) const {
+  return {version, JoinPath(options_.directory, VersionFileName(version))};
 }
 
 }  // namespace neumf

@@ -112,6 +112,25 @@ absl::Status Draining() {
   return Unavailable("DRAINING", "the server is shutting down", kRetryAfter);
 }
 
+absl::Status WithErrorInfo(absl::string_view reason, absl::Status status) {
+  AddErrorInfo(reason, &status);
+  return status;
+}
+
+absl::Status FailedPrecondition(absl::string_view type,
+                                absl::string_view subject,
+                                absl::string_view description) {
+  absl::Status status = absl::FailedPreconditionError(description);
+  google::rpc::PreconditionFailure failure;
+  auto* violation = failure.add_violations();
+  violation->set_type(type.data(), type.size());
+  violation->set_subject(subject.data(), subject.size());
+  description = description.substr(0, kMaxDescriptionBytes);
+  violation->set_description(description.data(), description.size());
+  AddDetail(failure, &status);
+  return status;
+}
+
 absl::Duration RetryDelay(const absl::Status& status) {
   google::rpc::RetryInfo retry;
   const absl::optional<absl::Cord> payload = status.GetPayload(TypeUrl(retry));

@@ -38,8 +38,8 @@ absl::Status Unauthenticated(absl::string_view reason,
 absl::Status PermissionDenied(absl::string_view reason,
                               absl::string_view message);
 
-// RESOURCE_EXHAUSTED with QuotaFailure and ErrorInfo QUOTA_EXCEEDED: `subject` is
-// whose quota. It says nothing about trying again, which a caller beyond its
+// RESOURCE_EXHAUSTED with QuotaFailure and ErrorInfo QUOTA_EXCEEDED: `subject`
+// is whose quota. It says nothing about trying again, which a caller beyond its
 // quota should not do by itself.
 absl::Status QuotaExceeded(absl::string_view subject,
                            absl::string_view description);
@@ -51,6 +51,15 @@ absl::Status Unavailable(absl::string_view reason, absl::string_view message,
 
 // UNAVAILABLE, DRAINING: what a server that is leaving says to calls.
 absl::Status Draining();
+
+// `status` with ErrorInfo.
+absl::Status WithErrorInfo(absl::string_view reason, absl::Status status);
+
+// FAILED_PRECONDITION with PreconditionFailure: the name of the check, and what
+// it was about.
+absl::Status FailedPrecondition(absl::string_view type,
+                                absl::string_view subject,
+                                absl::string_view description);
 
 // The RetryInfo of an error; zero when it has none.
 absl::Duration RetryDelay(const absl::Status& status);

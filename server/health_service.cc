@@ -22,11 +22,15 @@ HealthService::HealthService(const CallParts& calls, std::string service,
       service_(std::move(service)),
       is_serving_(std::move(is_serving)) {}
 
-void HealthService::Update() { watches_.ShowAll(CurrentStatus()); }
+void HealthService::Update() {
+  const WatchCall::ServingStatus status = CurrentStatus();
+  for (const auto& watch : watches_.All()) watch->Show(status);
+}
 
 void HealthService::EndWatches() {
-  watches_.FinishAll(GoingAway());
-  unknown_watches_.FinishAll(GoingAway());
+  for (const auto* const list : {&watches_, &unknown_watches_}) {
+    for (const auto& watch : list->All()) watch->FinishWithError(GoingAway());
+  }
 }
 
 grpc::ServerUnaryReactor* HealthService::Check(
@@ -54,7 +58,7 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* HealthService::Watch(
   HealthCheckRequest parsed;
   const absl::Status status = ParseBuffer(*request, &parsed);
   const bool known = Knows(parsed.service());
-  WatchList* const list = known ? &watches_ : &unknown_watches_;
+  CallList<WatchCall>* const list = known ? &watches_ : &unknown_watches_;
   const auto watch = StartCall<WatchCall>(calls_, context, list);
   if (!status.ok()) {
     watch->FinishWithError(status);
@@ -71,7 +75,7 @@ bool HealthService::Knows(const std::string& service) const {
   return service.empty() || service == service_;
 }
 
-WatchList::ServingStatus HealthService::CurrentStatus() const {
+WatchCall::ServingStatus HealthService::CurrentStatus() const {
   return is_serving_() ? HealthCheckResponse::SERVING
                        : HealthCheckResponse::NOT_SERVING;
 }

@@ -41,13 +41,13 @@ class HealthService
 
  private:
   bool Knows(const std::string& service) const;
-  WatchList::ServingStatus CurrentStatus() const;
+  WatchCall::ServingStatus CurrentStatus() const;
 
   const CallParts calls_;
   const std::string service_;
   const std::function<bool()> is_serving_;
-  WatchList watches_;          // of the services that we know
-  WatchList unknown_watches_;  // of the others
+  CallList<WatchCall> watches_;          // of the services that we know
+  CallList<WatchCall> unknown_watches_;  // of the others
 };
 
 }  // namespace neumf

@@ -27,6 +27,11 @@ std::shared_ptr<const Snapshot> Reaper::Adopt(
       });
 }
 
+void Reaper::WaitUntilIdle() {
+  MutexLock lock(&mutex_);
+  while (busy_ || !dead_.empty()) idle_.Wait(&mutex_);
+}
+
 void Reaper::Bury(std::unique_ptr<const Snapshot> snapshot) {
   // Signals under the lock: after it the reaper may be gone.
   MutexLock lock(&mutex_);
@@ -40,9 +45,12 @@ void Reaper::Run() {
     std::vector<std::unique_ptr<const Snapshot>> dead;
     {
       MutexLock lock(&mutex_);
+      busy_ = false;
+      if (dead_.empty()) idle_.SignalAll();
       while (dead_.empty() && !stopping_) wake_.Wait(&mutex_);
       if (dead_.empty()) return;
       dead.swap(dead_);
+      busy_ = true;
     }
     dead.clear();
     // The tables are mapped and gone; ids and seen sets came from malloc, which

@@ -25,8 +25,10 @@ class Reaper {
   Reaper(const Reaper&) = delete;
   Reaper& operator=(const Reaper&) = delete;
 
-  // Any thread may call it, and release the result.
+  // Any thread may call it, and release the result, as the next.
   std::shared_ptr<const Snapshot> Adopt(std::unique_ptr<Snapshot> snapshot);
+  // Returns when everything that was handed over before is freed.
+  void WaitUntilIdle();
 
  private:
   void Bury(std::unique_ptr<const Snapshot> snapshot);
@@ -35,6 +37,8 @@ class Reaper {
   Mutex mutex_;
   CondVar wake_;
   std::vector<std::unique_ptr<const Snapshot>> dead_ ABSL_GUARDED_BY(mutex_);
+  CondVar idle_;
+  bool busy_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

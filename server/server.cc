@@ -55,12 +55,14 @@ Server::Server(const Options& options, bool uses_gpu)
       files_(MakePosixFileSystem()),
       clock_(MakeRealClock()),
       takedowns_(options.blocked, files_.get(), &counters_),
+      history_([this] { models_.ShowChanges(); }),
       device_(options.device, uses_gpu, &counters_,
               [this] { watcher_.Wake(); }),
       recovery_(options.recovery, clock_.get(), &device_),
       loader_(files_.get(), WithTakedowns(options.loader, &takedowns_),
               &device_, &counters_),
-      watcher_({options.checkpoint_dir, options.poll_interval},
+      watcher_({options.checkpoint_dir, options.poll_interval,
+                options.keep_versions},
                {files_.get(), clock_.get(), &loader_, &device_, &recovery_,
                 &snapshots_, &reaper_, &history_, &counters_}),
       authenticator_(options.auth_tokens_file, files_.get(), &counters_),
@@ -80,7 +82,10 @@ Server::Server(const Options& options, bool uses_gpu)
                         &quotas_}),
       models_({clock_.get(), &counters_, &calls_, &resets_, &authenticator_,
                &call_log_},
-              &history_),
+              &history_,
+              [this](VersionRequest request) {
+                watcher_.Request(std::move(request));
+              }),
       data_health_({clock_.get(), &counters_, &calls_, &resets_},
                    v1::RecommendationService::service_full_name(),
                    [this] { return IsServing(); }),
@@ -338,6 +343,7 @@ void Server::DrainCalls() {
   calls_.StartDraining();
   data_health_.EndWatches();
   admin_health_.EndWatches();
+  models_.EndWatches();
   const auto finished_within = [this](absl::Duration time) {
     return calls_.WaitUntilEmpty(*clock_, clock_->MonotonicNow() + time);
   };

@@ -83,7 +83,8 @@ class Server {
     std::string auth_tokens_file;
     // Asks for a name and a token of that file at /metrics, too.
     bool metrics_auth = false;
-    // How many users each of them may ask for (quota_table.h); empty: any number.
+    // How many users each of them may ask for (quota_table.h); empty: any
+    // number.
     std::string quota_file;
     // What must not be in answers (blocked_ids.h); empty: nothing.
     Takedowns::Paths blocked;
@@ -104,6 +105,8 @@ class Server {
     RequestBatcher::Options batcher;
     // Time between two looks into checkpoint_dir.
     absl::Duration poll_interval = absl::Seconds(2);
+    // Versions in memory, the served one included.
+    size_t keep_versions = 2;
 
     // Open connections of the data listener. 0: what the limit of descriptors
     // allows, at most 4096.

@@ -94,9 +94,9 @@ void AddIdentity(Server::Options* o, FlagTable* flags) {
   flags->Add(
       "auth_tokens_file", &o->auth_tokens_file,
       "File of callers, a line each: sha256:HEX or san:NAME, a name and\n"
-      "rights (recommend,recommend.seen,models.read,metrics.read).\n"
-      "Everybody else may only ask for health. Without it everybody may\n"
-      "do everything.");
+      "rights (recommend,recommend.seen,models.read,models.write,\n"
+      "metrics.read). Everybody else may only ask for health. Without it\n"
+      "everybody may do everything.");
   flags->Add("metrics_auth", &o->metrics_auth,
              "Ask for basic authentication at /metrics: the name of a caller\n"
              "of that file who has the right metrics.read, and a token.");
@@ -111,7 +111,7 @@ void AddModel(Server::Options* o, Choices* choices, FlagTable* flags) {
   flags->Group("Checkpoints and scoring");
   flags->Add("checkpoint_dir", &o->checkpoint_dir,
              "Required. Directory of <version>.safetensors; the largest valid\n"
-             "version is served.");
+             "version is served, or what serving.json there says.");
   flags->Add(
       "blocked_items_file", &o->blocked.items,
       "File of ids of items, one a line, that must not be in answers; in\n"
@@ -120,6 +120,9 @@ void AddModel(Server::Options* o, Choices* choices, FlagTable* flags) {
              "The same of users, who are answered as if nobody knew them.");
   flags->Add("poll_interval", &o->poll_interval, absl::Milliseconds(10),
              kLongest, "Time between two looks for new versions.");
+  flags->Add("keep_versions", &o->keep_versions, size_t{1}, size_t{10},
+             "Versions in memory: the served one, and those before it, kept\n"
+             "warm for a rollback unless their memory is needed.");
   flags->Add(
       "reload_io_mbps", &o->loader.io_mbps, uint64_t{0}, uint64_t{1'000'000},
       "Megabytes a second that a new version is read with at most while\n"

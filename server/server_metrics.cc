@@ -30,10 +30,13 @@ struct MethodName {
 };
 
 // In the order of RpcMethod.
-constexpr std::array<MethodName, 6> kMethods = {{
+constexpr std::array<MethodName, 9> kMethods = {{
     {"unary", "neumf.v1.RecommendationService", "Recommend"},
     {"unary", "neumf.v1.RecommendationService", "BatchRecommend"},
     {"unary", "neumf.v1.ModelService", "ListModelVersions"},
+    {"unary", "neumf.v1.ModelService", "LoadModelVersion"},
+    {"unary", "neumf.v1.ModelService", "RollbackModelVersion"},
+    {"server_stream", "neumf.v1.ModelService", "WatchModelVersions"},
     {"unary", "grpc.health.v1.Health", "Check"},
     {"server_stream", "grpc.health.v1.Health", "Watch"},
     {"unary", "unknown", "unknown"},
@@ -71,12 +74,13 @@ constexpr std::array<const char*, 6> kShedReasons = {
 // In the order of ConnectionRefusal.
 constexpr std::array<const char*, 2> kConnectionRefusals = {"total", "per_ip"};
 // In the order of ReloadResult.
-constexpr std::array<const char*, 7> kReloadResults = {
+constexpr std::array<const char*, 8> kReloadResults = {
     "ok",        "corrupt",  "incompatible", "probe_failed",
-    "no_memory", "io_error", "device_error"};
+    "no_memory", "io_error", "device_error", "rolled_back"};
 // In the order of ConfigFile.
-constexpr std::array<const char*, 5> kConfigFiles = {
-    "auth_tokens", "tls", "quotas", "blocked_items", "blocked_users"};
+constexpr std::array<const char*, 6> kConfigFiles = {
+    "auth_tokens",   "tls",           "quotas",
+    "blocked_items", "blocked_users", "serving_policy"};
 // In the order of LogResult.
 constexpr std::array<const char*, 3> kLogResults = {"written", "dropped",
                                                     "failed"};
@@ -458,6 +462,10 @@ void ServerMetrics::ModelServed(const Snapshot& snapshot, absl::Time now) {
 void ServerMetrics::ReloadFinished(ReloadResult result, absl::Duration took) {
   series_->reloads[IndexOf(result)]->Increment();
   series_->reload_duration.Observe(absl::ToDoubleSeconds(took));
+}
+
+void ServerMetrics::RolledBack() {
+  series_->reloads[IndexOf(ReloadResult::kRolledBack)]->Increment();
 }
 
 void ServerMetrics::SetLoadProgress(double ratio) {

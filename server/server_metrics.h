@@ -29,6 +29,9 @@ enum class RpcMethod {
   kRecommend,
   kBatchRecommend,
   kListModelVersions,
+  kLoadModelVersion,
+  kRollbackModelVersion,
+  kWatchModelVersions,
   kHealthCheck,
   kHealthWatch,
   kUnknown,  // of which no service knows
@@ -58,6 +61,7 @@ enum class ReloadResult {
   kNoMemory,
   kIoError,
   kDeviceError,
+  kRolledBack,  // left again, because somebody asked for that
 };
 const char* ReloadResultName(ReloadResult result);  // "ok", "corrupt", ...
 
@@ -68,6 +72,7 @@ enum class ConfigFile {
   kQuotas,
   kBlockedItems,
   kBlockedUsers,
+  kServingPolicy,
 };
 const char* ConfigFileName(ConfigFile file);  // "auth_tokens", "tls", ...
 
@@ -105,9 +110,11 @@ class ServerMetrics {
   // Models.
   void ModelServed(const Snapshot& snapshot, absl::Time now);
   void ReloadFinished(ReloadResult result, absl::Duration took);
+  void RolledBack();
   void SetLoadProgress(double ratio);  // 0 to 1; of the load in progress
 
-  // The GPU. Its memory has no series before the first call, nor after the last.
+  // The GPU. Its memory has no series before the first call, nor after the
+  // last.
   void DeviceFailed();
   void SetGpuMemory(uint64_t total_bytes, uint64_t free_bytes);
   void ClearGpuMemory();

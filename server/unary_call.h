@@ -7,7 +7,8 @@
 //    caller's cancellation, the drain. The others do nothing.
 // 2. AT ONCE. A cancelled call is finished from OnCancel, and one whose
 //    deadline has passed by the registry: neither waits for the scorer.
-// 3. BOUNDED. A client that does not read its answer is cut off by the registry,
+// 3. BOUNDED. A client that does not read its answer is cut off by the
+// registry,
 //    as CallRecord says.
 // 4. ALIVE. gRPC's reference lies in the CallRegistry until OnDone. Who else
 //    needs the call, like the batcher, shares it; request and answer of gRPC
@@ -60,6 +61,9 @@ class UnaryCall : public grpc::ServerUnaryReactor, public LiveCall {
     record_.set_logged(std::move(logged));
   }
   v1::LoggedCall* logged() { return record_.logged(); }
+
+  // Whether it is finished, however it ended. Any thread.
+  bool finished() const { return claimed_.load(std::memory_order_acquire); }
 
   const CallRecord& record() const { return record_; }
 

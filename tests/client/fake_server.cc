@@ -108,6 +108,48 @@ grpc::Status FakeServer::ListModelVersions(
   return grpc::Status::OK;
 }
 
+grpc::Status FakeServer::LoadModelVersion(
+    grpc::ServerContext* /*context*/,
+    const v1::LoadModelVersionRequest* request,
+    v1::LoadModelVersionResponse* response) {
+  if (request->version() == "missing") {
+    return {grpc::StatusCode::NOT_FOUND, "there is no such version"};
+  }
+  response->mutable_version()->set_version(request->version());
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeServer::RollbackModelVersion(
+    grpc::ServerContext* /*context*/,
+    const v1::RollbackModelVersionRequest* /*request*/,
+    v1::RollbackModelVersionResponse* response) {
+  response->mutable_version()->set_version("6");
+  response->set_unsaved_reason("serving.json could not be written");
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeServer::WatchModelVersions(
+    grpc::ServerContext* context,
+    const v1::WatchModelVersionsRequest* /*request*/,
+    grpc::ServerWriter<v1::ModelVersion>* writer) {
+  v1::ListModelVersionsResponse versions;
+  {
+    const MutexLock lock(&mutex_);
+    versions = versions_;
+  }
+  for (const v1::ModelVersion& version : versions.versions()) {
+    writer->Write(version);
+  }
+  if (versions.versions_size() > 0) {
+    return {grpc::StatusCode::UNAVAILABLE, "the server goes"};
+  }
+  MutexLock lock(&mutex_);
+  while (!ending_ && !context->IsCancelled()) {
+    ending_changed_.WaitFor(&mutex_, std::chrono::milliseconds(10));
+  }
+  return grpc::Status::CANCELLED;
+}
+
 grpc::Status FakeServer::Check(
     grpc::ServerContext* /*context*/,
     const grpc::health::v1::HealthCheckRequest* request,

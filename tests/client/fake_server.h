@@ -62,6 +62,21 @@ class FakeServer final : public v1::RecommendationService::Service,
   grpc::Status ListModelVersions(
       grpc::ServerContext* context, const v1::ListModelVersionsRequest* request,
       v1::ListModelVersionsResponse* response) override;
+  // Serves that version, unless it is "missing".
+  grpc::Status LoadModelVersion(
+      grpc::ServerContext* context, const v1::LoadModelVersionRequest* request,
+      v1::LoadModelVersionResponse* response) override;
+  // Serves version 6, and could not write that down.
+  grpc::Status RollbackModelVersion(
+      grpc::ServerContext* context,
+      const v1::RollbackModelVersionRequest* request,
+      v1::RollbackModelVersionResponse* response) override;
+  // The versions, and then the end; without any, nothing until the caller
+  // leaves.
+  grpc::Status WatchModelVersions(
+      grpc::ServerContext* context,
+      const v1::WatchModelVersionsRequest* request,
+      grpc::ServerWriter<v1::ModelVersion>* writer) override;
   grpc::Status Check(grpc::ServerContext* context,
                      const grpc::health::v1::HealthCheckRequest* request,
                      grpc::health::v1::HealthCheckResponse* response) override;

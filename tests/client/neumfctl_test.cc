@@ -201,8 +201,9 @@ TEST(NeumfctlTest, SaysUnavailableWhenNobodyListens) {
 TEST(NeumfctlTest, HasHelpForEveryCommand) {
   const ProgramResult help = Neumfctl({"--help"});
   EXPECT_THAT(help, Succeeds());
-  for (const char* const name : {"recommend", "versions", "health",
-                                 "checkpoint inspect", "checkpoint verify"}) {
+  for (const char* const name :
+       {"recommend", "versions", "load", "rollback", "watch", "health",
+        "checkpoint inspect", "checkpoint verify"}) {
     EXPECT_THAT(help.out, HasSubstr(name));
   }
   EXPECT_THAT(Neumfctl({"help", "checkpoint", "verify"}), Succeeds());
@@ -263,6 +264,47 @@ TEST(NeumfctlVersionsTest, PrintsEveryAttempt) {
               AllOf(ContainsRegex("8  REFUSED  2027-01-15T08:00:00Z  - .*"
                                   "item.gmf: bad digest\n"),
                     ContainsRegex("7  SERVING .* 1682\n")));
+}
+
+TEST(NeumfctlVersionsTest, LoadsAVersion) {
+  const FakeServer server;
+  const ProgramResult loaded =
+      Neumfctl({"load", "7", "--admin", server.address()});
+  EXPECT_THAT(loaded, Succeeds());
+  EXPECT_EQ(loaded.out, "serving version 7\n");
+  EXPECT_THAT(Neumfctl({"load", "missing", "--admin", server.address()}),
+              FailsWith("NOT_FOUND: there is no such version\n"));
+  EXPECT_THAT(Neumfctl({"load", "--admin", server.address()}),
+              FailsWith(HasSubstr("VERSION")));
+}
+
+TEST(NeumfctlVersionsTest, RollsBackAndSaysWhatDoesNotHold) {
+  const FakeServer server;
+  const ProgramResult result =
+      Neumfctl({"rollback", "--admin", server.address()});
+  EXPECT_THAT(result, Succeeds());
+  EXPECT_EQ(result.out,
+            "serving version 6\nnote: serving.json could not be written\n");
+}
+
+TEST(NeumfctlVersionsTest, WatchPrintsEveryChangeUntilTheServerEndsIt) {
+  FakeServer server;
+  v1::ListModelVersionsResponse versions;
+  v1::ModelVersion* refused = versions.add_versions();
+  refused->set_version("8");
+  refused->set_state(v1::MODEL_STATE_REFUSED);
+  refused->set_reason("bad digest");
+  server.SetVersions(versions);
+  const ProgramResult result = Neumfctl({"watch", "--admin", server.address()});
+  EXPECT_EQ(result.out, "8 REFUSED bad digest\n");
+  EXPECT_EQ(result.errors, "UNAVAILABLE: the server goes\n");
+  EXPECT_EQ(result.exit_code, 1);
+}
+
+TEST(NeumfctlVersionsTest, WatchEndsWhenItsTimeIsOver) {
+  const FakeServer server;
+  EXPECT_THAT(Neumfctl({"watch", "--for", "10ms", "--admin", server.address()}),
+              Succeeds());
 }
 
 class NeumfctlCheckpointTest : public testing::Test {

@@ -4,9 +4,11 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "checkpoint/serving_policy.h"
 #include "tests/server/metric_reader.h"
 #include "tests/server/test_checkpoint.h"
 #include "tests/support/fake_clock.h"
@@ -30,14 +32,14 @@ int Count(const std::string& text, const std::string& part) {
   return count;
 }
 
-// Does something when a file is opened.
+// Does something when a checkpoint is opened.
 class ObservedFileSystem : public FaultyFileSystem {
  public:
   using FaultyFileSystem::FaultyFileSystem;
   std::function<void()> on_open = [] {};
   absl::StatusOr<std::unique_ptr<ReadableFile>> OpenForRead(
       absl::string_view path) override {
-    on_open();
+    if (path.find(kServingPolicyFile) == absl::string_view::npos) on_open();
     return FaultyFileSystem::OpenForRead(path);
   }
 };
@@ -84,10 +86,13 @@ class CheckpointWatcherTest : public testing::Test {
   }
   v1::ModelVersion Newest() { return history_.List().front(); }
 
-  // Makes the next load meet an error of the disk: the calls before it list the
-  // directory and look at the file twice.
+  // Makes the next load meet an error: the calls before it list the directory,
+  // ask for serving.json and look at the file twice.
+  void FailNextOpen(absl::Status error) {
+    files_.FailCall(5, std::move(error));
+  }
   void FailNextOpen() {
-    files_.FailCall(4, absl::UnavailableError("the disk is gone"));
+    FailNextOpen(absl::UnavailableError("the disk is gone"));
   }
 
   CheckpointFolder folder_;
@@ -196,7 +201,7 @@ TEST_F(CheckpointWatcherTest, SwapsInANewVersion) {
   folder_.Publish(2);
   Poll();
   EXPECT_EQ(Served(), 2U);
-  EXPECT_EQ(history_.List()[1].state(), v1::MODEL_STATE_RETIRED);
+  EXPECT_EQ(history_.List()[1].state(), v1::MODEL_STATE_STANDBY);
   EXPECT_EQ(ReadMetric(metrics_, "neumf_reload_duration_seconds"), 2);
 }
 
@@ -299,7 +304,7 @@ TEST_F(CheckpointWatcherTest, IoErrorsAreTriedAgainWithABackOff) {
 
 TEST_F(CheckpointWatcherTest, LackOfMemoryIsTriedAgain) {
   folder_.Publish(1);
-  files_.FailCall(4, absl::ResourceExhaustedError("no memory"));
+  FailNextOpen(absl::ResourceExhaustedError("no memory"));
   Poll();
   EXPECT_EQ(Served(), 0U);
   EXPECT_EQ(Reloads("no_memory"), 1);
@@ -313,7 +318,7 @@ TEST_F(CheckpointWatcherTest, ASecondTryThatEndsOtherwiseIsRecorded) {
   FailNextOpen();
   Poll();
   clock_.Advance(absl::Seconds(1));
-  files_.FailCall(4, absl::DataLossError("the disk lies"));
+  FailNextOpen(absl::DataLossError("the disk lies"));
   Poll();
   EXPECT_EQ(Reloads("io_error"), 1);
   EXPECT_EQ(Reloads("corrupt"), 1);

@@ -168,6 +168,7 @@ class UnreadAnswerTest : public testing::Test {
     TinyModelOptions options;
     options.num_items = 1000;
     server_.Publish(MakeTinyModel(options));
+    server_.options.keep_versions = 1;
     server_.Start();
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);  // a window that stays
@@ -215,7 +216,7 @@ TEST_F(UnreadAnswerTest, PinsNoModel) {
   const std::weak_ptr<const Snapshot> model =
       server_.server().snapshots().Get();
   Call();
-  server_.server().snapshots().Swap(MakeTestSnapshot(2).snapshot);
+  server_.Publish(MakeTinyModel({}));
   EXPECT_TRUE(Eventually([&] { return model.expired(); }));
   EXPECT_EQ(ReadMetric(server_.server().counters(), "neumf_inflight_requests"),
             1);

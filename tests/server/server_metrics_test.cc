@@ -124,7 +124,7 @@ TEST_F(ServerMetricsTest, EveryMethodAndCodeIsThereFromTheStart) {
       ++series;
     }
   }
-  EXPECT_EQ(series, 6 * 17);
+  EXPECT_EQ(series, 9 * 17);
   EXPECT_EQ(Read("grpc_server_handled_total", RecommendWith("Canceled")), 0);
 }
 

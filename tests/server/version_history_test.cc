@@ -61,6 +61,56 @@ TEST_F(VersionHistoryTest, TheNextVersionRetiresTheOneBefore) {
   EXPECT_EQ(versions[1].resident_bytes(), 0);
 }
 
+TEST_F(VersionHistoryTest, WhatIsKeptWarmIsStandbyUntilItServesAgain) {
+  const uint64_t first = Serve(1);
+  const uint64_t second = history_.Found(2, 500, kNow);
+  history_.Serving(second, *MakeTestSnapshot(2).snapshot, kNow, {first});
+  EXPECT_EQ(history_.Get(first).state(), v1::MODEL_STATE_STANDBY);
+  EXPECT_EQ(history_.Get(first).resident_bytes(), 3000);
+  history_.Serving(first, *MakeTestSnapshot(1).snapshot, kNow);
+  EXPECT_EQ(history_.Get(first).state(), v1::MODEL_STATE_SERVING);
+  EXPECT_EQ(history_.Get(second).state(), v1::MODEL_STATE_RETIRED);
+}
+
+TEST_F(VersionHistoryTest, WhatIsNotKeptAnyMoreIsRetired) {
+  const uint64_t first = Serve(1);
+  const uint64_t second = history_.Found(2, 500, kNow);
+  history_.Serving(second, *MakeTestSnapshot(2).snapshot, kNow, {first});
+  history_.Kept({});
+  EXPECT_EQ(history_.Get(first).state(), v1::MODEL_STATE_RETIRED);
+  EXPECT_EQ(history_.Get(second).state(), v1::MODEL_STATE_SERVING);
+}
+
+TEST_F(VersionHistoryTest, TellsEveryChangeInItsOrder) {
+  Serve(1);
+  const VersionHistory::Changes present = history_.ChangesAfter(0);
+  ASSERT_EQ(present.versions.size(), 1U);
+  EXPECT_EQ(present.versions[0].state(), v1::MODEL_STATE_SERVING);
+  EXPECT_TRUE(history_.ChangesAfter(present.until).versions.empty());
+  Serve(2);
+  std::vector<v1::ModelState> states;
+  for (const auto& change : history_.ChangesAfter(present.until).versions) {
+    states.push_back(change.state());
+  }
+  EXPECT_THAT(states, testing::ElementsAre(
+                          v1::MODEL_STATE_FOUND, v1::MODEL_STATE_LOADING,
+                          v1::MODEL_STATE_RETIRED, v1::MODEL_STATE_SERVING));
+}
+
+TEST_F(VersionHistoryTest, WhoIsFarBehindGetsTheLatestStates) {
+  Serve(1);
+  const uint64_t point = history_.ChangesAfter(0).until;
+  for (uint64_t v = 2; v < 2 + VersionHistory::kMaxChanges; ++v) {
+    history_.Refused(history_.Found(v, 500, kNow), "", "bad");
+  }
+  const VersionHistory::Changes changes = history_.ChangesAfter(point);
+  EXPECT_EQ(changes.versions.size(), VersionHistory::kMaxRecords - 1);
+  for (const v1::ModelVersion& version : changes.versions) {
+    EXPECT_EQ(version.state(), v1::MODEL_STATE_REFUSED);
+  }
+  EXPECT_TRUE(history_.ChangesAfter(changes.until).versions.empty());
+}
+
 TEST_F(VersionHistoryTest, ARefusalSaysWhyAndLeavesTheServedOneAlone) {
   Serve(1);
   history_.Refused(history_.Found(2, 500, kNow), "abc", "too short");

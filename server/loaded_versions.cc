@@ -1,0 +1,57 @@
+#include "server/loaded_versions.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace neumf {
+
+void LoadedVersions::Serve(LoadedVersion next, bool keep_previous) {
+  const uint64_t version = next.snapshot->version;
+  MutexLock lock(&mutex_);
+  std::swap(served_, next);
+  if (keep_previous && next.snapshot != nullptr) {
+    standbys_.push_front(std::move(next));
+  }
+  standbys_.erase(std::remove_if(standbys_.begin(), standbys_.end(),
+                                 [&](const LoadedVersion& standby) {
+                                   return standby.snapshot->version == version;
+                                 }),
+                  standbys_.end());
+  while (standbys_.size() > max_standbys_) standbys_.pop_back();
+}
+
+LoadedVersion LoadedVersions::served() const {
+  MutexLock lock(&mutex_);
+  return served_;
+}
+
+LoadedVersion LoadedVersions::LastStandby() const {
+  MutexLock lock(&mutex_);
+  return standbys_.empty() ? LoadedVersion() : standbys_.front();
+}
+
+LoadedVersion LoadedVersions::FindStandby(uint64_t version) const {
+  MutexLock lock(&mutex_);
+  for (const LoadedVersion& standby : standbys_) {
+    if (standby.snapshot->version == version) return standby;
+  }
+  return {};
+}
+
+bool LoadedVersions::DropStandbys() {
+  std::deque<LoadedVersion> dropped;  // let go of outside the lock
+  MutexLock lock(&mutex_);
+  dropped.swap(standbys_);
+  return !dropped.empty();
+}
+
+std::vector<uint64_t> LoadedVersions::standby_attempts() const {
+  std::vector<uint64_t> attempts;
+  MutexLock lock(&mutex_);
+  for (const LoadedVersion& standby : standbys_) {
+    attempts.push_back(standby.attempt);
+  }
+  return attempts;
+}
+
+}  // namespace neumf

@@ -1,0 +1,49 @@
+#pragma once
+
+// serving.json as one daemon obeys it.
+//
+// What the file says is in force from the next poll on. One that cannot be read
+// or understood changes nothing; the log and a metric say so once. A change of
+// our own is in force at once and written to the file. Where that fails, as in
+// a directory that is read-only, this daemon holds it on its own: the change
+// until the file says something new, and what it refuses as long as the daemon
+// runs or until that version is pinned.
+//
+// Belongs to whichever one thread polls for checkpoints.
+
+#include <set>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "base/file_system.h"
+#include "checkpoint/serving_policy.h"
+#include "server/server_metrics.h"
+
+namespace neumf {
+
+class PolicyFile {
+ public:
+  // `files` and `metrics` must outlive this.
+  PolicyFile(std::string directory, FileSystem* files, ServerMetrics* metrics);
+
+  // Obeys the file.
+  void Poll();
+  // Puts `wanted`, made from a policy() that was polled just now, in force.
+  // `caller` is who asked for it. An error says why it could not be written.
+  absl::Status Change(const ServingPolicy& wanted, absl::string_view caller);
+
+  const ServingPolicy& policy() const { return policy_; }
+
+ private:
+  const std::string directory_;
+  FileSystem* const files_;
+  ServerMetrics* const metrics_;
+
+  ServingPolicy policy_;
+  ServingPolicy in_file_;    // when it was last understood
+  absl::Status met_;         // by the last look at it
+  std::set<uint64_t> held_;  // what we refuse and could not write
+};
+
+}  // namespace neumf

@@ -1,0 +1,68 @@
+#pragma once
+
+// What the last attempt at each version met, so that it is not repeated.
+//
+// A refused file is not tried again until it changes (device, inode, size or
+// time). Since some tools copy a file into place under its final name, one that
+// changes in place is tried again when it was the same in two polls, so that a
+// long copy is not read over and over. I/O errors and lack of memory, which
+// pass, are tried again with a back-off from 1 s to 60 s; so is, once, a file
+// whose load met an error of the GPU: twice, and the file is taken for the
+// cause.
+//
+// Belongs to whichever one thread polls for checkpoints.
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/file_system.h"
+#include "checkpoint/checkpoint_directory.h"
+#include "server/checkpoint_loader.h"
+#include "server/server_metrics.h"
+
+namespace neumf {
+
+class Refusals {
+ public:
+  enum class Attempt {
+    kNone,   // nothing new about the file
+    kFirst,  // of this content
+    kAgain,  // of a content that could not be loaded
+  };
+
+  // `clock` must outlive this.
+  explicit Refusals(const Clock* clock) : clock_(clock) {}
+
+  // Whether to try a file that looks like `info` now. To be asked once a poll.
+  Attempt Next(uint64_t version, const FileInfo& info);
+  // Whether the last attempt at this file ended as the one in `outcome`.
+  bool IsRepetition(uint64_t version, const LoadOutcome& outcome) const;
+  void Remember(uint64_t version, const LoadOutcome& outcome);
+  void Forget(uint64_t version) { refusals_.erase(version); }
+  // Those whose files are not in `found`, which ascends.
+  void ForgetMissing(const std::vector<CheckpointFile>& found);
+
+  bool empty() const { return refusals_.empty(); }
+  // Reasons of the newest few.
+  std::string ToString() const;
+
+ private:
+  struct Refusal {
+    FileInfo file;
+    FileInfo last_look;  // the file in the last poll
+    ReloadResult result = ReloadResult::kCorrupt;
+    std::string reason;
+    // For what passes: monotonic time of the next try, and the wait before it.
+    absl::Duration retry_at = absl::InfiniteDuration();
+    absl::Duration backoff = absl::ZeroDuration();
+  };
+
+  const Clock* const clock_;
+  std::map<uint64_t, Refusal> refusals_;
+};
+
+}  // namespace neumf

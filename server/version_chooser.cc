@@ -1,0 +1,58 @@
+#include "server/version_chooser.h"
+
+#include <algorithm>
+
+namespace neumf {
+
+const CheckpointFile* NextVersion(const std::vector<CheckpointFile>& found,
+                                  const ServingPolicy& policy, uint64_t served,
+                                  const std::set<uint64_t>& unfit) {
+  if (served != 0 && policy.pinned == served) return nullptr;
+  const auto is_fit = [&](const CheckpointFile& file) {
+    return file.version != served && !policy.Refuses(file.version) &&
+           unfit.count(file.version) == 0;
+  };
+  const bool may_stay = served != 0 && !policy.Refuses(served);
+  if (policy.pinned.has_value()) {
+    for (const CheckpointFile& file : found) {
+      if (file.version == policy.pinned && is_fit(file)) return &file;
+    }
+    if (may_stay) return nullptr;
+  }
+  const auto largest = std::find_if(found.rbegin(), found.rend(), is_fit);
+  if (largest == found.rend()) return nullptr;
+  return may_stay && largest->version < served ? nullptr : &*largest;
+}
+
+ServingPolicy PolicyAfterLoad(ServingPolicy policy, uint64_t version) {
+  policy.pinned = version;
+  policy.refused.erase(version);
+  return policy;
+}
+
+ServingPolicy PolicyAfterRollback(ServingPolicy policy, uint64_t left,
+                                  uint64_t target,
+                                  const std::vector<CheckpointFile>& found) {
+  for (const CheckpointFile& file : found) {
+    const bool is_between = target < file.version && file.version < left;
+    if (is_between && file.version != policy.pinned) {
+      policy.Refuse(file.version);
+    }
+  }
+  policy.Refuse(left);
+  policy.refused.erase(target);
+  if (policy.pinned == left) policy.pinned = target;
+  return policy;
+}
+
+ServingPolicy PolicyOfEarlier(ServingPolicy policy, uint64_t left,
+                              const std::vector<CheckpointFile>& found) {
+  policy.pinned.reset();
+  policy.refused.insert(left);
+  for (const CheckpointFile& file : found) {
+    if (file.version > left) policy.refused.insert(file.version);
+  }
+  return policy;
+}
+
+}  // namespace neumf

@@ -1,0 +1,43 @@
+#pragma once
+
+// Which version is to be served next: plain functions of what is known.
+
+#include <cstdint>
+#include <set>
+#include <vector>
+
+#include "checkpoint/checkpoint_directory.h"
+#include "checkpoint/serving_policy.h"
+
+namespace neumf {
+
+// The file to try next, one of `found` (ascending), or null: what is served
+// stays. `served` is its version, 0 when there is none; `unfit` are those that
+// cannot be served now. To be called again with each version that was tried in
+// `unfit`, and after each swap.
+//
+// - A pinned version goes before all others, in either direction. While it
+//   cannot be had, what is served stays.
+// - Otherwise it goes up only, to the largest that is not refused.
+// - Where nothing is served, or what the policy refuses, any other version is
+//   better: the largest.
+const CheckpointFile* NextVersion(const std::vector<CheckpointFile>& found,
+                                  const ServingPolicy& policy, uint64_t served,
+                                  const std::set<uint64_t>& unfit);
+
+// The policy under which a load of `version` by name holds.
+ServingPolicy PolicyAfterLoad(ServingPolicy policy, uint64_t version);
+
+// The policy under which a rollback from `left` to `target` holds. Versions of
+// `found` between the two are refused as well, or a rollback that passed them
+// by would end on one of them.
+ServingPolicy PolicyAfterRollback(ServingPolicy policy, uint64_t left,
+                                  uint64_t target,
+                                  const std::vector<CheckpointFile>& found);
+
+// The policy under which NextVersion() finds what a rollback from `left` goes
+// to when no version is kept warm: those below it.
+ServingPolicy PolicyOfEarlier(ServingPolicy policy, uint64_t left,
+                              const std::vector<CheckpointFile>& found);
+
+}  // namespace neumf

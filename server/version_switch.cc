@@ -1,0 +1,186 @@
+#include "server/version_switch.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_replace.h"
+#include "base/logging.h"
+#include "server/version_errors.h"
+
+namespace neumf {
+
+VersionSwitch::VersionSwitch(Options options, const Parts& parts)
+    : options_(std::move(options)),
+      parts_(parts),
+      load_(parts.loader),
+      loaded_(std::max<size_t>(options_.keep_versions, 1)),
+      refusals_(parts.clock) {}
+
+void VersionSwitch::RequestStop() {
+  {
+    MutexLock lock(&swap_mutex_);
+    stopping_ = true;
+  }
+  Wake();
+}
+
+uint64_t VersionSwitch::served_version() const {
+  const auto served = parts_.holder->Get();
+  return served == nullptr ? 0 : served->version;
+}
+
+bool VersionSwitch::IsServed(const CheckpointFile& file) const {
+  const LoadedVersion loaded = loaded_.served();
+  const auto served = parts_.holder->Get();
+  return served != nullptr && served->version == file.version &&
+         served == loaded.snapshot && IsAlive(loaded) &&
+         parts_.files->Stat(file.path).value_or(FileInfo()) == loaded.file;
+}
+
+v1::ModelVersion VersionSwitch::served_record() const {
+  return parts_.history->Get(loaded_.served().attempt);
+}
+
+bool VersionSwitch::IsAlive(const LoadedVersion& loaded) const {
+  return loaded.snapshot != nullptr && !parts_.device->IsDead(*loaded.snapshot);
+}
+
+absl::Status VersionSwitch::Load(const CheckpointFile& file, const Wish& wish) {
+  // What cannot be looked at is loaded all the same, for the error's text.
+  const FileInfo info = parts_.files->Stat(file.path).value_or(FileInfo());
+  LoadedVersion standby = loaded_.FindStandby(file.version);
+  if (IsAlive(standby) && standby.file == info) {
+    const auto snapshot = standby.snapshot;
+    if (!Serve(std::move(standby), wish.keep_previous)) {
+      return GiveUp(0, file.version);
+    }
+    LogServing(*snapshot, absl::ZeroDuration());
+    return absl::OkStatus();
+  }
+  const Refusals::Attempt next = refusals_.Next(file.version, info);
+  if (next == Refusals::Attempt::kNone && !wish.by_name) {
+    return absl::FailedPreconditionError("refused before");
+  }
+  // A second try is silent unless it ends otherwise than the first.
+  const bool again = next != Refusals::Attempt::kFirst;
+  uint64_t attempt = again ? 0 : Announce(file, info);
+
+  const absl::Duration started = parts_.clock->MonotonicNow();
+  LoadOutcome outcome = ReadFile(file, wish);
+  const absl::Duration took = parts_.clock->MonotonicNow() - started;
+  const bool loaded = outcome.snapshot != nullptr;
+  if (given_up_ || !wish.is_wanted() || (!loaded && IsStopping())) {
+    return GiveUp(attempt, file.version);
+  }
+  if (again && (loaded || !refusals_.IsRepetition(file.version, outcome))) {
+    attempt = Announce(file, info);
+  }
+  if (!loaded) return Refuse(file, attempt, outcome, took);
+  refusals_.Forget(file.version);
+  const auto snapshot = parts_.reaper->Adopt(std::move(outcome.snapshot));
+  if (!Serve({snapshot, attempt, outcome.file}, wish.keep_previous)) {
+    return GiveUp(attempt, file.version);
+  }
+  parts_.metrics->ReloadFinished(ReloadResult::kOk, took);
+  LogServing(*snapshot, took);
+  return absl::OkStatus();
+}
+
+LoadOutcome VersionSwitch::ReadFile(const CheckpointFile& file,
+                                    const Wish& wish) {
+  given_up_ = false;
+  const auto served = parts_.holder->Get();
+  return load_.Run(
+      file, served.get(),
+      [&] { return stopping_ || given_up_ || !wish.is_wanted(); },
+      [&] { return MakeRoom(file); }, wish.meanwhile);
+}
+
+// Versions that are kept warm are worth less than the one that is asked for.
+bool VersionSwitch::MakeRoom(const CheckpointFile& file) {
+  if (!loaded_.DropStandbys()) return false;
+  LogEvent("standby_dropped").WithNumber("version", file.version);
+  parts_.history->Kept({});
+  parts_.reaper->WaitUntilIdle();
+  return true;
+}
+
+uint64_t VersionSwitch::Announce(const CheckpointFile& file,
+                                 const FileInfo& info) const {
+  LogEvent("checkpoint_found")
+      .WithNumber("version", file.version)
+      .WithNumber("bytes", info.size_bytes);
+  const uint64_t attempt = parts_.history->Found(file.version, info.size_bytes,
+                                                 parts_.clock->WallNow());
+  LogEvent("checkpoint_loading").WithNumber("version", file.version);
+  parts_.history->Loading(attempt);
+  return attempt;
+}
+
+bool VersionSwitch::ServeStandby() {
+  LoadedVersion standby = loaded_.LastStandby();
+  return IsAlive(standby) && Serve(std::move(standby), /*keep_previous=*/false);
+}
+
+bool VersionSwitch::Serve(LoadedVersion next, bool keep_previous) {
+  const auto snapshot = next.snapshot;
+  const uint64_t attempt = next.attempt;
+  if (!SwapIn(snapshot)) return false;
+  const LoadedVersion previous = loaded_.served();
+  const bool keep = keep_previous && IsAlive(previous) &&
+                    previous.snapshot->version != snapshot->version;
+  loaded_.Serve(std::move(next), keep);
+  const absl::Time now = parts_.clock->WallNow();
+  parts_.history->Serving(attempt, *snapshot, now, loaded_.standby_attempts());
+  parts_.metrics->ModelServed(*snapshot, now);
+  return true;
+}
+
+// The lock makes it certain that nothing is swapped in after RequestStop().
+bool VersionSwitch::SwapIn(const std::shared_ptr<const Snapshot>& next) {
+  std::shared_ptr<const Snapshot> previous;  // let go of outside the lock
+  MutexLock lock(&swap_mutex_);
+  if (!stopping_) previous = parts_.holder->Swap(next);
+  return !stopping_;
+}
+
+void VersionSwitch::LogServing(const Snapshot& snapshot,
+                               absl::Duration took) const {
+  LogEvent("checkpoint_serving")
+      .WithNumber("version", snapshot.version)
+      .With("digest", snapshot.digest)
+      .With("kind", snapshot.kind)
+      .WithNumber("users", snapshot.shape().num_users)
+      .WithNumber("items", snapshot.shape().num_items)
+      .WithNumber("bytes", snapshot.resident_bytes)
+      .With("scorer", snapshot.scorer->name())
+      .WithNumber("seconds", absl::ToDoubleSeconds(took));
+}
+
+absl::Status VersionSwitch::Refuse(const CheckpointFile& file, uint64_t attempt,
+                                   const LoadOutcome& outcome,
+                                   absl::Duration took) {
+  const std::string reason = absl::StrReplaceAll(
+      outcome.reason, {{JoinPath(options_.directory, ""), ""}});
+  if (attempt != 0) {
+    parts_.history->Refused(attempt, outcome.digest, reason);
+    parts_.metrics->ReloadFinished(outcome.result, took);
+    LogEvent("checkpoint_refused")
+        .WithNumber("version", file.version)
+        .With("result", ReloadResultName(outcome.result))
+        .With("reason", outcome.reason)
+        .WithNumber("seconds", absl::ToDoubleSeconds(took));
+  }
+  refusals_.Remember(file.version, outcome);
+  return VersionNotLoaded(file.version, outcome.result, reason);
+}
+
+absl::Status VersionSwitch::GiveUp(uint64_t attempt, uint64_t version) const {
+  if (attempt != 0) {
+    parts_.history->Forget(attempt);
+    LogEvent("checkpoint_given_up").WithNumber("version", version);
+  }
+  return absl::CancelledError("the load was given up");
+}
+
+}  // namespace neumf

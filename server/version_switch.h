@@ -1,0 +1,119 @@
+#pragma once
+
+// Loads versions and swaps them in.
+//
+// A load runs beside the thread that wants it; the swap itself is one of
+// pointers, to what is verified, probed and warm. What was served is kept warm
+// for the way back, which is a swap again. Each attempt has its line in the
+// log, its count and its record; a second one at the same file is silent unless
+// it ends otherwise than the first.
+//
+// Belongs to whichever one thread polls for checkpoints, but for what says
+// otherwise.
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/file_system.h"
+#include "base/mutex.h"
+#include "neumf/v1/model_service.pb.h"
+#include "server/background_load.h"
+#include "server/checkpoint_loader.h"
+#include "server/loaded_versions.h"
+#include "server/reaper.h"
+#include "server/refusals.h"
+#include "server/scoring_device.h"
+#include "server/server_metrics.h"
+#include "server/snapshot_holder.h"
+#include "server/version_history.h"
+
+namespace neumf {
+
+class VersionSwitch {
+ public:
+  struct Options {
+    std::string directory;  // of the files; no caller is told it
+    // Versions in memory, the served one included: more go further back at once
+    // and take the memory of as many models. At least 1. Default: 2.
+    size_t keep_versions = 2;
+  };
+
+  // What it works with; all must outlive it.
+  struct Parts {
+    FileSystem* files = nullptr;
+    const Clock* clock = nullptr;
+    const CheckpointLoader* loader = nullptr;
+    ScoringDevice* device = nullptr;
+    SnapshotHolder* holder = nullptr;
+    Reaper* reaper = nullptr;
+    VersionHistory* history = nullptr;
+    ServerMetrics* metrics = nullptr;
+  };
+
+  struct Wish {
+    // Whoever asks for a version by name wants to know how it is now: the file
+    // is tried even if nothing about it is new.
+    bool by_name = false;
+    bool keep_previous = true;
+    // Asked all the time, by several threads; false gives the load up.
+    std::function<bool()> is_wanted = [] { return true; };
+    // Called while a file is loaded, at first and after each Wake().
+    std::function<void()> meanwhile = [] {};
+  };
+
+  VersionSwitch(Options options, const Parts& parts);
+
+  // From now on nothing new is served, and a load in progress is given up. Any
+  // thread, as for the next two.
+  void RequestStop();
+  bool IsStopping() const { return stopping_; }
+  void Wake() { load_.Wake(); }
+
+  // Serves `file`, from memory if it is there. OK when it is served now,
+  // CANCELLED when it was given up, else an error for callers.
+  absl::Status Load(const CheckpointFile& file, const Wish& wish);
+  // The load in progress ends without a record. By Wish::meanwhile.
+  void GiveUpLoad() { given_up_ = true; }
+
+  // Serves the version that was served before, if it is kept warm, and drops
+  // the one that it leaves. False when there is none.
+  bool ServeStandby();
+
+  // 0: nothing is served.
+  uint64_t served_version() const;
+  // Whether `file` is what is served, unchanged.
+  bool IsServed(const CheckpointFile& file) const;
+  v1::ModelVersion served_record() const;
+  Refusals& refusals() { return refusals_; }
+
+ private:
+  LoadOutcome ReadFile(const CheckpointFile& file, const Wish& wish);
+  // Any thread.
+  bool MakeRoom(const CheckpointFile& file);
+  uint64_t Announce(const CheckpointFile& file, const FileInfo& info) const;
+  bool IsAlive(const LoadedVersion& loaded) const;
+  // False when it was told to stop.
+  bool Serve(LoadedVersion next, bool keep_previous);
+  bool SwapIn(const std::shared_ptr<const Snapshot>& next);
+  void LogServing(const Snapshot& snapshot, absl::Duration took) const;
+  absl::Status Refuse(const CheckpointFile& file, uint64_t attempt,
+                      const LoadOutcome& outcome, absl::Duration took);
+  // `attempt` may be 0: none was announced.
+  absl::Status GiveUp(uint64_t attempt, uint64_t version) const;
+
+  const Options options_;
+  const Parts parts_;
+  BackgroundLoad load_;
+  std::atomic<bool> stopping_{false};
+  std::atomic<bool> given_up_{false};
+  LoadedVersions loaded_;
+  Refusals refusals_;
+  Mutex swap_mutex_;  // so that no swap ends after RequestStop()
+};
+
+}  // namespace neumf
