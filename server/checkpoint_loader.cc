@@ -13,7 +13,9 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/types/span.h"
+#include "base/logging.h"
 #include "base/status_macros.h"
 #include "base/thread_pool.h"
 #include "eval/probe_check.h"
@@ -111,6 +113,21 @@ absl::Time ParseTrainedTime(const std::string& created_at) {
              : absl::InfinitePast();
 }
 
+// Names in a line of the log: a header may hold hundreds.
+constexpr size_t kMaxNamesTold = 5;
+
+// A newer trainer's additions, which the answers are right without.
+void ReportSkippedTensors(const CheckpointFile& file,
+                          absl::Span<const std::string> names,
+                          ServerMetrics* metrics) {
+  if (names.empty()) return;
+  metrics->TensorsSkipped(names.size());
+  LogEvent("checkpoint_tensors_skipped")
+      .WithNumber("version", file.version)
+      .WithNumber("count", names.size())
+      .With("names", absl::StrJoin(names.subspan(0, kMaxNamesTold), ", "));
+}
+
 ProbedModel PartsOf(const Snapshot& snapshot) {
   return {*snapshot.scorer, *snapshot.users, *snapshot.user_ids,
           *snapshot.item_ids, *snapshot.seen};
@@ -204,6 +221,7 @@ void CheckpointLoader::LoadInto(const Request& request, bool may_use_gpu,
   if (!usable.ok()) return Refuse(usable, outcome);
 
   if (options_.takedowns != nullptr) options_.takedowns->ApplyTo(**snapshot);
+  ReportSkippedTensors(file, info.ignored_tensors, metrics_);
   metrics_->SetLoadProgress(1);
   outcome->result = ReloadResult::kOk;
   outcome->snapshot = *std::move(snapshot);

@@ -260,6 +260,9 @@ struct ServerMetrics::Series : public prometheus::Collectable {
   Histogram& reload_duration = AddHistogram(
       "neumf_reload_duration_seconds",
       "Time that an attempt to load a checkpoint took.", ReloadBuckets());
+  Counter& skipped_tensors = AddCounter(
+      "neumf_skipped_tensors_total",
+      "Tensors of no known feature in checkpoints that were loaded.");
 
   Counter& device_errors = AddCounter(
       "neumf_device_errors_total", "Times that the GPU failed and was lost.");
@@ -470,6 +473,10 @@ void ServerMetrics::RolledBack() {
 
 void ServerMetrics::SetLoadProgress(double ratio) {
   series_->load_progress.Set(ratio);
+}
+
+void ServerMetrics::TensorsSkipped(size_t count) {
+  series_->skipped_tensors.Increment(static_cast<double>(count));
 }
 
 void ServerMetrics::DeviceFailed() { series_->device_errors.Increment(); }

@@ -112,6 +112,8 @@ class ServerMetrics {
   void ReloadFinished(ReloadResult result, absl::Duration took);
   void RolledBack();
   void SetLoadProgress(double ratio);  // 0 to 1; of the load in progress
+  // Tensors of no known feature, in a checkpoint that can be served.
+  void TensorsSkipped(size_t count);
 
   // The GPU. Its memory has no series before the first call, nor after the
   // last.

@@ -18,6 +18,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "checkpoint/checkpoint_writer.h"
+#include "tests/checkpoint/checkpoint_image.h"
 #include "tests/server/fake_gpu.h"
 #include "tests/server/metric_reader.h"
 #include "tests/server/test_checkpoint.h"
@@ -29,6 +30,7 @@ namespace neumf {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 // Throws what it is told to when a file is opened.
 template <typename Exception>
@@ -78,6 +80,17 @@ class CheckpointLoaderTest : public testing::Test {
     LoadOutcome outcome = Load(version);
     EXPECT_EQ(outcome.result, ReloadResult::kOk) << outcome.reason;
     return std::move(outcome.snapshot);
+  }
+  // Adds tensors that no feature names: "history.0", "history.1", ...
+  void AddUnknownTensors(uint64_t version, int count,
+                         const std::vector<std::string>& features = {}) {
+    CheckpointImage image = CheckpointImage::Parse(folder_.Bytes(version));
+    for (int i = 0; i < count; ++i) {
+      image.tensors.push_back(
+          {absl::StrCat("history.", i), "U8", {3}, "abc", std::nullopt});
+    }
+    image.manifest["required_features"] = features;
+    folder_.Overwrite(version, image.Bytes());
   }
   static void ExpectRefused(const LoadOutcome& outcome, ReloadResult result,
                             const std::string& reason) {
@@ -155,6 +168,32 @@ TEST_F(CheckpointLoaderTest, FeaturesFromTheFutureAreIncompatible) {
   }
   folder_.Overwrite(1, bytes);
   ExpectRefused(Load(1), ReloadResult::kIncompatible, "");
+}
+
+TEST_F(CheckpointLoaderTest, TensorsOfNoKnownFeatureAreLoggedAndCounted) {
+  folder_.Publish(1);
+  testing::internal::CaptureStderr();
+  LoadOk(1);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              Not(HasSubstr("checkpoint_tensors_skipped")));
+  EXPECT_EQ(ReadMetric(metrics_, "neumf_skipped_tensors_total"), 0);
+
+  AddUnknownTensors(1, 7);
+  testing::internal::CaptureStderr();
+  LoadOk(1);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              HasSubstr("event=checkpoint_tensors_skipped version=1 count=7 "
+                        "names=\"history.0, history.1, history.2, history.3, "
+                        "history.4\""));
+  EXPECT_EQ(ReadMetric(metrics_, "neumf_skipped_tensors_total"), 7);
+}
+
+TEST_F(CheckpointLoaderTest, UnknownTensorsThatMustBeKnownAreIncompatible) {
+  folder_.Publish(1);
+  AddUnknownTensors(1, 1, {"history"});
+  ExpectRefused(Load(1), ReloadResult::kIncompatible,
+                "required features unknown here: history");
+  EXPECT_EQ(ReadMetric(metrics_, "neumf_skipped_tensors_total"), 0);
 }
 
 TEST_F(CheckpointLoaderTest, MissingFilesAndFailingReadsAreIoErrors) {
