@@ -247,7 +247,8 @@ TEST_F(RequestBatcherTest, AStopAnswersWhatWasToBeScoredAgain) {
   Block(0);
   std::thread stopper([this] { batcher_->Stop(); });
   ASSERT_TRUE(Eventually([this] {
-    return absl::IsUnavailable(batcher_->Submit(NewCall(1).call));
+    batcher_->Submit(NewCall(1).call).IgnoreError();
+    return Metric("neumf_requests_shed_total", {{"reason", "draining"}}) > 0;
   }));
   scorer_->Unblock();
   stopper.join();
