@@ -4,12 +4,14 @@
     tests/golden/make_golden.py [FOLDER]   # default: this folder
 
 format_v1.safetensors is a checkpoint of random numbers, format_v1.json what a
-server must answer from it. The checkpoint never changes: a reader of any later
-version must take it. The numbers come from SHA-256, so they are the same with
-every version of numpy.
+server must answer from it. The files of format_v1/ are smaller: one for each way
+to write the same kind of thing, by name. A checkpoint never changes: a reader of
+any later version must take it. The numbers come from SHA-256, so they are the
+same with every version of numpy.
 """
 
 import hashlib
+import itertools
 import json
 import pathlib
 import sys
@@ -29,6 +31,14 @@ TOWER_WIDTHS = [32, 16, 8]
 TOP_K = 10
 # More than one chunk for the larger tensors.
 CHUNK_BYTES = 4096
+
+# Of the files in format_v1/.
+SMALL_USERS = 12
+SMALL_ITEMS = 40
+SMALL_GMF_WIDTH = 4
+SMALL_TOWER_WIDTHS = [8, 4]
+SMALL_CHUNK_BYTES = 100  # of which the last is shorter, in most tensors
+SMALL_ACTIVATIONS = {"index": "tanh", "hash": "sigmoid"}
 
 
 def integers(name, count):
@@ -67,13 +77,13 @@ def seen_rows():
     return rows
 
 
-def network():
+def network(widths):
     tensors = {}
-    for layer in range(2, len(TOWER_WIDTHS) + 1):
-        inputs, outputs = TOWER_WIDTHS[layer - 2], TOWER_WIDTHS[layer - 1]
+    for layer in range(2, len(widths) + 1):
+        inputs, outputs = widths[layer - 2], widths[layer - 1]
         tensors[f"tower.{layer}.weight"] = floats(f"W{layer}", outputs, inputs) / 4
         tensors[f"tower.{layer}.bias"] = floats(f"b{layer}", outputs)
-    tensors["head.weight"] = floats("head", TOWER_WIDTHS[-1])
+    tensors["head.weight"] = floats("head", widths[-1])
     tensors["head.bias"] = floats("c", 1)
     return tensors
 
@@ -87,7 +97,7 @@ def make_tensors():
         "item.bias": floats("item.bias", NUM_ITEMS),
         "item.popularity": (integers("popularity", NUM_ITEMS) % 500).astype("<f4"),
         "user.id.hash": np.array([nc.id_hash(u) for u in user_ids()], dtype="<u8"),
-        **network(),
+        **network(TOWER_WIDTHS),
         **nc.pack_ids(user_ids(), "user"),
         **nc.pack_ids(item_ids(), "item"),
         **nc.pack_seen(seen_rows()),
@@ -96,6 +106,47 @@ def make_tensors():
     for name in ("item.gmf", "item.tower", "item.bias"):
         tensors[name][41] = tensors[name][40]
     return tensors
+
+
+def small_tensors(form, found_by):
+    """The least that a form needs; the optional rest comes with the hashes."""
+    user_ids = [f"user-{number}" for number in range(SMALL_USERS - 1)] + ["Zoë"]
+    if found_by == "hash":
+        user_ids.sort(key=nc.id_hash)
+    item_ids = [str(number) for number in range(1, SMALL_ITEMS + 1)]
+    tensors = {**nc.pack_ids(user_ids, "user"), **nc.pack_ids(item_ids, "item")}
+    if form in ("dot", "both"):
+        tensors["user.gmf"] = floats("small p", SMALL_USERS, SMALL_GMF_WIDTH)
+        tensors["item.gmf"] = floats("small q", SMALL_ITEMS, SMALL_GMF_WIDTH)
+    if form in ("tower", "both"):
+        width = SMALL_TOWER_WIDTHS[0]
+        tensors["user.tower"] = floats("small u", SMALL_USERS, width)
+        tensors["item.tower"] = floats("small v", SMALL_ITEMS, width)
+        tensors.update(network(SMALL_TOWER_WIDTHS))
+    if found_by == "hash":
+        hashes = [nc.id_hash(user_id) for user_id in user_ids]
+        tensors["user.id.hash"] = np.array(hashes, dtype="<u8")
+        tensors["item.bias"] = floats("small bias", SMALL_ITEMS)
+        tensors["item.popularity"] = (
+            integers("small popularity", SMALL_ITEMS) % 500).astype("<f4")
+        seen = [sorted({int(i) % SMALL_ITEMS
+                        for i in integers(f"small seen {user}", user)})
+                for user in range(SMALL_USERS)]
+        tensors.update(nc.pack_seen(seen))
+    return tensors
+
+
+def small_files():
+    """(name, content) of the files in format_v1/."""
+    for form, found_by, digests in itertools.product(
+        ("dot", "tower", "both"), ("index", "hash"), ("whole", "chunked")
+    ):
+        content = nc.checkpoint_bytes(
+            small_tensors(form, found_by),
+            SMALL_CHUNK_BYTES if digests == "chunked" else nc.CHUNK_BYTES,
+            activation=SMALL_ACTIVATIONS[found_by],
+        )
+        yield f"{form}_{found_by}_{digests}", content
 
 
 def best_items(checkpoint, user_row, k):
@@ -134,8 +185,17 @@ def expected_text(content, checkpoint):
     )
 
 
+def write_with_answers(path, content):
+    path.write_bytes(content)
+    text = expected_text(content, nc.read_checkpoint(path))
+    path.with_suffix(".json").write_text(text, encoding="utf-8")
+
+
 def main():
     folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
+    (folder / "format_v1").mkdir(exist_ok=True)
+    for name, content in small_files():
+        write_with_answers(folder / "format_v1" / f"{name}.safetensors", content)
     tensors = make_tensors()
     content = nc.checkpoint_bytes(
         tensors,
@@ -147,11 +207,7 @@ def main():
         training={"data": "synthetic", "seed": 1},
         metrics={"hit@10": 0.5},
     )
-    path = folder / "format_v1.safetensors"
-    path.write_bytes(content)
-    checkpoint = nc.read_checkpoint(path)
-    text = expected_text(content, checkpoint)
-    (folder / "format_v1.json").write_text(text, encoding="utf-8")
+    write_with_answers(folder / "format_v1.safetensors", content)
 
 
 if __name__ == "__main__":
