@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "absl/types/span.h"
+#include "base/float16.h"
 
 namespace neumf {
 
@@ -77,10 +78,11 @@ class AlignedArray {
 using AlignedBuffer = AlignedArray<float>;
 
 // A row-major matrix without padding: row r starts at data() + r * cols().
-class AlignedMatrix {
+template <typename T>
+class AlignedTable {
  public:
-  AlignedMatrix() = default;
-  AlignedMatrix(uint64_t rows, uint32_t cols)
+  AlignedTable() = default;
+  AlignedTable(uint64_t rows, uint32_t cols)
       : buffer_(rows * cols), rows_(rows), cols_(cols) {}
 
   uint64_t rows() const { return rows_; }
@@ -88,20 +90,23 @@ class AlignedMatrix {
   size_t size() const { return buffer_.size(); }
   bool empty() const { return buffer_.empty(); }
 
-  float* data() { return buffer_.data(); }
-  const float* data() const { return buffer_.data(); }
+  T* data() { return buffer_.data(); }
+  const T* data() const { return buffer_.data(); }
   // [cols]. REQUIRES: r < rows().
-  absl::Span<float> row(uint64_t r) {
+  absl::Span<T> row(uint64_t r) {
     return absl::MakeSpan(data() + r * cols_, cols_);
   }
-  absl::Span<const float> row(uint64_t r) const {
+  absl::Span<const T> row(uint64_t r) const {
     return absl::MakeConstSpan(data() + r * cols_, cols_);
   }
 
  private:
-  AlignedBuffer buffer_;
+  AlignedArray<T> buffer_;
   uint64_t rows_ = 0;
   uint32_t cols_ = 0;
 };
+
+using AlignedMatrix = AlignedTable<float>;
+using Float16Matrix = AlignedTable<Float16>;
 
 }  // namespace neumf

@@ -240,6 +240,9 @@ absl::StatusOr<BenchModel> LoadTrainedModel(absl::string_view directory) {
   }
   NEUMF_ASSIGN_OR_RETURN(LoadedCheckpoint loaded,
                          LoadCheckpoint(*files, checkpoints.back().path));
+  if (loaded.model.users.is_float16()) {
+    return absl::UnimplementedError("users in float16");
+  }
   BenchModel model;
   model.shape = loaded.model.shape;
   model.network = std::move(loaded.model.network);

@@ -110,6 +110,21 @@ absl::Status CheckDigests(const SafetensorsHeader& header,
   return absl::OkStatus();
 }
 
+// What older readers would call damaged, they must be told that they do not
+// know.
+absl::Status CheckFeaturesNamed(const CheckpointContent& content,
+                                const Manifest& manifest) {
+  const std::vector<std::string>& named = manifest.required_features;
+  if (!content.has_float16_users ||
+      std::find(named.begin(), named.end(), kFloat16UsersFeature) !=
+          named.end()) {
+    return absl::OkStatus();
+  }
+  return absl::DataLossError(
+      absl::StrCat("user tables are F16, and required_features does not name ",
+                   kFloat16UsersFeature));
+}
+
 std::vector<std::string> NamesOutside(const std::vector<TensorSpec>& specs,
                                       const SafetensorsHeader& header) {
   std::set<std::string> known;
@@ -169,6 +184,7 @@ absl::Status CheckpointReader::ReadHeader() {
   NEUMF_ASSIGN_OR_RETURN(content_, ContentOf(header_));
   const std::vector<TensorSpec> specs = TensorsOf(content_);
   NEUMF_RETURN_IF_ERROR(CheckDigests(header_, specs, info_.manifest));
+  NEUMF_RETURN_IF_ERROR(CheckFeaturesNamed(content_, info_.manifest));
   info_.shape = content_.shape;
   info_.ignored_tensors = NamesOutside(specs, header_);
   info_.parts = PartDigestsOf(content_, info_.manifest);
@@ -247,20 +263,30 @@ absl::Status CheckpointReader::ReadTables(const ModelParts& kept,
 }
 
 absl::Status CheckpointReader::ReadUserTables(UserTables& users) {
-  const ModelShape& shape = info_.shape;
-  users.gmf = AlignedMatrix(shape.num_users, shape.gmf_width);
-  users.tower = AlignedMatrix(shape.num_users, shape.tower_width());
-  if (!users.gmf.empty()) {
-    NEUMF_RETURN_IF_ERROR(ReadTensor(
-        "user.gmf",
-        AsBytes(absl::MakeSpan(users.gmf.data(), users.gmf.size()))));
+  const uint32_t gmf_width = info_.shape.gmf_width;
+  const uint32_t tower_width = info_.shape.tower_width();
+  if (content_.has_float16_users) {
+    NEUMF_ASSIGN_OR_RETURN(users.gmf16,
+                           ReadUserTable<Float16>("user.gmf", gmf_width));
+    NEUMF_ASSIGN_OR_RETURN(users.tower16,
+                           ReadUserTable<Float16>("user.tower", tower_width));
+    return absl::OkStatus();
   }
-  if (!users.tower.empty()) {
-    NEUMF_RETURN_IF_ERROR(ReadTensor(
-        "user.tower",
-        AsBytes(absl::MakeSpan(users.tower.data(), users.tower.size()))));
-  }
+  NEUMF_ASSIGN_OR_RETURN(users.gmf,
+                         ReadUserTable<float>("user.gmf", gmf_width));
+  NEUMF_ASSIGN_OR_RETURN(users.tower,
+                         ReadUserTable<float>("user.tower", tower_width));
   return absl::OkStatus();
+}
+
+template <typename T>
+absl::StatusOr<AlignedTable<T>> CheckpointReader::ReadUserTable(
+    absl::string_view name, uint32_t width) {
+  AlignedTable<T> table(info_.shape.num_users, width);
+  if (table.empty()) return table;
+  NEUMF_RETURN_IF_ERROR(
+      ReadTensor(name, AsBytes(absl::MakeSpan(table.data(), table.size()))));
+  return table;
 }
 
 absl::StatusOr<IdTable> CheckpointReader::ReadUserIds() {

@@ -124,6 +124,9 @@ class CheckpointReader {
                                          const KeptParts& kept);
   absl::Status ReadTables(const ModelParts& kept, ServingModel* model);
   absl::Status ReadUserTables(UserTables& users);
+  template <typename T>
+  absl::StatusOr<AlignedTable<T>> ReadUserTable(absl::string_view name,
+                                                uint32_t width);
   absl::StatusOr<IdTable> ReadUserIds();
   absl::StatusOr<IdTable> ReadItemIds();
   absl::StatusOr<SeenSets> ReadSeen();

@@ -14,10 +14,11 @@ namespace {
 
 using Header = SafetensorsHeader;
 
-void AddTower(const ModelShape& shape, std::vector<TensorSpec>& specs) {
+void AddTower(const ModelShape& shape, TensorType user_type,
+              std::vector<TensorSpec>& specs) {
   if (!shape.has_tower()) return;
   const uint64_t width = shape.tower_width();
-  specs.push_back({"user.tower", TensorType::kF32, {shape.num_users, width}});
+  specs.push_back({"user.tower", user_type, {shape.num_users, width}});
   specs.push_back({"item.tower", TensorType::kF32, {shape.num_items, width}});
   for (size_t i = 1; i < shape.tower_widths.size(); ++i) {
     const uint64_t in = shape.tower_widths[i - 1];
@@ -29,10 +30,11 @@ void AddTower(const ModelShape& shape, std::vector<TensorSpec>& specs) {
       {"head.weight", TensorType::kF32, {shape.tower_widths.back()}});
 }
 
-void AddGmf(const ModelShape& shape, std::vector<TensorSpec>& specs) {
+void AddGmf(const ModelShape& shape, TensorType user_type,
+            std::vector<TensorSpec>& specs) {
   const uint64_t width = shape.gmf_width;
   if (width == 0) return;
-  specs.push_back({"user.gmf", TensorType::kF32, {shape.num_users, width}});
+  specs.push_back({"user.gmf", user_type, {shape.num_users, width}});
   specs.push_back({"item.gmf", TensorType::kF32, {shape.num_items, width}});
 }
 
@@ -121,6 +123,11 @@ absl::StatusOr<ModelShape> ShapeOf(const Header& header) {
   return shape;
 }
 
+bool IsFloat16(const Header& header, absl::string_view name) {
+  const TensorInfo* const tensor = header.Find(name);
+  return tensor != nullptr && tensor->type == TensorType::kF16;
+}
+
 // What the dimensions say; whether all tensors agree is checked afterwards.
 absl::StatusOr<CheckpointContent> GuessContent(const Header& header) {
   CheckpointContent content;
@@ -137,6 +144,8 @@ absl::StatusOr<CheckpointContent> GuessContent(const Header& header) {
   content.has_head_bias = HasAny(header, {"head.bias"});
   content.has_popularity = HasAny(header, {"item.popularity"});
   content.has_user_hashes = HasAny(header, {"user.id.hash"});
+  content.has_float16_users =
+      IsFloat16(header, "user.gmf") || IsFloat16(header, "user.tower");
   return content;
 }
 
@@ -192,8 +201,10 @@ std::vector<TensorSpec> TensorsOf(const CheckpointContent& content) {
   if (content.has_seen) {
     specs.push_back({"seen.offsets", TensorType::kU64, {users + 1}});
   }
-  AddGmf(shape, specs);
-  AddTower(shape, specs);
+  const TensorType user_type =
+      content.has_float16_users ? TensorType::kF16 : TensorType::kF32;
+  AddGmf(shape, user_type, specs);
+  AddTower(shape, user_type, specs);
   if (content.has_head_bias) {
     specs.push_back({"head.bias", TensorType::kF32, {1}});
   }
@@ -208,6 +219,10 @@ std::vector<TensorSpec> TensorsOf(const CheckpointContent& content) {
   }
   specs.push_back({"user.id.bytes", TensorType::kU8, {content.user_id_bytes}});
   specs.push_back({"item.id.bytes", TensorType::kU8, {content.item_id_bytes}});
+  std::stable_sort(specs.begin(), specs.end(),
+                   [](const TensorSpec& a, const TensorSpec& b) {
+                     return ElementBytes(a.type) > ElementBytes(b.type);
+                   });
   return specs;
 }
 

@@ -28,6 +28,7 @@ struct CheckpointContent {
   bool has_head_bias = false;
   bool has_popularity = false;
   bool has_user_hashes = false;
+  bool has_float16_users = false;  // user.gmf and user.tower are F16
 };
 
 struct TensorSpec {

@@ -1,5 +1,6 @@
 #include "checkpoint/checkpoint_writer.h"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 #include <vector>
@@ -35,7 +36,8 @@ absl::string_view BytesOf(absl::Span<const T> values) {
                            values.size() * sizeof(T));
 }
 
-absl::string_view BytesOf(const AlignedMatrix& matrix) {
+template <typename T>
+absl::string_view BytesOf(const AlignedTable<T>& matrix) {
   return BytesOf(absl::MakeConstSpan(matrix.data(), matrix.size()));
 }
 
@@ -54,6 +56,7 @@ CheckpointContent ContentOf(const ServingModel& model) {
   content.has_head_bias = true;
   content.has_popularity = !model.popularity.empty();
   content.has_user_hashes = !model.user_ids.hashes().empty();
+  content.has_float16_users = model.users.is_float16();
   return content;
 }
 
@@ -75,8 +78,11 @@ TensorBytes AllBytes(const ServingModel& model, const ItemTables& items) {
   bytes["item.id.bytes"] = model.item_ids.bytes();
   bytes["seen.offsets"] = BytesOf(model.seen.offsets());
   bytes["seen.items"] = BytesOf(model.seen.items());
-  bytes["user.gmf"] = BytesOf(model.users.gmf);
-  bytes["user.tower"] = BytesOf(model.users.tower);
+  const UserTables& users = model.users;
+  bytes["user.gmf"] =
+      users.is_float16() ? BytesOf(users.gmf16) : BytesOf(users.gmf);
+  bytes["user.tower"] =
+      users.is_float16() ? BytesOf(users.tower16) : BytesOf(users.tower);
   bytes["item.gmf"] = BytesOf(items.gmf);
   bytes["item.tower"] = BytesOf(items.tower);
   bytes["item.bias"] = BytesOf(items.bias);
@@ -164,6 +170,13 @@ uint64_t FittingChunkBytes(const std::vector<TensorInfo>& tensors,
   return chunk_bytes;
 }
 
+void RequireFeature(absl::string_view name,
+                    std::vector<std::string>& features) {
+  if (std::find(features.begin(), features.end(), name) == features.end()) {
+    features.emplace_back(name);
+  }
+}
+
 absl::Status WriteContent(WritableFile& file, const ServingModel& model,
                           const ItemTables& items, const Manifest& manifest,
                           const CheckpointWriterOptions& options) {
@@ -174,6 +187,9 @@ absl::Status WriteContent(WritableFile& file, const ServingModel& model,
 
   Manifest complete = manifest;
   complete.activation = model.network.activation;
+  if (model.users.is_float16()) {
+    RequireFeature(kFloat16UsersFeature, complete.required_features);
+  }
   complete.tensors.clear();
   const uint64_t chunk_bytes =
       FittingChunkBytes(tensors, complete, options.digest_chunk_bytes);

@@ -87,8 +87,7 @@ absl::Status CheckVersion(const json& root) {
                    Manifest::kFormatVersion, ", the one known here"));
 }
 
-// Format version 1 has no optional features yet, so each one is unknown.
-absl::Status CheckFeatures(const json& root) {
+absl::Status ReadFeatures(const json& root, Manifest& manifest) {
   const json* const features = FindMember(root, "required_features");
   if (features == nullptr) return absl::OkStatus();
   if (!features->is_array()) {
@@ -100,7 +99,8 @@ absl::Status CheckFeatures(const json& root) {
     if (name == nullptr) {
       return absl::DataLossError("a name in required_features is no text");
     }
-    unknown.push_back(*name);
+    manifest.required_features.push_back(*name);
+    if (*name != kFloat16UsersFeature) unknown.push_back(*name);
   }
   if (unknown.empty()) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(
@@ -203,8 +203,8 @@ absl::Status ReadProbes(const json& root, Manifest& manifest) {
 
 absl::StatusOr<Manifest> ReadManifest(const json& root) {
   NEUMF_RETURN_IF_ERROR(CheckVersion(root));
-  NEUMF_RETURN_IF_ERROR(CheckFeatures(root));
   Manifest manifest;
+  NEUMF_RETURN_IF_ERROR(ReadFeatures(root, manifest));
   NEUMF_RETURN_IF_ERROR(ReadTensors(root, manifest));
   NEUMF_RETURN_IF_ERROR(ReadActivation(root, manifest));
   NEUMF_RETURN_IF_ERROR(ReadProbes(root, manifest));

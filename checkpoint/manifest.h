@@ -35,6 +35,10 @@ struct Probe {
   std::vector<Item> items;  // best first
 };
 
+// The one optional feature of the format: user tables in float16, which older
+// readers would take for damage.
+inline constexpr char kFloat16UsersFeature[] = "user.f16";
+
 struct Manifest {
   static constexpr int kFormatVersion = 1;
   static constexpr char kFormat[] = "neumf.serving.v1";

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/status_macros.h"
+#include "model/user_vectors.h"
 
 namespace neumf {
 namespace {
@@ -107,9 +108,10 @@ absl::Status CheckProbe(const Probe& probe, const ProbedModel& model) {
                          FindRows(probe, model.item_ids));
   NEUMF_ASSIGN_OR_RETURN(const std::vector<uint32_t> ascending,
                          SortRows(probe, rows));
+  const UserVectors vectors(model.users, *user);
   RankQuery best;
-  best.user_gmf = model.users.gmf.row(*user).data();
-  best.user_tower = model.users.tower.row(*user).data();
+  best.user_gmf = vectors.gmf();
+  best.user_tower = vectors.tower();
   best.seen = model.seen.row(*user);
   best.k = static_cast<uint32_t>(rows.size());
   RankQuery of_items = best;

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
+#include "base/float16.h"
 
 namespace neumf {
 namespace {
@@ -34,6 +35,22 @@ void RaiseToColumnMaxima(const float* values, uint64_t rows,
   }
   for (size_t i = 0; i < width; ++i) {
     largest[i] = std::max(largest[i], double{block[i]});
+  }
+}
+
+// In integers, which stand in the order of the magnitudes.
+void RaiseToColumnMaxima(const Float16* values, uint64_t rows,
+                         std::vector<double>& largest) {
+  const size_t width = largest.size();
+  std::vector<Float16> block(width);
+  for (uint64_t row = 0; row < rows; ++row) {
+    for (size_t i = 0; i < width; ++i) {
+      const uint16_t magnitude = values[row * width + i].magnitude();
+      block[i].bits = std::max(block[i].bits, magnitude);
+    }
+  }
+  for (size_t i = 0; i < width; ++i) {
+    largest[i] = std::max(largest[i], double{ToFloat(block[i])});
   }
 }
 
@@ -100,6 +117,8 @@ ScoreBound::ScoreBound(const ModelShape& shape)
 void ScoreBound::AddUsers(const UserTables& users) {
   RaiseToColumnMaxima(users.gmf.data(), users.gmf.rows(), user_gmf_);
   RaiseToColumnMaxima(users.tower.data(), users.tower.rows(), user_tower_);
+  RaiseToColumnMaxima(users.gmf16.data(), users.gmf16.rows(), user_gmf_);
+  RaiseToColumnMaxima(users.tower16.data(), users.tower16.rows(), user_tower_);
 }
 
 void ScoreBound::AddItems(const ItemRows& rows) {

@@ -45,7 +45,31 @@ bool HasNonFinite(const float* values, size_t count) {
   return found != 0;
 }
 
-absl::Status CheckMatrix(absl::string_view name, const AlignedMatrix& matrix,
+bool HasNonFinite(const Float16* values, size_t count) {
+  uint16_t largest = 0;
+  for (size_t i = 0; i < count; ++i) {
+    largest = std::max(largest, values[i].magnitude());
+  }
+  return largest >= Float16::kInfinity;
+}
+
+bool IsFinite(float value) { return std::isfinite(value); }
+bool IsFinite(Float16 value) { return value.magnitude() < Float16::kInfinity; }
+
+template <typename T>
+absl::Status CheckFiniteRows(absl::string_view name, absl::Span<const T> values,
+                             uint64_t width, uint64_t first_row) {
+  if (!HasNonFinite(values.data(), values.size())) return absl::OkStatus();
+  const T* const bad = std::find_if(values.begin(), values.end(),
+                                    [](T value) { return !IsFinite(value); });
+  const auto at = static_cast<uint64_t>(bad - values.begin());
+  return absl::InvalidArgumentError(
+      absl::StrCat(name, ": value ", at % width, " of row ",
+                   first_row + at / width, " is not finite"));
+}
+
+template <typename T>
+absl::Status CheckMatrix(absl::string_view name, const AlignedTable<T>& matrix,
                          uint64_t rows, uint32_t cols) {
   if (cols == 0) return CheckSize(name, matrix.size(), 0);
   if (matrix.rows() != rows || matrix.cols() != cols) {
@@ -53,8 +77,8 @@ absl::Status CheckMatrix(absl::string_view name, const AlignedMatrix& matrix,
         absl::StrCat(name, " is [", matrix.rows(), ", ", matrix.cols(),
                      "], not [", rows, ", ", cols, "]"));
   }
-  return CheckFinite(name, absl::MakeConstSpan(matrix.data(), matrix.size()),
-                     cols);
+  return CheckFiniteRows(
+      name, absl::MakeConstSpan(matrix.data(), matrix.size()), cols, 0);
 }
 
 absl::Status CheckVector(absl::string_view name, absl::Span<const float> values,
@@ -88,10 +112,18 @@ absl::Status CheckSeen(const ModelShape& shape, const SeenSets& seen) {
 }
 
 absl::Status CheckUsers(const ModelShape& shape, const UserTables& users) {
+  const uint64_t rows = shape.num_users;
+  if (!users.is_float16()) {
+    NEUMF_RETURN_IF_ERROR(
+        CheckMatrix("user.gmf", users.gmf, rows, shape.gmf_width));
+    return CheckMatrix("user.tower", users.tower, rows, shape.tower_width());
+  }
   NEUMF_RETURN_IF_ERROR(
-      CheckMatrix("user.gmf", users.gmf, shape.num_users, shape.gmf_width));
-  return CheckMatrix("user.tower", users.tower, shape.num_users,
-                     shape.tower_width());
+      CheckSize("user tables in float32 beside those in float16",
+                users.gmf.size() + users.tower.size(), 0));
+  NEUMF_RETURN_IF_ERROR(
+      CheckMatrix("user.gmf", users.gmf16, rows, shape.gmf_width));
+  return CheckMatrix("user.tower", users.tower16, rows, shape.tower_width());
 }
 
 ItemRows AllRows(ItemTable table, uint64_t num_rows, const float* values) {
@@ -144,6 +176,11 @@ uint64_t HostBytes(const ScoreNetwork& network) {
   return count * sizeof(float);
 }
 
+uint64_t HostBytes(const UserTables& users) {
+  return (users.gmf.size() + users.tower.size()) * sizeof(float) +
+         (users.gmf16.size() + users.tower16.size()) * sizeof(Float16);
+}
+
 const char* ItemTableName(ItemTable table) {
   switch (table) {
     case ItemTable::kTower:
@@ -193,14 +230,7 @@ void StoreItemRows(const ItemRows& rows, ItemTables& items) {
 
 absl::Status CheckFinite(absl::string_view name, absl::Span<const float> values,
                          uint64_t width, uint64_t first_row) {
-  if (!HasNonFinite(values.data(), values.size())) return absl::OkStatus();
-  const float* const bad =
-      std::find_if(values.begin(), values.end(),
-                   [](float value) { return !std::isfinite(value); });
-  const auto at = static_cast<uint64_t>(bad - values.begin());
-  return absl::InvalidArgumentError(
-      absl::StrCat(name, ": value ", at % width, " of row ",
-                   first_row + at / width, " is not finite"));
+  return CheckFiniteRows(name, values, width, first_row);
 }
 
 absl::Status Validate(const ModelShape& shape, const ScoreNetwork& network) {

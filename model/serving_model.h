@@ -76,10 +76,18 @@ struct ScoreNetwork {
 // Of its weights in memory.
 uint64_t HostBytes(const ScoreNetwork& network);
 
+// In float32, or both in float16, which takes half of the memory: then gmf16 and
+// tower16 hold them, and gmf and tower are empty. user_vectors.h reads either.
 struct UserTables {
   AlignedMatrix gmf;    // [U, G]
   AlignedMatrix tower;  // [U, H]
+  Float16Matrix gmf16;
+  Float16Matrix tower16;
+
+  bool is_float16() const { return !gmf16.empty() || !tower16.empty(); }
 };
+// Of the tables in memory.
+uint64_t HostBytes(const UserTables& users);
 
 // Row-major item tables: what an exporter has and the reference scorer reads.
 // The daemon never holds them: it packs rows as they stream in.

@@ -219,14 +219,11 @@ absl::StatusOr<ResolvedQuery> WithoutUser(ResolvedQuery query) {
   return query;
 }
 
-RankQuery MakeRankQuery(const ResolvedQuery& query, const Snapshot& snapshot) {
-  const UserTables& users = *snapshot.users;
+RankQuery MakeRankQuery(const ResolvedQuery& query, const Snapshot& snapshot,
+                        const UserVectors& user) {
   RankQuery result;
-  if (!users.gmf.empty())
-    result.user_gmf = users.gmf.row(query.user_row).data();
-  if (!users.tower.empty()) {
-    result.user_tower = users.tower.row(query.user_row).data();
-  }
+  result.user_gmf = user.gmf();
+  result.user_tower = user.tower();
   const absl::Span<const uint32_t> seen = snapshot.seen->row(query.user_row);
   if (query.seen_policy == v1::SEEN_POLICY_DROP) result.seen = seen;
   if (query.seen_policy == v1::SEEN_POLICY_ONLY) result.allow_rows = seen;

@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "google/protobuf/message.h"
+#include "model/user_vectors.h"
 #include "neumf/v1/recommendation_service.pb.h"
 #include "scoring/scorer.h"
 #include "server/snapshot.h"
@@ -65,9 +66,11 @@ absl::StatusOr<ResolvedQuery> Resolve(const v1::RecommendRequest& request,
 // What Resolve() would have made of `query` without its user.
 absl::StatusOr<ResolvedQuery> WithoutUser(ResolvedQuery query);
 
-// What the scorer is asked for `query`, blocked items included; it points into
-// `query` and `snapshot`. REQUIRES: query.served_from is SERVED_FROM_MODEL.
-RankQuery MakeRankQuery(const ResolvedQuery& query, const Snapshot& snapshot);
+// What the scorer is asked for `query`, blocked items included, about the user
+// of query.user_row; it points into `query`, `snapshot` and where `user` points.
+// REQUIRES: query.served_from is SERVED_FROM_MODEL.
+RankQuery MakeRankQuery(const ResolvedQuery& query, const Snapshot& snapshot,
+                        const UserVectors& user);
 
 // The most popular eligible items, in the form of a scorer's answer.
 // REQUIRES: query.served_from is SERVED_FROM_POPULAR.

@@ -139,11 +139,13 @@ absl::Status WarmUp(const Snapshot& snapshot) {
   const uint64_t num_users = snapshot.shape().num_users;
   const uint64_t count = std::min(kWarmUpUsers, num_users);
   std::vector<ResolvedQuery> resolved(count);
+  std::vector<UserVectors> users;
   std::vector<RankQuery> queries;
   for (uint64_t i = 0; i < count; ++i) {
     resolved[i].k = kWarmUpK;
     resolved[i].user_row = static_cast<uint32_t>(i * num_users / count);
-    queries.push_back(MakeRankQuery(resolved[i], snapshot));
+    users.emplace_back(*snapshot.users, resolved[i].user_row);
+    queries.push_back(MakeRankQuery(resolved[i], snapshot, users.back()));
   }
   std::vector<Ranking> rankings(count);
   return snapshot.scorer->Rank(queries, absl::MakeSpan(rankings));

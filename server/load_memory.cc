@@ -28,8 +28,10 @@ uint64_t TableBytes(const CheckpointContent& content, const ModelParts& kept) {
   const ModelShape& shape = content.shape;
   uint64_t bytes = 0;
   if (!kept.user_tables) {
-    bytes += Mapped<float>(shape.num_users * shape.gmf_width) +
-             Mapped<float>(shape.num_users * shape.tower_width());
+    const size_t value_bytes =
+        content.has_float16_users ? sizeof(Float16) : sizeof(float);
+    bytes += MappedBytes(shape.num_users * shape.gmf_width, value_bytes) +
+             MappedBytes(shape.num_users * shape.tower_width(), value_bytes);
   }
   if (!kept.user_ids) {
     bytes += IdTableBytes(shape.num_users, content.user_id_bytes,

@@ -225,12 +225,16 @@ void RequestBatcher::ProcessBatch(const Batch& batch) {
 
 void RequestBatcher::GatherQueries(const Batch& batch) {
   rank_queries_.clear();
+  user_vectors_.clear();
   const auto blocked = batch.front().call->snapshot->blocked->Get();
   for (const CallPiece& piece : batch) {
     PendingCall& call = *piece.call;
     if (piece.first == 0) call.blocked = blocked;
     for (size_t i = piece.first; i < piece.first + piece.count; ++i) {
-      rank_queries_.push_back(MakeRankQuery(call.queries[i], *call.snapshot));
+      const ResolvedQuery& query = call.queries[i];
+      user_vectors_.emplace_back(*call.snapshot->users, query.user_row);
+      rank_queries_.push_back(
+          MakeRankQuery(query, *call.snapshot, user_vectors_.back()));
       rank_queries_.back().allow_mask = call.blocked->mask();
       rank_queries_.back().cancelled = &call.claimed;
     }

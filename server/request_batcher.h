@@ -32,6 +32,7 @@
 #include "absl/types/span.h"
 #include "base/clock.h"
 #include "base/mutex.h"
+#include "model/user_vectors.h"
 #include "server/load_control.h"
 #include "server/pending_call.h"
 #include "server/request_queue.h"
@@ -118,6 +119,7 @@ class RequestBatcher {
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 
   // Of the batcher's thread alone; kept for their memory.
+  std::vector<UserVectors> user_vectors_;  // that the queries point to
   std::vector<RankQuery> rank_queries_;
   std::vector<Ranking> rankings_;
   bool scorer_failing_ = false;  // so that a broken scorer logs one line

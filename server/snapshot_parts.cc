@@ -25,9 +25,7 @@ std::shared_ptr<const PopularityRanking> OrderByPopularity(
 uint64_t BytesOf(const Scorer& part) { return part.resident_bytes(); }
 uint64_t BytesOf(const IdTable& part) { return part.resident_bytes(); }
 uint64_t BytesOf(const SeenSets& part) { return part.resident_bytes(); }
-uint64_t BytesOf(const UserTables& part) {
-  return (part.gmf.size() + part.tower.size()) * sizeof(float);
-}
+uint64_t BytesOf(const UserTables& part) { return HostBytes(part); }
 uint64_t BytesOf(const PopularityRanking& part) {
   return part.items.size() * sizeof(ScoredRow);
 }

@@ -121,12 +121,16 @@ Manifest CheckpointPublication::ManifestOf(const TrainedStages& trained) const {
 absl::StatusOr<std::string> CheckpointPublication::Publish(
     TrainedStages trained) {
   const ExportData data = ExportDataOf(*trained.inputs);
-  NEUMF_ASSIGN_OR_RETURN(const ExportedModel exported,
+  NEUMF_ASSIGN_OR_RETURN(ExportedModel exported,
                          ExportModel(trained.parameters, data, threads_));
   Manifest manifest = ManifestOf(trained);
+  manifest.probes = MakeProbes(trained.parameters, data);
+  NEUMF_RETURN_IF_ERROR(SetUserPrecision(options_.user_precision,
+                                         exported.items,
+                                         static_cast<size_t>(options_.threads),
+                                         &exported.model, &manifest.probes));
   NEUMF_ASSIGN_OR_RETURN(manifest.metrics, MetricsOf(trained, exported));
   absl::FPrintF(stderr, "metrics %s\n", manifest.metrics.dump());
-  manifest.probes = MakeProbes(trained.parameters, data);
 
   FileSystem& files = *environment_.files;
   if (!options_.weights_out.empty()) {

@@ -51,6 +51,7 @@ constexpr Use kUses[] = {
     {"split_seed", "train import evaluate"},
     {"state", "train"},
     {"threads", "train import evaluate"},
+    {"user_precision", "train import"},
     {"weights", "import"},
     {"weights_out", "train"},
     {"whole_lists", "train import evaluate"},

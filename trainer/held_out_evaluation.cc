@@ -11,23 +11,10 @@
 #include "absl/types/span.h"
 #include "base/status_macros.h"
 #include "data/interactions.h"
-#include "scoring/scorer.h"
+#include "model/user_vectors.h"
 
 namespace neumf {
 namespace {
-
-absl::StatusOr<std::unique_ptr<Scorer>> BuildScorer(const ServingModel& model,
-                                                    const ItemTables& items,
-                                                    size_t num_threads) {
-  ScorerOptions options;
-  options.num_threads = num_threads;
-  NEUMF_ASSIGN_OR_RETURN(
-      std::unique_ptr<ScorerBuilder> builder,
-      MakeScorerBuilder(Backend::kCpu, model.shape, model.network, options));
-  NEUMF_RETURN_IF_ERROR(StreamItemTables(
-      items, [&](const ItemRows& rows) { return builder->Add(rows); }));
-  return builder->Build();
-}
 
 // The model's row of each of the data's ids; `what` names them in the error.
 absl::StatusOr<std::vector<uint32_t>> MatchIds(
@@ -116,9 +103,10 @@ class HeldOutQueries {
 
  private:
   void Add(uint32_t user, uint32_t model_row, const ServingModel& model) {
+    vectors_.emplace_back(model.users, model_row);
     HeldOutQuery query;
-    query.user_gmf = model.users.gmf.row(model_row).data();
-    query.user_tower = model.users.tower.row(model_row).data();
+    query.user_gmf = vectors_.back().gmf();
+    query.user_tower = vectors_.back().tower();
     query.seen = train_.row(user);
     query.held_out = held_out_.row(user);
     query.negatives = negatives_[user];
@@ -131,6 +119,7 @@ class HeldOutQueries {
   const Interactions held_out_;
   const Interactions demoted_;
   std::vector<std::vector<uint32_t>> negatives_;  // by the data's user row
+  std::vector<UserVectors> vectors_;
   std::vector<HeldOutQuery> queries_;
   std::vector<uint32_t> users_;
 };
@@ -160,6 +149,19 @@ std::string CsvField(absl::string_view id) {
 }
 
 }  // namespace
+
+absl::StatusOr<std::unique_ptr<Scorer>> BuildScorer(const ServingModel& model,
+                                                    const ItemTables& items,
+                                                    size_t num_threads) {
+  ScorerOptions options;
+  options.num_threads = num_threads;
+  NEUMF_ASSIGN_OR_RETURN(
+      std::unique_ptr<ScorerBuilder> builder,
+      MakeScorerBuilder(Backend::kCpu, model.shape, model.network, options));
+  NEUMF_RETURN_IF_ERROR(StreamItemTables(
+      items, [&](const ItemRows& rows) { return builder->Add(rows); }));
+  return builder->Build();
+}
 
 absl::Status CheckHeldOut(const EventLog& log, const Split& split,
                           const HeldOutOptions& options) {

@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -24,8 +25,14 @@
 #include "eval/protocols.h"
 #include "model/serving_model.h"
 #include "nlohmann/json.hpp"
+#include "scoring/scorer.h"
 
 namespace neumf {
+
+// The scorer that serves, over all of `items`. Threads change no answer.
+absl::StatusOr<std::unique_ptr<Scorer>> BuildScorer(const ServingModel& model,
+                                                    const ItemTables& items,
+                                                    size_t num_threads);
 
 struct HeldOutOptions {
   Protocol protocol = Protocol::kD2l;

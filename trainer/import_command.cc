@@ -104,7 +104,7 @@ absl::StatusOr<std::string> Import(const ImportOptions& options,
   data.item_bags = &item_bags;
   data.user_bags = &user_bags;
   ThreadPool threads(static_cast<size_t>(options.threads), "export");
-  NEUMF_ASSIGN_OR_RETURN(const ExportedModel exported,
+  NEUMF_ASSIGN_OR_RETURN(ExportedModel exported,
                          ExportModel(*parameters, data, threads));
 
   Manifest manifest;
@@ -113,6 +113,9 @@ absl::StatusOr<std::string> Import(const ImportOptions& options,
       absl::RFC3339_sec, environment.clock->WallNow(), absl::UTCTimeZone());
   manifest.training = TrainingJson(options, id_base, task);
   manifest.probes = MakeProbes(*parameters, data);
+  NEUMF_RETURN_IF_ERROR(SetUserPrecision(options.user_precision, exported.items,
+                                         static_cast<size_t>(options.threads),
+                                         &exported.model, &manifest.probes));
   NEUMF_ASSIGN_OR_RETURN(manifest.metrics, Measure(options, task, exported));
   absl::FPrintF(stderr, "metrics %s\n", manifest.metrics.dump());
   NEUMF_ASSIGN_OR_RETURN(const PublishedCheckpoint published,

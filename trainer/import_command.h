@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "trainer/train_command.h"
 #include "trainer/train_task.h"
+#include "trainer/user_precision.h"
 
 namespace neumf {
 
@@ -25,8 +26,9 @@ struct ImportOptions {
   bool drop_rated = false;   // see HeldOutOptions
   bool whole_lists = false;  // see HeldOutOptions
   int threads = 1;
-  std::string out;          // directory of checkpoints; made when missing
-  uint32_t keep = 0;        // newest versions that stay there; 0: all
+  std::string out;    // directory of checkpoints; made when missing
+  uint32_t keep = 0;  // newest versions that stay there; 0: all
+  UserPrecision user_precision = UserPrecision::kFloat32;
   std::string metrics_out;  // JSON file; empty: none
 };
 

@@ -64,6 +64,11 @@ ABSL_FLAG(
     "train, import: versions to keep in --out, the newest; older ones are "
     "removed after publishing, but for those that serving.json names; 0 "
     "keeps all");
+ABSL_FLAG(
+    std::string, user_precision, "f32",
+    "train, import: of the users' vectors in the checkpoint: f32; or f16, "
+    "which takes half of the file and of a server's memory for them, and "
+    "which servers before it refuse");
 ABSL_FLAG(std::string, recipe, "d2l-neumf",
           "train: a named set of all settings; see neumf-train recipes. The "
           "settings below replace those of its last stage");
@@ -208,6 +213,9 @@ absl::Status RunTrain(Given given) {
   options.threads = absl::GetFlag(FLAGS_threads);
   options.out = absl::GetFlag(FLAGS_out);
   options.keep = absl::GetFlag(FLAGS_keep);
+  NEUMF_ASSIGN_OR_RETURN(
+      options.user_precision,
+      ParseUserPrecision(absl::GetFlag(FLAGS_user_precision)));
   options.metrics_out = absl::GetFlag(FLAGS_metrics_out);
 
   const std::unique_ptr<FileSystem> files = MakePosixFileSystem();
@@ -235,6 +243,9 @@ absl::Status RunImport(Given given) {
   options.threads = absl::GetFlag(FLAGS_threads);
   options.out = absl::GetFlag(FLAGS_out);
   options.keep = absl::GetFlag(FLAGS_keep);
+  NEUMF_ASSIGN_OR_RETURN(
+      options.user_precision,
+      ParseUserPrecision(absl::GetFlag(FLAGS_user_precision)));
   options.metrics_out = absl::GetFlag(FLAGS_metrics_out);
 
   const std::unique_ptr<FileSystem> files = MakePosixFileSystem();

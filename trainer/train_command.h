@@ -16,6 +16,7 @@
 #include "trainer/distributed/process_place.h"
 #include "trainer/recipes.h"
 #include "trainer/train_task.h"
+#include "trainer/user_precision.h"
 
 namespace neumf {
 
@@ -37,10 +38,11 @@ struct TrainOptions {
   // Directory to keep the states of a run in that is not done, and to go on
   // from; made when missing; empty: none.
   std::string state;
-  std::string out;          // directory of checkpoints; made when missing
-  uint32_t keep = 0;        // newest versions that stay there; 0: all
-  std::string metrics_out;  // JSON file; empty: none
-  std::string weights_out;  // of the trained form; empty: none
+  std::string out;    // directory of checkpoints; made when missing
+  uint32_t keep = 0;  // newest versions that stay there; 0: all
+  UserPrecision user_precision = UserPrecision::kFloat32;
+  std::string metrics_out;            // JSON file; empty: none
+  std::string weights_out;            // of the trained form; empty: none
   std::optional<ProcessPlace> place;  // in a distributed run
 };
 

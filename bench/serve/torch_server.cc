@@ -60,6 +60,9 @@ absl::StatusOr<std::unique_ptr<Served>> Load() {
   if (checkpoints.empty()) return absl::NotFoundError("no checkpoint");
   NEUMF_ASSIGN_OR_RETURN(LoadedCheckpoint loaded,
                          LoadCheckpoint(*files, checkpoints.back().path));
+  if (loaded.model.users.is_float16()) {
+    return absl::UnimplementedError("users in float16");
+  }
   TorchScorerOptions options;
   options.num_threads = absl::GetFlag(FLAGS_threads);
   NEUMF_ASSIGN_OR_RETURN(const auto builder,

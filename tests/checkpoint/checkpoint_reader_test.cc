@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "checkpoint/checkpoint_writer.h"
+#include "model/user_vectors.h"
 #include "tests/checkpoint/checkpoint_image.h"
 #include "tests/checkpoint/memory_file.h"
 #include "tests/support/faulty_file_system.h"
@@ -393,6 +394,47 @@ TEST_F(CheckpointReaderTest, RefusesAnotherType) {
   EXPECT_THAT(Read(), RefusedFor("tensor item.gmf", "type U32, not F32"));
   image_.tensor("item.gmf").type = "BF16";
   EXPECT_THAT(Read(), RefusedFor("tensor item.gmf", "type BF16, not F32"));
+}
+
+class Float16UsersTest : public CheckpointReaderTest {
+ protected:
+  Float16UsersTest() {
+    TinyModel tiny = MakeTinyModel({});
+    tiny.model.users = RoundToFloat16(tiny.model.users).value();
+    image_ = CheckpointImage::Parse(FileBytes(tiny.model, tiny.items, {}));
+  }
+};
+
+TEST_F(Float16UsersTest, AreReadAsTheyAre) {
+  EXPECT_EQ(image_.tensor("user.gmf").type, "F16");
+  NEUMF_ASSERT_OK_AND_ASSIGN(const LoadedCheckpoint loaded,
+                             Load(image_.Bytes()));
+  const Float16Matrix& gmf = loaded.model.users.gmf16;
+  EXPECT_EQ(image_.tensor("user.gmf").bytes,
+            std::string(reinterpret_cast<const char*>(gmf.data()),
+                        gmf.size() * sizeof(Float16)));
+}
+
+TEST_F(Float16UsersTest, AreAFeatureThatMustBeNamed) {
+  image_.manifest.erase("required_features");
+  EXPECT_THAT(Read(), RefusedFor("user tables are F16", "user.f16"));
+}
+
+TEST_F(Float16UsersTest, AreBothInFloat16) {
+  const ImageTensor wide =
+      CheckpointImage::Parse(TinyFile({})).tensor("user.tower");
+  image_.tensor("user.tower").bytes = wide.bytes;
+  image_.tensor("user.tower").type = "F32";
+  EXPECT_THAT(Read(), RefusedFor("tensor user.tower", "type F32, not F16"));
+}
+
+TEST_F(Float16UsersTest, AreFinite) {
+  for (const uint16_t bad : {0x7C00, 0xFC00, 0x7C01, 0xFE00}) {
+    CheckpointImage good = image_;
+    image_.Put<uint16_t>("user.tower", 11, bad);
+    EXPECT_THAT(Read(), RefusedFor("user.tower", "value 3 of row 1"));
+    image_ = good;
+  }
 }
 
 TEST_F(CheckpointReaderTest, RefusesWidthsBeyondTheLimit) {

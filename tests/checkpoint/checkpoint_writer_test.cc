@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "checkpoint/checkpoint_directory.h"
 #include "checkpoint/checkpoint_reader.h"
+#include "model/user_vectors.h"
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_directory.h"
@@ -100,6 +101,27 @@ TEST_F(CheckpointWriterTest, KeepsEveryBitOfAFloat) {
                              LoadCheckpoint(*files_, directory_.Path("7")));
   EXPECT_EQ(0, std::memcmp(loaded.items.bias.data(), tiny_.items.bias.data(),
                            tiny_.items.bias.size() * sizeof(float)));
+}
+
+TEST_F(CheckpointWriterTest, LosesNothingOfUsersInFloat16) {
+  for (const uint32_t gmf_width : {0, 5}) {
+    TinyModelOptions options;
+    options.gmf_width = gmf_width;
+    tiny_ = MakeTinyModel(options);
+    tiny_.model.users = RoundToFloat16(tiny_.model.users).value();
+    ExpectRoundTrip();
+    NEUMF_ASSERT_OK_AND_ASSIGN(
+        const LoadedCheckpoint loaded,
+        LoadCheckpoint(*files_, directory_.Path("first")));
+    EXPECT_THAT(loaded.info.manifest.required_features,
+                ElementsAre("user.f16"));
+    EXPECT_TRUE(loaded.model.users.is_float16());
+    EXPECT_EQ(0, std::memcmp(loaded.model.users.tower16.data(),
+                             tiny_.model.users.tower16.data(),
+                             tiny_.model.users.tower16.size() * 2));
+    NEUMF_ASSERT_OK(files_->Remove(directory_.Path("first")));
+    NEUMF_ASSERT_OK(files_->Remove(directory_.Path("second")));
+  }
 }
 
 TEST_F(CheckpointWriterTest, KeepsUserRowsInTheOrderOfTheirHashes) {

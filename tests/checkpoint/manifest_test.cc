@@ -58,6 +58,9 @@ TEST(ManifestTest, RefusesTextThatIsNoManifest) {
 TEST(ManifestTest, KnowsNoOtherVersionFeatureOrActivation) {
   EXPECT_THAT(ParseWith("format_version", 2), Unknown("format_version 2"));
   EXPECT_THAT(ParseWith("required_features", {"a", "b"}), Unknown("a, b"));
+  EXPECT_THAT(ParseWith("required_features", {"user.f16", "b"}),
+              Unknown("unknown here: b"));
+  NEUMF_EXPECT_OK(ParseWith("required_features", {"user.f16"}));
   EXPECT_THAT(ParseWith("required_features", "a"), Refused("not a list"));
   EXPECT_THAT(ParseWith("activation", "gelu"), Unknown("gelu"));
 }

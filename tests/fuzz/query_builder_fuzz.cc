@@ -135,9 +135,11 @@ std::vector<Ranking> Rank(const Scorer& scorer,
 
 void CheckScoring(const std::vector<ResolvedQuery>& resolved,
                   const World& world) {
+  std::vector<UserVectors> users;
   std::vector<RankQuery> queries;
   for (const ResolvedQuery& query : resolved) {
-    queries.push_back(MakeRankQuery(query, world.snapshot));
+    users.emplace_back(*world.snapshot.users, query.user_row);
+    queries.push_back(MakeRankQuery(query, world.snapshot, users.back()));
     queries.back().allow_mask = world.blocked.mask();
     CheckRankQuery(queries.back(), world.snapshot.shape());
   }

@@ -138,8 +138,9 @@ def small_tensors(form, found_by):
 
 def small_files():
     """(name, content) of the files in format_v1/."""
+    forms = ("dot", "tower", "both")
     for form, found_by, digests in itertools.product(
-        ("dot", "tower", "both"), ("index", "hash"), ("whole", "chunked")
+        forms, ("index", "hash"), ("whole", "chunked")
     ):
         content = nc.checkpoint_bytes(
             small_tensors(form, found_by),
@@ -147,6 +148,13 @@ def small_files():
             activation=SMALL_ACTIVATIONS[found_by],
         )
         yield f"{form}_{found_by}_{digests}", content
+    for form in forms:
+        tensors = small_tensors(form, "hash")
+        for name in {"user.gmf", "user.tower"} & tensors.keys():
+            tensors[name] = tensors[name].astype("<f2")
+        content = nc.checkpoint_bytes(
+            tensors, SMALL_CHUNK_BYTES, required_features=["user.f16"])
+        yield f"{form}_float16", content
 
 
 def best_items(checkpoint, user_row, k):

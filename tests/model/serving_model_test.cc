@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/sha256.h"
+#include "model/user_vectors.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/tiny_model.h"
 
@@ -109,6 +111,27 @@ TEST_F(ServingModelTest, RefusesSeenSetsThatDoNotFit) {
 TEST_F(ServingModelTest, RefusesPopularityOfAnotherSize) {
   model_.popularity.pop_back();
   EXPECT_THAT(Check(), Refused("item.popularity has 32 entries, not 33"));
+}
+
+TEST_F(ServingModelTest, HoldsUsersInFloat16AsWell) {
+  UserTables rounded = RoundToFloat16(model_.users).value();
+  model_.users = std::move(rounded);
+  NEUMF_EXPECT_OK(Check());
+  for (const uint16_t bad : {0x7C00, 0xFC00, 0x7E00, 0xFFFF}) {
+    Float16& value = model_.users.tower16.row(1)[2];
+    const Float16 good = std::exchange(value, {bad});
+    EXPECT_THAT(Check(), Refused("user.tower: value 2 of row 1 is not finite"));
+    value = good;
+  }
+  model_.users.tower16 = Float16Matrix(6, 8);
+  EXPECT_THAT(Check(), Refused("user.tower is [6, 8], not [7, 8]"));
+  model_.users.tower16 = {};
+  EXPECT_THAT(Check(), Refused("user.tower is [0, 0], not [7, 8]"));
+}
+
+TEST_F(ServingModelTest, RefusesUsersInBothPrecisions) {
+  model_.users.tower16 = RoundToFloat16(model_.users).value().tower16;
+  EXPECT_THAT(Check(), Refused("in float32 beside those in float16"));
 }
 
 TEST_F(ServingModelTest, RefusesValuesThatAreNotFiniteWhereverTheyAre) {

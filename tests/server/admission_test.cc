@@ -53,6 +53,9 @@ class AdmissionTest : public testing::Test {
   ResolvedQuery ResolveOk(const v1::RecommendRequest& request) {
     return Resolve(request, limits_, *snapshot_, blocked_).value();
   }
+  UserVectors UserOf(const ResolvedQuery& query) {
+    return UserVectors(*snapshot_->users, query.user_row);
+  }
   std::vector<std::string> Names(const Ranking& ranking) {
     std::vector<std::string> names;
     for (const ScoredRow& item : ranking.items) {
@@ -213,7 +216,7 @@ TEST_F(AdmissionTest, SeenPoliciesBecomeFilters) {
   ASSERT_FALSE(seen.empty());
 
   ResolvedQuery query = ResolveOk(request);
-  RankQuery rank = MakeRankQuery(query, *snapshot_);
+  RankQuery rank = MakeRankQuery(query, *snapshot_, UserOf(query));
   EXPECT_EQ(rank.seen, seen);
   EXPECT_FALSE(rank.allow_rows.has_value());
   EXPECT_EQ(rank.user_gmf, snapshot_->users->gmf.row(user_row).data());
@@ -221,20 +224,20 @@ TEST_F(AdmissionTest, SeenPoliciesBecomeFilters) {
 
   request.set_seen_policy(v1::SEEN_POLICY_KEEP);
   query = ResolveOk(request);
-  rank = MakeRankQuery(query, *snapshot_);
+  rank = MakeRankQuery(query, *snapshot_, UserOf(query));
   EXPECT_THAT(rank.seen, IsEmpty());
   EXPECT_FALSE(rank.allow_rows.has_value());
 
   request.set_seen_policy(v1::SEEN_POLICY_ONLY);
   query = ResolveOk(request);
-  rank = MakeRankQuery(query, *snapshot_);
+  rank = MakeRankQuery(query, *snapshot_, UserOf(query));
   EXPECT_THAT(rank.seen, IsEmpty());
   EXPECT_EQ(*rank.allow_rows, seen);
 }
 
 TEST_F(AdmissionTest, AsksTheScorerForNoMoreThanTheCatalog) {
   const ResolvedQuery query = ResolveOk(RequestFor("u0", 1000));
-  EXPECT_EQ(MakeRankQuery(query, *snapshot_).k, 33U);
+  EXPECT_EQ(MakeRankQuery(query, *snapshot_, UserOf(query)).k, 33U);
 }
 
 TEST_F(AdmissionTest, PopularItemsComeBestFirstWithoutTheExcluded) {

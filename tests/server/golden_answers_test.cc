@@ -64,7 +64,9 @@ class GoldenAnswersTest : public testing::TestWithParam<Backend> {
     const auto row = snapshot.user_ids->Find(user_id);
     ASSERT_TRUE(row.has_value()) << user_id;
     query.user_row = *row;
-    const std::vector<RankQuery> queries = {MakeRankQuery(query, snapshot)};
+    const UserVectors user(*snapshot.users, query.user_row);
+    const std::vector<RankQuery> queries = {
+        MakeRankQuery(query, snapshot, user)};
     std::vector<Ranking> rankings(1);
     NEUMF_ASSERT_OK(snapshot.scorer->Rank(queries, absl::MakeSpan(rankings)));
     const std::vector<ScoredRow>& items = rankings[0].items;
@@ -85,8 +87,8 @@ class GoldenAnswersTest : public testing::TestWithParam<Backend> {
 
 TEST_P(GoldenAnswersTest, AreThoseOfTheOracle) {
   const auto checkpoints = GoldenCheckpoints();
-  // One of everything, and a grid of form, ids and digests.
-  EXPECT_THAT(checkpoints, SizeIs(1 + 3 * 2 * 2));
+  // One of everything, a grid of form, ids and digests, each form in float16.
+  EXPECT_THAT(checkpoints, SizeIs(1 + 3 * 2 * 2 + 3));
   for (const std::filesystem::path& path : checkpoints) {
     SCOPED_TRACE(path.filename().string());
     const std::unique_ptr<Snapshot> snapshot = Load(path.string());

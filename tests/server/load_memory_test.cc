@@ -14,6 +14,7 @@
 
 #include "base/logging.h"
 #include "checkpoint/checkpoint_writer.h"
+#include "model/user_vectors.h"
 #include "server/checkpoint_loader.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_directory.h"
@@ -58,11 +59,14 @@ TinyModelOptions Model(uint64_t num_users, uint64_t num_items,
   return options;
 }
 
-void Publish(const TinyModelOptions& options, const std::string& path) {
-  const TinyModel tiny = MakeTinyModel(options);
+void Publish(const TinyModel& tiny, const std::string& path) {
   NEUMF_CHECK(WriteCheckpointFile(*MakePosixFileSystem(), path, tiny.model,
                                   tiny.items, {})
                   .ok());
+}
+
+void Publish(const TinyModelOptions& options, const std::string& path) {
+  Publish(MakeTinyModel(options), path);
 }
 
 struct Measured {
@@ -135,6 +139,22 @@ TEST_P(LoadMemoryTest, IsSlightlyMoreThanWhatALoadTakes) {
     EXPECT_GE(predicted.resident_bytes, measured.found.resident_bytes);
     EXPECT_GE(predicted.resident_bytes, measured.told_bytes);
   }
+}
+
+TEST_P(LoadMemoryTest, OfUsersInFloat16IsPredictedAsWell) {
+  const TempDirectory directory;
+  const std::string path = directory.Path("1.safetensors");
+  InChild([&] {
+    TinyModel tiny = MakeTinyModel(GetParam());
+    tiny.model.users = RoundToFloat16(tiny.model.users).value();
+    Publish(tiny, path);
+    return Measured();
+  });
+  const Measured measured = InChild([&] { return Load(path, 1); });
+  const auto peak_bytes = static_cast<double>(measured.found.peak_bytes);
+  EXPECT_GE(measured.predicted.peak_bytes, measured.found.peak_bytes);
+  EXPECT_LE(static_cast<double>(measured.predicted.peak_bytes),
+            1.1 * peak_bytes);
 }
 
 TEST(KeptPartsTest, TakeNoMemoryTwice) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/logging.h"
+#include "model/user_vectors.h"
 
 namespace neumf {
 
@@ -29,9 +30,10 @@ Probe MakeProbe(const ProbedModel& model, absl::string_view user_id,
                 uint32_t k) {
   const std::optional<uint32_t> user = model.user_ids.Find(user_id);
   NEUMF_CHECK(user.has_value());
+  const UserVectors vectors(model.users, *user);
   RankQuery query;
-  query.user_gmf = model.users.gmf.row(*user).data();
-  query.user_tower = model.users.tower.row(*user).data();
+  query.user_gmf = vectors.gmf();
+  query.user_tower = vectors.tower();
   query.seen = model.seen.row(*user);
   query.k = k;
   Ranking ranking;

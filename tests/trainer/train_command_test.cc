@@ -190,6 +190,20 @@ TEST_F(TrainCommandTest, ProbesAreTheAnswersOfTheServingScorer) {
   }
 }
 
+TEST_F(TrainCommandTest, RoundsUsersWhenItIsTold) {
+  NEUMF_ASSERT_OK_AND_ASSIGN(const LoadedCheckpoint exact, TrainAndLoad());
+  options_.user_precision = UserPrecision::kFloat16;
+  NEUMF_ASSERT_OK_AND_ASSIGN(const LoadedCheckpoint rounded, TrainAndLoad());
+  EXPECT_TRUE(rounded.model.users.is_float16());
+  EXPECT_EQ(2 * HostBytes(rounded.model.users), HostBytes(exact.model.users));
+  // All else is what it was, and the numbers are those of the rounded users.
+  EXPECT_EQ(DigestsOf(rounded)["item.gmf"], DigestsOf(exact)["item.gmf"]);
+  NEUMF_ASSERT_OK_AND_ASSIGN(
+      const nlohmann::json metrics,
+      EvaluateFile(JoinPath(options_.out, "2.safetensors"), "test"));
+  EXPECT_EQ(metrics["auc"], rounded.info.manifest.metrics["auc"]);
+}
+
 TEST_F(TrainCommandTest, PublishedFileEvaluatesToTheTrainersOwnNumbers) {
   options_.metrics_out = directory_.Path("metrics.json");
   NEUMF_ASSERT_OK_AND_ASSIGN(const std::string path,

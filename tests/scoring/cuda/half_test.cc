@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/float16.h"
 #include "gtest/gtest.h"
 
 namespace neumf::cuda {
@@ -88,6 +89,18 @@ TEST(HalfTest, RoundsFloatsOfEveryExponentToTheNearest) {
   for (uint64_t bits = 0; bits <= 0xFFFFFFFF; bits += 16381) {
     const float value = FloatOfBits(static_cast<uint32_t>(bits));
     if (!std::isnan(value)) ExpectNearest(value);
+  }
+}
+
+TEST(HalfTest, EqualTheFloat16OfTables) {
+  for (uint64_t bits = 0; bits <= 0xFFFFFFFF; bits += 16381) {
+    const float value = FloatOfBits(static_cast<uint32_t>(bits));
+    EXPECT_EQ(HalfBits(value) & 0x7FFF, ToFloat16(value).magnitude()) << value;
+  }
+  for (uint32_t half = 0; half < kNumHalves; ++half) {
+    const auto bits = static_cast<uint16_t>(half);
+    EXPECT_EQ(BitsOfFloat(FloatOfHalf(bits)),
+              BitsOfFloat(ToFloat(Float16{bits})));
   }
 }
 

@@ -19,6 +19,7 @@ import numpy as np
 FORMAT = "neumf.serving.v1"
 DTYPES = {"F32": "<f4", "U64": "<u8", "U32": "<u4", "U8": "u1", "F16": "<f2"}
 CHUNK_BYTES = 64 << 20
+KNOWN_FEATURES = {"user.f16"}
 
 
 class Checkpoint:
@@ -158,7 +159,8 @@ def read_checkpoint(path):
     if metadata["format"] != FORMAT:
         raise ValueError(f"not a neumf checkpoint: {path}")
     manifest = json.loads(metadata["neumf.manifest"])
-    if manifest["format_version"] != 1 or manifest.get("required_features"):
+    unknown = set(manifest.get("required_features", [])) - KNOWN_FEATURES
+    if manifest["format_version"] != 1 or unknown:
         raise ValueError("a checkpoint of a newer format")
     data = content[8 + length :]
     tensors = {
