@@ -27,8 +27,8 @@ ENTRYPOINT ["neumf-train"]
 FROM debian:12-slim AS server
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
-      libabsl20220623 libgrpc++1.51 libgrpc29 libhwy1 libprometheus-cpp-core1.0 \
-      libprometheus-cpp-pull1.0 libprotobuf32 libssl3 \
+      libabsl20220623 libgnutls30 libgrpc++1.51 libgrpc29 libhwy1 libmicrohttpd12 \
+      libprometheus-cpp-core1.0 libprotobuf32 libssl3 \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=build /src/build/release/bin/neumf-server /src/build/release/bin/neumfctl /usr/bin/
 USER 65532:65532

@@ -194,11 +194,6 @@ absl::Status CheckTokenReach(const ListenAddress& address,
                    "--allow_insecure_tokens if that is meant"));
 }
 
-void Knock(const ListenAddress& address) {
-  const UniqueFd fd = MakeSocket(address.storage_.ss_family);
-  (void)connect(fd.get(), address.address(), address.length_);
-}
-
 absl::StatusOr<UniqueFd> StartConnecting(const ListenAddress& address) {
   UniqueFd fd = MakeSocket(address.storage_.ss_family);
   if (!fd.valid()) return ErrnoStatus(errno, "socket");
@@ -270,7 +265,8 @@ absl::StatusOr<ListenSocket> ListenSocket::Adopt(UniqueFd fd) {
     serves = of_path.ok();
     if (serves) address = *of_path;
   } else if (serves) {
-    serves = address.is_ipv4() || address.storage_.ss_family == AF_INET6;
+    serves = address.storage_.ss_family == AF_INET ||
+             address.storage_.ss_family == AF_INET6;
     SetOption(fd.get(), IPPROTO_TCP, TCP_NODELAY);
   }
   if (!serves) {

@@ -24,7 +24,6 @@ class ListenAddress {
   static absl::StatusOr<ListenAddress> Parse(absl::string_view text);
 
   bool is_unix() const { return storage_.ss_family == AF_UNIX; }
-  bool is_ipv4() const { return storage_.ss_family == AF_INET; }
   // Only programs of this machine can reach it.
   bool is_local() const;
   // Numeric: "127.0.0.1:50051", "[::1]:0", "unix:/run/neumf.sock".
@@ -37,7 +36,6 @@ class ListenAddress {
 
  private:
   friend class ListenSocket;
-  friend void Knock(const ListenAddress& address);
   friend absl::StatusOr<UniqueFd> StartConnecting(const ListenAddress& address);
   static absl::StatusOr<ListenAddress> ParseUnix(absl::string_view path);
 
@@ -52,9 +50,6 @@ class ListenAddress {
 absl::Status CheckReach(const ListenAddress& address, bool allow_insecure);
 // The same for an address where tokens are shown.
 absl::Status CheckTokenReach(const ListenAddress& address, bool allow_insecure);
-
-// Connects and hangs up, to wake who listens; whether it works does not matter.
-void Knock(const ListenAddress& address);
 
 // A non-blocking socket that is connected once it is writable, unless its
 // SO_ERROR says otherwise. The errors of sockets when it cannot even begin.

@@ -187,22 +187,33 @@ absl::Status Server::StartMetrics() {
   constexpr char kFlag[] = "--metrics_listen";
   const auto address = ListenAddress::Parse(options_.metrics_listen);
   if (!address.ok()) return Annotate(address.status(), kFlag);
-  NEUMF_RETURN_IF_ERROR(
-      Annotate(CheckReach(*address, options_.allow_insecure_listen), kFlag));
-  MetricsEndpoint::Allows allows;
+  MetricsEndpoint::Options endpoint;
+  if (options_.metrics_tls) {
+    if (tls_ == nullptr) {
+      return absl::InvalidArgumentError(
+          "--metrics_tls: needs --tls_cert and --tls_key");
+    }
+    endpoint.tls = tls_.get();
+  } else {
+    NEUMF_RETURN_IF_ERROR(
+        Annotate(CheckReach(*address, options_.allow_insecure_listen), kFlag));
+  }
   if (options_.metrics_auth) {
     if (options_.auth_tokens_file.empty()) {
       return absl::InvalidArgumentError(
           "--metrics_auth: needs --auth_tokens_file");
     }
-    NEUMF_RETURN_IF_ERROR(Annotate(
-        CheckTokenReach(*address, options_.allow_insecure_tokens), kFlag));
-    allows = [this](const std::string& name, const std::string& token) {
+    if (!options_.metrics_tls) {
+      NEUMF_RETURN_IF_ERROR(Annotate(
+          CheckTokenReach(*address, options_.allow_insecure_tokens), kFlag));
+    }
+    endpoint.allows = [this](const std::string& name,
+                             const std::string& token) {
       return authenticator_.AllowsMetrics(name, token);
     };
   }
   auto metrics =
-      MetricsEndpoint::Start(*address, counters_.registry(), std::move(allows));
+      MetricsEndpoint::Start(*address, counters_.registry(), endpoint);
   if (!metrics.ok()) return Annotate(metrics.status(), kFlag);
   metrics_ = *std::move(metrics);
   return absl::OkStatus();

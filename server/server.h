@@ -83,6 +83,8 @@ class Server {
     std::string auth_tokens_file;
     // Asks for a name and a token of that file at /metrics, too.
     bool metrics_auth = false;
+    // TLS at /metrics, too, where no certificates are asked for.
+    bool metrics_tls = false;
     // How many users each of them may ask for (quota_table.h); empty: any
     // number.
     std::string quota_file;

@@ -52,7 +52,7 @@ void AddListening(Server::Options* o, FlagTable* flags) {
              "ADDRESS of the recommendation service. Port 0 takes a free one.\n"
              "A socket that systemd passes as grpc takes its place.");
   flags->Add("metrics_listen", &o->metrics_listen,
-             "HOST:PORT of /metrics for Prometheus: IPv4 only.");
+             "HOST:PORT or [IPV6]:PORT of /metrics for Prometheus.");
   flags->Add("admin_listen", &o->admin_listen,
              "ADDRESS of the model service. A socket that systemd passes as\n"
              "admin takes its place.");
@@ -100,6 +100,10 @@ void AddIdentity(Server::Options* o, FlagTable* flags) {
   flags->Add("metrics_auth", &o->metrics_auth,
              "Ask for basic authentication at /metrics: the name of a caller\n"
              "of that file who has the right metrics.read, and a token.");
+  flags->Add(
+      "metrics_tls", &o->metrics_tls,
+      "Serve /metrics over TLS, with --tls_cert and --tls_key. Clients show\n"
+      "no certificate there: see --metrics_auth.");
   flags->Add("quota_file", &o->quota_file,
              "File of what callers may ask for, a line each: a name or *,\n"
              "users a second, users at once. Without it they have no quotas.");

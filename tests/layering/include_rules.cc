@@ -50,6 +50,7 @@ std::vector<Confinement> Confinements() {
        ".grpc.pb.h",
        {"server/", "client/", "bench/", "tests/"}},
       {"prometheus-cpp", {"prometheus/"}, "", {"server/"}},
+      {"libmicrohttpd", {"microhttpd.h", "gnutls/"}, "", {"server/"}},
       {"FAISS", {"faiss/", "omp.h"}, "", {"bench/"}},
   };
 }

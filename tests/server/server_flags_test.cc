@@ -148,7 +148,7 @@ TEST_F(ServerFlagsTest, HelpExplainsFlagsWithTheirDefaults) {
               AllOf(HasSubstr("--listen (default 127.0.0.1:50051)"),
                     HasSubstr("--drain_timeout (default 30s)"),
                     HasSubstr("256 on a GPU"), HasSubstr("--flagfile"),
-                    HasSubstr("IPv4 only")));
+                    HasSubstr("--metrics_tls")));
 }
 
 }  // namespace

@@ -65,7 +65,6 @@ MetricTable ExportedMetrics(const ServerMetrics& metrics) {
 }
 
 // The tables of docs/metrics.md: | `name` | type | `label`, ... | meaning |
-// Without those of the endpoint, which the registry does not know.
 MetricTable DocumentedMetrics(const std::string& path) {
   MetricTable table;
   std::ifstream file(path);
@@ -74,7 +73,6 @@ MetricTable DocumentedMetrics(const std::string& path) {
     const std::vector<std::string> cells = absl::StrSplit(line, '|');
     if (cells.size() != 6 || cells[1].rfind(" `", 0) != 0) continue;
     const std::vector<std::string> name = absl::StrSplit(cells[1], '`');
-    if (name[1].rfind("exposer_", 0) == 0) continue;
     const std::vector<std::string> labels = absl::StrSplit(cells[3], '`');
     std::set<std::string> label_set;
     for (size_t i = 1; i < labels.size(); i += 2) label_set.insert(labels[i]);
