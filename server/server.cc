@@ -349,7 +349,8 @@ void Server::Drain() {
 
 // gRPC's own Shutdown() comes last, when there is nothing left for it: it
 // answers calls that arrive meanwhile with CANCELLED, which no client tries
-// again, and waits for every reactor, however long that takes.
+// again, and waits for every reactor, however long that takes. It alone sends
+// GOAWAY, so connections end without one.
 void Server::DrainCalls() {
   calls_.StartDraining();
   data_health_.EndWatches();

@@ -6,7 +6,7 @@ import time
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS = 0, 1, 2, 3, 4
-PING, WINDOW_UPDATE, CONTINUATION = 6, 8, 9
+PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 6, 7, 8, 9
 END_STREAM, END_HEADERS, PADDED, ACK = 1, 4, 8, 1
 HEADER_TABLE_SIZE, INITIAL_WINDOW_SIZE = 1, 4
 CANCEL = struct.pack(">I", 8)
@@ -57,19 +57,35 @@ def connect(address):
     return socket.create_connection((host, int(port)), timeout=20)
 
 
-def is_closed_within(connection, seconds):
-    """Whether the peer of a socket hangs up; drops what it says before that."""
+def heard_until_closed(connection, seconds):
+    """What the peer of a socket says before it hangs up; None if it does not."""
     deadline = time.monotonic() + seconds
+    heard = []
     while (left := deadline - time.monotonic()) > 0:
         connection.settimeout(left)
         try:
-            if not connection.recv(1 << 16):
-                return True
+            heard.append(connection.recv(1 << 16))
         except TimeoutError:
             break
         except ConnectionError:
-            return True
-    return False
+            heard.append(b"")
+        if not heard[-1]:
+            return b"".join(heard)
+    return None
+
+
+def is_closed_within(connection, seconds):
+    """Whether the peer of a socket hangs up."""
+    return heard_until_closed(connection, seconds) is not None
+
+
+def kinds_of(frames):
+    """Of the frames that follow each other there, the last perhaps in part."""
+    kinds = []
+    while len(frames) >= 9:
+        kinds.append(frames[3])
+        frames = frames[9 + int.from_bytes(frames[:3], "big"):]
+    return kinds
 
 
 def reset(connection):

@@ -51,11 +51,15 @@ def send_slowly(address, seconds):
 
 
 def assert_cut(peers, seconds):
+    """Within that time, and returns what each of them had been told."""
     deadline = time.monotonic() + seconds
+    heard = []
     for peer in peers:
-        assert http2.is_closed_within(
-            peer, max(0.01, deadline - time.monotonic())), "still open"
+        heard.append(http2.heard_until_closed(
+            peer, max(0.01, deadline - time.monotonic())))
+        assert heard[-1] is not None, "still open"
         peer.close()
+    return heard
 
 
 def try_beginners():
@@ -74,12 +78,14 @@ def try_beginners():
 
 
 def try_lasting(peer_starts, *flags):
-    """The flags cut such peers; those who call lose no call by them."""
+    """The flags cut such peers, with a word; who calls loses no call by them."""
     with trial.server(*(f"{flag}={LIMIT_SECONDS}s" for flag in flags)) as (
             daemon, request):
         with trial.survived(daemon, request):
             peers = open_peers(daemon.addresses["grpc"], peer_starts)
-            assert_cut(peers, 2.2 * LIMIT_SECONDS + SPARE_SECONDS)
+            for heard in assert_cut(peers, 2.2 * LIMIT_SECONDS + SPARE_SECONDS):
+                # Else a client could not know which calls were never begun.
+                assert http2.GOAWAY in http2.kinds_of(heard), heard
 
 
 def main():

@@ -295,7 +295,7 @@ class DrainTest(ClientCase):
         self.assertEqual(watch.next().status, SERVING)
         call = client.start(RECOMMEND, self.request, timeout=WAIT_SECONDS)
         daemon.wait_until(lambda: self.calls(daemon, "started") == 1)
-        daemon.stop()  # with GOAWAY
+        daemon.stop()
         self.assertEqual(len(call.next().items), 10)
         self.assertEqual(call.status().code, grpc.StatusCode.OK)
         self.assertEqual(watch.next().status, NOT_SERVING)
