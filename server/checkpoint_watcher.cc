@@ -9,6 +9,7 @@
 #include "base/logging.h"
 #include "base/status_macros.h"
 #include "base/thread_pool.h"
+#include "server/directory_hint.h"
 #include "server/errors.h"
 #include "server/version_chooser.h"
 #include "server/version_errors.h"
@@ -79,7 +80,12 @@ void CheckpointWatcher::PollOnce() {
 
 void CheckpointWatcher::Run() {
   SetThreadName("ckpt-watcher");
-  while (WaitForNextLook()) PollOnce();
+  DirectoryHint hint(options_.directory, [this] { Wake(); });
+  hint.Watch();
+  while (WaitForNextLook()) {
+    hint.Watch();
+    PollOnce();
+  }
 }
 
 bool CheckpointWatcher::WaitForNextLook() {

@@ -3,7 +3,7 @@
 // Looks into the checkpoint directory again and again, and serves what
 // serving.json says: by default the largest valid version.
 //
-// Polling is the truth. Which version is next is NextVersion()'s to say
+// Polling is the truth, a DirectoryHint only spares the wait. Which version is next is NextVersion()'s to say
 // (version_chooser.h); it is loaded and swapped in by the VersionSwitch. What
 // is served is never disturbed by a file that is not fit to be served
 // (refusals.h), by a directory that is empty or gone, nor by a version that

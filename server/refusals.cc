@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -11,6 +10,10 @@ namespace {
 
 constexpr absl::Duration kFirstBackoff = absl::Seconds(1);
 constexpr absl::Duration kLongestBackoff = absl::Seconds(60);
+// What does not change for so long is not being written.
+constexpr absl::Duration kStill = absl::Seconds(1);
+// A file may be met half-copied until it is so old.
+constexpr absl::Duration kYoung = absl::Seconds(60);
 // A directory may hold thousands of files that are none.
 constexpr size_t kMaxReasonsTold = 5;
 
@@ -20,13 +23,19 @@ Refusals::Attempt Refusals::Next(uint64_t version, const FileInfo& info) {
   const auto it = refusals_.find(version);
   if (it == refusals_.end()) return Attempt::kFirst;
   Refusal& refusal = it->second;
-  const FileInfo last_look = std::exchange(refusal.last_look, info);
+  const absl::Duration now = clock_->MonotonicNow();
   if (info == refusal.file) {
-    const bool due = clock_->MonotonicNow() >= refusal.retry_at;
-    return due ? Attempt::kAgain : Attempt::kNone;
+    return now >= refusal.retry_at ? Attempt::kAgain : Attempt::kNone;
   }
-  const bool replaced = info.inode != refusal.file.inode;
-  return replaced || info == last_look ? Attempt::kFirst : Attempt::kNone;
+  if (info.inode != refusal.file.inode) return Attempt::kFirst;
+  if (!(info == refusal.last_look)) {
+    refusal.last_look = info;
+    refusal.still_since = now;
+  }
+  if (now - refusal.still_since < kStill) return Attempt::kNone;
+  const absl::Time modified = absl::FromUnixNanos(info.modified_nanos);
+  const bool is_young = clock_->WallNow() - modified < kYoung;
+  return is_young ? Attempt::kAgain : Attempt::kFirst;
 }
 
 bool Refusals::IsRepetition(uint64_t version,

@@ -4,8 +4,9 @@
 //
 // A refused file is not tried again until it changes (device, inode, size or
 // time). Since some tools copy a file into place under its final name, one that
-// changes in place is tried again when it was the same in two polls, so that a
-// long copy is not read over and over. I/O errors and lack of memory, which
+// changes in place is tried again when it has been the same for a second, so
+// that a long copy is not read over and over; and in silence while it is young.
+// I/O errors and lack of memory, which
 // pass, are tried again with a back-off from 1 s to 60 s; so is, once, a file
 // whose load met an error of the GPU: twice, and the file is taken for the
 // cause.
@@ -54,6 +55,7 @@ class Refusals {
   struct Refusal {
     FileInfo file;
     FileInfo last_look;  // the file in the last poll
+    absl::Duration still_since = absl::ZeroDuration();  // it looks like that
     ReloadResult result = ReloadResult::kCorrupt;
     std::string reason;
     // For what passes: monotonic time of the next try, and the wait before it.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "checkpoint/serving_policy.h"
 #include "tests/server/metric_reader.h"
 #include "tests/server/test_checkpoint.h"
@@ -243,10 +244,46 @@ TEST_F(CheckpointWatcherTest, AFileThatGrowsIsTriedAgainWhenItIsStill) {
   }
   EXPECT_EQ(Reloads("corrupt"), 1);
   folder_.Overwrite(1, whole);
-  Poll();
+  Poll(2);
   EXPECT_EQ(Served(), 0U);
+  clock_.Advance(absl::Seconds(1));
   Poll();
   EXPECT_EQ(Served(), 1U);
+}
+
+TEST_F(CheckpointWatcherTest, ACopyThatPausesIsTriedAgainInSilence) {
+  folder_.Publish(1);
+  const std::string whole = folder_.Bytes(1);
+  for (const size_t size : {100, 200, 300}) {
+    folder_.Overwrite(1, whole.substr(0, size));
+    Poll();
+    clock_.Advance(absl::Seconds(1));
+    Poll();
+  }
+  EXPECT_EQ(Reloads("corrupt"), 1);
+  EXPECT_THAT(history_.List(), SizeIs(1));
+  EXPECT_EQ(Count(Log(), "event=checkpoint_refused version=1"), 1);
+}
+
+TEST_F(CheckpointWatcherTest, AnOldFileThatIsWrittenAnewSaysAgainWhatIsWrong) {
+  folder_.Overwrite(1, "junk");
+  Poll();
+  folder_.Overwrite(1, "other junk");
+  Poll();
+  clock_.Advance(absl::Now() - clock_.WallNow() + absl::Minutes(2));
+  Poll();
+  EXPECT_EQ(Reloads("corrupt"), 2);
+}
+
+TEST_F(CheckpointWatcherTest, ARenameIsServedWithoutWaitingForAPoll) {
+  folder_.Publish(1);
+  NEUMF_ASSERT_OK(watcher_->LoadFirst());
+  watcher_->Start();
+  // The clock stands still. What comes before the watch is there, is not seen.
+  for (uint64_t version = 2; Served() == 1; ++version) {
+    folder_.Publish(version);
+    absl::SleepFor(absl::Milliseconds(20));
+  }
 }
 
 TEST_F(CheckpointWatcherTest, ABadVersionDoesNotHideAGoodOneBelowIt) {
