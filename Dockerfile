@@ -31,6 +31,8 @@ RUN apt-get update \
       libprometheus-cpp-core1.0 libprotobuf32 libssl3 \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=build /src/build/release/bin/neumf-server /src/build/release/bin/neumfctl /usr/bin/
+# For --state_dir; a volume that is mounted there takes its owner over.
+RUN install -d -o 65532 -g 65532 /var/lib/neumf
 USER 65532:65532
 EXPOSE 50051 9464
 STOPSIGNAL SIGTERM

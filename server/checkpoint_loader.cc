@@ -183,6 +183,10 @@ LoadOutcome CheckpointLoader::Load(
     Refuse(ReloadResult::kCorrupt, absl::StrCat(file.path, ": ", error.what()),
            &outcome);
   }
+  if (options_.crash_guard != nullptr &&
+      outcome.result != ReloadResult::kCrashedLoading) {
+    options_.crash_guard->End(outcome.digest);
+  }
   return outcome;
 }
 
@@ -201,6 +205,14 @@ void CheckpointLoader::LoadInto(const Request& request, bool may_use_gpu,
   const CheckpointInfo& info = (*reader)->info();
   outcome->digest = info.digest;
   outcome->file = info.file;
+  if (options_.crash_guard != nullptr &&
+      !options_.crash_guard->Begin(info.digest)) {
+    return Refuse(ReloadResult::kCrashedLoading,
+                  absl::StrCat(file.path,
+                               ": the server ended twice while it "
+                               "loaded this; it is tried again by name"),
+                  outcome);
+  }
 
   const KeptParts kept = KeptOf(served, info);
   auto place = FindPlace(request, **reader, kept, may_use_gpu);

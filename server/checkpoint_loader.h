@@ -30,6 +30,7 @@
 #include "checkpoint/checkpoint_directory.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "scoring/scorer.h"
+#include "server/crash_guard.h"
 #include "server/scoring_device.h"
 #include "server/server_metrics.h"
 #include "server/snapshot.h"
@@ -61,6 +62,9 @@ class CheckpointLoader {
     };
     // What no snapshot may answer with. Default: nothing of the kind.
     Takedowns* takedowns = nullptr;
+    // Knows what must not be loaded since it ended this process before. By the
+    // thread that loads. Default: nothing of the kind.
+    CrashGuard* crash_guard = nullptr;
   };
 
   // `files`, `device` and `metrics` must outlive this.

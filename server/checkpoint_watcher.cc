@@ -19,9 +19,10 @@ namespace neumf {
 CheckpointWatcher::CheckpointWatcher(Options options, const Parts& parts)
     : options_(std::move(options)),
       parts_(parts),
-      switch_({options_.directory, options_.keep_versions},
-              {parts.files, parts.clock, parts.loader, parts.device,
-               parts.holder, parts.reaper, parts.history, parts.metrics}),
+      switch_(
+          {options_.directory, options_.keep_versions},
+          {parts.files, parts.clock, parts.loader, parts.device, parts.holder,
+           parts.reaper, parts.history, parts.metrics, parts.crash_guard}),
       requests_([this] {
         Wake();
         switch_.Wake();
@@ -90,9 +91,11 @@ void CheckpointWatcher::Run() {
 
 bool CheckpointWatcher::WaitForNextLook() {
   MutexLock lock(&mutex_);
-  const absl::Duration next =
-      std::min(parts_.clock->MonotonicNow() + options_.poll_interval,
-               parts_.recovery->next_try());
+  const absl::Duration now = parts_.clock->MonotonicNow();
+  absl::Duration next =
+      std::min(now + options_.poll_interval, parts_.recovery->next_try());
+  // What is due and was not loaded has met something that takes time.
+  if (load_at_ > now) next = std::min(next, load_at_);
   while (!switch_.IsStopping() && !woken_ &&
          parts_.clock->WaitUntil(&wake_, &mutex_, next)) {
   }
@@ -118,7 +121,9 @@ absl::Status CheckpointWatcher::Look() {
       parts_.recovery->Reloaded(parts_.holder->Get().get());
       break;
   }
-  parts_.device->ReportMemory(parts_.holder->Get().get());
+  const auto now_served = parts_.holder->Get();
+  parts_.device->ReportMemory(now_served.get());
+  if (parts_.last_good != nullptr) parts_.last_good->Look(now_served.get());
   return listed;
 }
 
@@ -130,19 +135,44 @@ void CheckpointWatcher::ServeAgain(uint64_t version) {
 
 absl::Status CheckpointWatcher::ServeByPolicy() {
   std::set<uint64_t> unfit;
+  const uint64_t last_good =
+      parts_.last_good == nullptr ? 0 : parts_.last_good->version();
+  bool may_load = false;
+  const bool is_start = switch_.served_version() == 0;
   while (!switch_.IsStopping() && !parts_.device->lost()) {
     NEUMF_ASSIGN_OR_RETURN(const std::vector<CheckpointFile> found,
                            ListCheckpoints(*parts_.files, options_.directory));
     policy_.Poll();
     switch_.refusals().ForgetMissing(found);
-    const CheckpointFile* next =
-        NextVersion(found, policy_.policy(), switch_.served_version(), unfit);
-    if (next == nullptr) break;
+    const CheckpointFile* next = NextVersion(
+        found, policy_.policy(), switch_.served_version(), unfit, last_good);
+    if ((!may_load && MustWait(next)) || next == nullptr) break;
+    may_load = true;
     // One that was given up for a request may be due again after that.
     if (!absl::IsCancelled(Load(*next))) unfit.insert(next->version);
     ServeRequests();
+    // Larger ones than the last known good come with the next poll.
+    if (is_start && switch_.served_version() != 0) break;
   }
   return absl::OkStatus();
+}
+
+// All that is found meanwhile is loaded in the same turn, and counts as one
+// wait: who publishes more often than that is obeyed, too.
+bool CheckpointWatcher::MustWait(const CheckpointFile* next) {
+  const uint64_t served = switch_.served_version();
+  const ServingPolicy& policy = policy_.policy();
+  const bool is_news =
+      options_.reload_jitter > absl::ZeroDuration() && next != nullptr &&
+      served != 0 && !policy.Refuses(served) && policy.pinned != next->version;
+  const absl::Duration now = parts_.clock->MonotonicNow();
+  if (is_news && load_at_ == absl::InfiniteDuration()) {
+    std::uniform_real_distribution<double> share;
+    load_at_ = now + options_.reload_jitter * share(random_);
+  }
+  if (is_news && now < load_at_) return true;
+  load_at_ = absl::InfiniteDuration();
+  return false;
 }
 
 absl::Status CheckpointWatcher::Load(const CheckpointFile& file) {

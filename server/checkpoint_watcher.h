@@ -3,11 +3,11 @@
 // Looks into the checkpoint directory again and again, and serves what
 // serving.json says: by default the largest valid version.
 //
-// Polling is the truth, a DirectoryHint only spares the wait. Which version is next is NextVersion()'s to say
-// (version_chooser.h); it is loaded and swapped in by the VersionSwitch. What
-// is served is never disturbed by a file that is not fit to be served
-// (refusals.h), by a directory that is empty or gone, nor by a version that
-// disappears.
+// Polling is the truth, a DirectoryHint only spares the wait. Which version is
+// next is NextVersion()'s to say (version_chooser.h); it is loaded and swapped
+// in by the VersionSwitch. What is served is never disturbed by a file that is
+// not fit to be served (refusals.h), by a directory that is empty or gone, nor
+// by a version that disappears.
 //
 // Callers' requests are served by the same thread, between two loads or beside
 // one:
@@ -35,6 +35,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <random>
 #include <string>
 #include <thread>
 #include <utility>
@@ -47,7 +48,9 @@
 #include "base/mutex.h"
 #include "checkpoint/checkpoint_directory.h"
 #include "server/checkpoint_loader.h"
+#include "server/crash_guard.h"
 #include "server/device_recovery.h"
+#include "server/last_known_good.h"
 #include "server/policy_file.h"
 #include "server/reaper.h"
 #include "server/scoring_device.h"
@@ -68,6 +71,10 @@ class CheckpointWatcher {
     absl::Duration poll_interval = absl::Seconds(2);
     // Versions in memory, as VersionSwitch::Options says. Default: 2.
     size_t keep_versions = 2;
+    // A version that a poll finds is loaded after a random time of at most so
+    // long, so that a fleet does not load all at once. What somebody asks for,
+    // and the first version, do not wait. Default: none.
+    absl::Duration reload_jitter = absl::ZeroDuration();
   };
 
   // What it works with; all must outlive it.
@@ -81,15 +88,18 @@ class CheckpointWatcher {
     Reaper* reaper = nullptr;
     VersionHistory* history = nullptr;
     ServerMetrics* metrics = nullptr;
+    CrashGuard* crash_guard = nullptr;   // of the loader; null: it has none
+    LastKnownGood* last_good = nullptr;  // null: nothing is remembered
   };
 
   CheckpointWatcher(Options options, const Parts& parts);
   // Stop()s.
   ~CheckpointWatcher();
 
-  // Serves what the policy says, or else the largest version that is valid,
-  // trying downwards; a GPU that is lost meanwhile is recovered. NOT_FOUND says
-  // where it looked, what it found and why it was refused.
+  // Serves what the policy says, or else the largest version, the last known
+  // good one or one below, in this order; a GPU that is lost meanwhile is
+  // recovered. NOT_FOUND says where it looked, what it found and why it was
+  // refused.
   absl::Status LoadFirst();
 
   // Begins to poll on a thread of its own. Call it once.
@@ -117,6 +127,8 @@ class CheckpointWatcher {
   void ServeAgain(uint64_t version);
   // Tries what the policy asks for until it is served.
   absl::Status ServeByPolicy();
+  // Whether `next`, null for none, has to wait for its turn in the fleet.
+  bool MustWait(const CheckpointFile* next);
   absl::Status Load(const CheckpointFile& file);
 
   void ServeRequests();
@@ -142,6 +154,10 @@ class CheckpointWatcher {
   VersionSwitch switch_;
   VersionRequests requests_;
   PolicyFile policy_;
+  // When versions that were found are loaded, or soon after; infinite: none
+  // waits.
+  absl::Duration load_at_ = absl::InfiniteDuration();
+  std::mt19937_64 random_{std::random_device()()};
   bool directory_readable_ = true;  // so that a missing one logs one line
 
   Mutex mutex_;

@@ -32,9 +32,11 @@ constexpr absl::Duration kDeadlineInterval = absl::Milliseconds(10);
 constexpr absl::Duration kGoodbye = absl::Seconds(1);
 constexpr size_t kMostAdminConnections = 16;
 
-CheckpointLoader::Options WithTakedowns(CheckpointLoader::Options options,
-                                        Takedowns* takedowns) {
+CheckpointLoader::Options WithParts(CheckpointLoader::Options options,
+                                    Takedowns* takedowns,
+                                    CrashGuard* crash_guard) {
   options.takedowns = takedowns;
+  options.crash_guard = crash_guard;
   return options;
 }
 
@@ -59,12 +61,16 @@ Server::Server(const Options& options, bool uses_gpu)
       device_(options.device, uses_gpu, &counters_,
               [this] { watcher_.Wake(); }),
       recovery_(options.recovery, clock_.get(), &device_),
-      loader_(files_.get(), WithTakedowns(options.loader, &takedowns_),
-              &device_, &counters_),
+      crash_guard_(options.state_dir, files_.get()),
+      last_good_(options.state_dir, files_.get(), clock_.get()),
+      loader_(files_.get(),
+              WithParts(options.loader, &takedowns_, &crash_guard_), &device_,
+              &counters_),
       watcher_({options.checkpoint_dir, options.poll_interval,
-                options.keep_versions},
+                options.keep_versions, options.reload_jitter},
                {files_.get(), clock_.get(), &loader_, &device_, &recovery_,
-                &snapshots_, &reaper_, &history_, &counters_}),
+                &snapshots_, &reaper_, &history_, &counters_, &crash_guard_,
+                &last_good_}),
       authenticator_(options.auth_tokens_file, files_.get(), &counters_),
       quotas_(options.quota_file, files_.get(), clock_.get(), &counters_),
       call_log_(options.slow_call, clock_.get()),

@@ -37,12 +37,14 @@
 #include "server/checkpoint_loader.h"
 #include "server/checkpoint_watcher.h"
 #include "server/connection_acceptor.h"
+#include "server/crash_guard.h"
 #include "server/device_recovery.h"
 #include "server/grpc_server.h"
 #include "server/health_probe.h"
 #include "server/health_service.h"
 #include "server/inherited_sockets.h"
 #include "server/intake_guard.h"
+#include "server/last_known_good.h"
 #include "server/metrics_endpoint.h"
 #include "server/model_service.h"
 #include "server/periodic_task.h"
@@ -109,6 +111,10 @@ class Server {
     absl::Duration poll_interval = absl::Seconds(2);
     // Versions in memory, the served one included.
     size_t keep_versions = 2;
+    // The longest random wait before a version that was found is loaded.
+    absl::Duration reload_jitter = absl::ZeroDuration();
+    // What is remembered over restarts; empty: nothing.
+    std::string state_dir;
 
     // Open connections of the data listener. 0: what the limit of descriptors
     // allows, at most 4096.
@@ -198,6 +204,8 @@ class Server {
   VersionHistory history_;
   ScoringDevice device_;
   DeviceRecovery recovery_;
+  CrashGuard crash_guard_;
+  LastKnownGood last_good_;
   CheckpointLoader loader_;
   CheckpointWatcher watcher_;
   std::atomic<Phase> phase_{Phase::kStarting};

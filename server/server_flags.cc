@@ -127,6 +127,14 @@ void AddModel(Server::Options* o, Choices* choices, FlagTable* flags) {
   flags->Add("keep_versions", &o->keep_versions, size_t{1}, size_t{10},
              "Versions in memory: the served one, and those before it, kept\n"
              "warm for a rollback unless their memory is needed.");
+  flags->Add("reload_jitter", &o->reload_jitter, absl::ZeroDuration(), kLongest,
+             "A new version is loaded after a random time of at most so long,\n"
+             "so that the servers on one directory do not all load at once.");
+  flags->Add(
+      "state_dir", &o->state_dir,
+      "Directory of this server alone, where it remembers which version\n"
+      "served well, and which one it ended on while loading. Without it\n"
+      "a restart knows nothing of either.");
   flags->Add(
       "reload_io_mbps", &o->loader.io_mbps, uint64_t{0}, uint64_t{1'000'000},
       "Megabytes a second that a new version is read with at most while\n"

@@ -74,9 +74,9 @@ constexpr std::array<const char*, 6> kShedReasons = {
 // In the order of ConnectionRefusal.
 constexpr std::array<const char*, 2> kConnectionRefusals = {"total", "per_ip"};
 // In the order of ReloadResult.
-constexpr std::array<const char*, 8> kReloadResults = {
-    "ok",        "corrupt",  "incompatible", "probe_failed",
-    "no_memory", "io_error", "device_error", "rolled_back"};
+constexpr std::array<const char*, 9> kReloadResults = {
+    "ok",       "corrupt",      "incompatible",    "probe_failed", "no_memory",
+    "io_error", "device_error", "crashed_loading", "rolled_back"};
 // In the order of ConfigFile.
 constexpr std::array<const char*, 6> kConfigFiles = {
     "auth_tokens",   "tls",           "quotas",

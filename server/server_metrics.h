@@ -61,7 +61,8 @@ enum class ReloadResult {
   kNoMemory,
   kIoError,
   kDeviceError,
-  kRolledBack,  // left again, because somebody asked for that
+  kCrashedLoading,  // ended the process more than once
+  kRolledBack,      // left again, because somebody asked for that
 };
 const char* ReloadResultName(ReloadResult result);  // "ok", "corrupt", ...
 

@@ -6,11 +6,14 @@ namespace neumf {
 
 const CheckpointFile* NextVersion(const std::vector<CheckpointFile>& found,
                                   const ServingPolicy& policy, uint64_t served,
-                                  const std::set<uint64_t>& unfit) {
+                                  const std::set<uint64_t>& unfit,
+                                  uint64_t last_good) {
   if (served != 0 && policy.pinned == served) return nullptr;
+  const auto is_allowed = [&](const CheckpointFile& file) {
+    return file.version != served && !policy.Refuses(file.version);
+  };
   const auto is_fit = [&](const CheckpointFile& file) {
-    return file.version != served && !policy.Refuses(file.version) &&
-           unfit.count(file.version) == 0;
+    return is_allowed(file) && unfit.count(file.version) == 0;
   };
   const bool may_stay = served != 0 && !policy.Refuses(served);
   if (policy.pinned.has_value()) {
@@ -21,7 +24,15 @@ const CheckpointFile* NextVersion(const std::vector<CheckpointFile>& found,
   }
   const auto largest = std::find_if(found.rbegin(), found.rend(), is_fit);
   if (largest == found.rend()) return nullptr;
-  return may_stay && largest->version < served ? nullptr : &*largest;
+  if (may_stay) return largest->version < served ? nullptr : &*largest;
+  if (largest == std::find_if(found.rbegin(), found.rend(), is_allowed)) {
+    return &*largest;
+  }
+  const auto good =
+      std::find_if(found.begin(), found.end(), [&](const CheckpointFile& file) {
+        return file.version == last_good && is_fit(file);
+      });
+  return good == found.end() ? &*largest : &*good;
 }
 
 ServingPolicy PolicyAfterLoad(ServingPolicy policy, uint64_t version) {

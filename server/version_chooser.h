@@ -20,10 +20,12 @@ namespace neumf {
 //   cannot be had, what is served stays.
 // - Otherwise it goes up only, to the largest that is not refused.
 // - Where nothing is served, or what the policy refuses, any other version is
-//   better: the largest.
+//   better: the largest; when that is unfit `last_good` (0: none), which is
+//   known to have served well; then the older ones.
 const CheckpointFile* NextVersion(const std::vector<CheckpointFile>& found,
                                   const ServingPolicy& policy, uint64_t served,
-                                  const std::set<uint64_t>& unfit);
+                                  const std::set<uint64_t>& unfit,
+                                  uint64_t last_good = 0);
 
 // The policy under which a load of `version` by name holds.
 ServingPolicy PolicyAfterLoad(ServingPolicy policy, uint64_t version);

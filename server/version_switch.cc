@@ -90,10 +90,18 @@ LoadOutcome VersionSwitch::ReadFile(const CheckpointFile& file,
                                     const Wish& wish) {
   given_up_ = false;
   const auto served = parts_.holder->Get();
-  return load_.Run(
-      file, served.get(),
-      [&] { return stopping_ || given_up_ || !wish.is_wanted(); },
-      [&] { return MakeRoom(file); }, wish.meanwhile);
+  const auto load = [&] {
+    return load_.Run(
+        file, served.get(),
+        [&] { return stopping_ || given_up_ || !wish.is_wanted(); },
+        [&] { return MakeRoom(file); }, wish.meanwhile);
+  };
+  LoadOutcome outcome = load();
+  if (outcome.result != ReloadResult::kCrashedLoading || !wish.by_name) {
+    return outcome;
+  }
+  parts_.crash_guard->Forgive(outcome.digest);
+  return load();
 }
 
 // Versions that are kept warm are worth less than the one that is asked for.

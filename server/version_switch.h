@@ -24,6 +24,7 @@
 #include "neumf/v1/model_service.pb.h"
 #include "server/background_load.h"
 #include "server/checkpoint_loader.h"
+#include "server/crash_guard.h"
 #include "server/loaded_versions.h"
 #include "server/reaper.h"
 #include "server/refusals.h"
@@ -53,11 +54,13 @@ class VersionSwitch {
     Reaper* reaper = nullptr;
     VersionHistory* history = nullptr;
     ServerMetrics* metrics = nullptr;
+    // Of the loader; null: it has none.
+    CrashGuard* crash_guard = nullptr;
   };
 
   struct Wish {
     // Whoever asks for a version by name wants to know how it is now: the file
-    // is tried even if nothing about it is new.
+    // is tried even if nothing about it is new, or it crashed us.
     bool by_name = false;
     bool keep_previous = true;
     // Asked all the time, by several threads; false gives the load up.

@@ -27,12 +27,12 @@ class DirectoryHintTest : public testing::Test {
     hint_->Watch();
   }
 
-  void Write(const std::string& path) { std::ofstream(path) << "text"; }
-  void Rename(const std::string& from, const std::string& to) {
+  static void Write(const std::string& path) { std::ofstream(path) << "text"; }
+  static void Rename(const std::string& from, const std::string& to) {
     ASSERT_EQ(rename(from.c_str(), to.c_str()), 0);
   }
   // As a publisher does. The name in between says nothing to anybody.
-  void PutInto(const std::string& directory, const std::string& name) {
+  static void PutInto(const std::string& directory, const std::string& name) {
     const std::string temporary = directory + "/.tmp-1.safetensors";
     Write(temporary);
     Rename(temporary, directory + "/" + name);

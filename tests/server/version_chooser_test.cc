@@ -28,9 +28,11 @@ ServingPolicy Pinned(uint64_t version) {
 
 // 0 for none.
 uint64_t Next(const std::vector<uint64_t>& found, const ServingPolicy& policy,
-              uint64_t served, const std::set<uint64_t>& unfit = {}) {
+              uint64_t served, const std::set<uint64_t>& unfit = {},
+              uint64_t last_good = 0) {
   const std::vector<CheckpointFile> files = Files(found);
-  const CheckpointFile* next = NextVersion(files, policy, served, unfit);
+  const CheckpointFile* next =
+      NextVersion(files, policy, served, unfit, last_good);
   return next == nullptr ? 0 : next->version;
 }
 
@@ -39,6 +41,17 @@ TEST(VersionChooserTest, TakesTheLargestThatIsFit) {
   EXPECT_EQ(Next({1, 2, 3}, {}, 0, {3}), 2U);
   EXPECT_EQ(Next({1, 2, 3}, {}, 1, {3}), 2U);
   EXPECT_EQ(Next({}, {}, 0), 0U);
+}
+
+TEST(VersionChooserTest, StartsWithTheLastKnownGoodWhenTheLargestIsUnfit) {
+  EXPECT_EQ(Next({1, 2, 3, 4}, {}, 0, {}, 2), 4U);
+  EXPECT_EQ(Next({1, 2, 3, 4}, {}, 0, {4}, 2), 2U);
+  EXPECT_EQ(Next({1, 2, 3, 4}, {}, 0, {2, 4}, 2), 3U);
+  EXPECT_EQ(Next({1, 3, 4}, {}, 0, {4}, 2), 3U);
+  EXPECT_EQ(Next({1, 2, 3, 4}, Refusing({2, 4}), 0, {3}, 2), 1U);
+  EXPECT_EQ(Next({1, 2, 3, 4}, Refusing({4}), 0, {}, 2), 3U);
+  EXPECT_EQ(Next({1, 2, 3, 4}, Pinned(5), 0, {4}, 2), 2U);
+  EXPECT_EQ(Next({1, 2, 3, 4}, {}, 1, {4}, 2), 3U);
 }
 
 TEST(VersionChooserTest, NeverGoesBackByItself) {

@@ -1,0 +1,50 @@
+#pragma once
+
+// Keeps a checkpoint that crashes the daemon from doing so again and again.
+//
+// A load is written down before it begins and crossed out when it ends, however
+// it does. What a new process finds written down has ended the one before: by
+// its own fault, or because somebody killed it meanwhile, which looks the same.
+// So the second time counts: then the content, by the digest of its header, is
+// not loaded any more, until somebody asks for it by name.
+//
+//   if (!guard.Begin(digest)) return;  // it has ended two processes
+//   ... load ...
+//   guard.End(digest);
+//
+// Belongs to one thread at a time.
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "base/file_system.h"
+#include "server/state_file.h"
+
+namespace neumf {
+
+class CrashGuard {
+ public:
+  // Remembers nothing without a directory. `files` must outlive this.
+  CrashGuard(const std::string& directory, FileSystem* files);
+
+  bool Begin(absl::string_view digest);
+  // Nothing happens unless Begin() was called before.
+  void End(absl::string_view digest);
+  // Lets it be loaded again.
+  void Forgive(absl::string_view digest) { End(digest); }
+
+ private:
+  void Read();
+  void Write();
+  // Null for those that are not known.
+  int* Find(absl::string_view digest);
+
+  StateFile file_;
+  // Digests, and how many loads began that did not end; the newest last.
+  std::vector<std::pair<std::string, int>> loads_;
+  std::string running_;  // what this process has begun
+};
+
+}  // namespace neumf
