@@ -33,6 +33,21 @@ absl::Duration MonotonicDeadline(const grpc::CallbackServerContext& context,
          absl::Nanoseconds(left.tv_nsec);
 }
 
+// What a call has taken on the wire, and some more: HPACK makes metadata
+// smaller, and frames and TLS add a little to them and to the message.
+int64_t BytesOnWire(const grpc::CallbackServerContext& context,
+                    size_t message_bytes) {
+  constexpr size_t kCallBytes = 512;  // path, authority, time-out and such
+  constexpr size_t kHeaderBytes = 8;
+  constexpr size_t kMessageBytesPerFramingByte = 64;
+  size_t bytes =
+      kCallBytes + message_bytes + message_bytes / kMessageBytesPerFramingByte;
+  for (const auto& [name, value] : context.client_metadata()) {
+    bytes += name.size() + value.size() + kHeaderBytes;
+  }
+  return static_cast<int64_t>(bytes);
+}
+
 google::protobuf::Duration ToProto(absl::Duration duration) {
   return google::protobuf::util::TimeUtil::MicrosecondsToDuration(
       absl::ToInt64Microseconds(duration));
@@ -52,8 +67,11 @@ CallRecord::CallRecord(const CallParts& parts, RpcMethod method,
       caller_context_(*context),
       started_(parts.clock->MonotonicNow()),
       deadline_(MonotonicDeadline(*context, parts)),
-      peer_(parts.resets == nullptr ? nullptr
-                                    : parts.resets->CallBegan(context->peer())),
+      peer_(parts.resets == nullptr
+                ? nullptr
+                : parts.resets->CallBegan(
+                      context->peer(),
+                      BytesOnWire(*context, parts.message_bytes))),
       context_(context) {
   IntakeGuard::HandlerEntered(context);
   parts_.metrics->CallStarted(method_);

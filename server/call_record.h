@@ -46,6 +46,8 @@ struct CallParts {
   RequestLog* request_log = nullptr;
   // Of calls that come without one, from their start.
   absl::Duration default_deadline = absl::InfiniteDuration();
+  // Of the call's message, where it may be large.
+  size_t message_bytes = 0;
 
   // Who calls, at the entry of every handler: Authenticator::Authorize().
   absl::StatusOr<Caller> Authorize(const grpc::CallbackServerContext& context,

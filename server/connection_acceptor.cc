@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -20,7 +19,7 @@
 #include "base/thread_pool.h"
 #include "server/grpc_server.h"
 #include "server/peer_name.h"
-#include "server/reset_guard.h"
+#include "server/tcp_progress.h"
 
 namespace neumf {
 namespace {
@@ -33,10 +32,8 @@ constexpr size_t kSpareDescriptors = 256;
 constexpr int kDescriptorPauseMillis = 20;
 // Of one listener in a row, so that others and hang-ups have their turn.
 constexpr int kAcceptsInARow = 64;
-// Far more than flow control lets a peer send before we answer.
-constexpr uint64_t kMostUnanswered = 4 << 20;
 // Between two looks at all connections; longer where there are many.
-constexpr std::chrono::milliseconds kMonologueCheck(100);
+constexpr std::chrono::milliseconds kLookInterval(100);
 constexpr size_t kConnectionsALook = 256;
 // A flood is one line of the log a minute.
 constexpr std::chrono::minutes kFloodLogInterval(1);
@@ -76,12 +73,6 @@ void Disconnect(int fd) {
   }
 }
 
-// Bytes that have come and were not read.
-int NumUnread(int fd) {
-  int count = 0;
-  return ioctl(fd, FIONREAD, &count) == 0 ? count : 0;
-}
-
 bool OutOfDescriptors(int error) {
   return error == EMFILE || error == ENFILE || error == ENOBUFS ||
          error == ENOMEM;
@@ -107,10 +98,13 @@ struct ConnectionAcceptor::Listener {
   size_t num_connections = 0;
 };
 
-ConnectionAcceptor::ConnectionAcceptor(ServerMetrics* metrics,
-                                       size_t max_per_network)
-    : metrics_(metrics),
-      max_per_network_(max_per_network),
+ConnectionAcceptor::ConnectionAcceptor(const Options& options,
+                                       ResetGuard* resets,
+                                       ServerMetrics* metrics)
+    : options_(options),
+      resets_(resets),
+      metrics_(metrics),
+      held_(options.max_held_bytes),
       epoll_(epoll_create1(EPOLL_CLOEXEC)),
       wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   NEUMF_CHECK(Watch(epoll_.get(), wake_.get(), EPOLLIN));
@@ -190,11 +184,12 @@ void ConnectionAcceptor::Run() {
   SetThreadName("accept");
   std::array<epoll_event, 64> events;
   while (stage_ != Stage::kStopped) {
+    const bool may_sleep = connections_.empty() && !held_.is_settling();
     const int patience =
-        connections_.empty() ? -1 : static_cast<int>(kMonologueCheck.count());
+        may_sleep ? -1 : static_cast<int>(kLookInterval.count());
     const int count = epoll_wait(epoll_.get(), events.data(),
                                  static_cast<int>(events.size()), patience);
-    CutMonologues();
+    LookAtSenders();
     // Hang-ups first: they free descriptors that accept() may want.
     for (int i = 0; i < count; ++i) {
       if ((events[i].events & ~EPOLLIN) != 0)
@@ -247,9 +242,10 @@ bool ConnectionAcceptor::HasRoom(const Listener& listener,
     CountRefusal(listener, ConnectionRefusal::kTotal);
     return false;
   }
-  if (max_per_network_ == 0 || network.empty()) return true;
+  if (options_.max_per_network == 0 || network.empty()) return true;
   const auto found = num_of_network_.find(network);
-  if (found == num_of_network_.end() || found->second < max_per_network_) {
+  if (found == num_of_network_.end() ||
+      found->second < options_.max_per_network) {
     return true;
   }
   CountRefusal(listener, ConnectionRefusal::kPerIp);
@@ -266,7 +262,7 @@ void ConnectionAcceptor::CountRefusal(const Listener& listener,
   if (reason == ConnectionRefusal::kTotal) {
     event.WithNumber("max_connections", listener.max_connections);
   } else {
-    event.WithNumber("max_connections_per_ip", max_per_network_);
+    event.WithNumber("max_connections_per_ip", options_.max_per_network);
   }
 }
 
@@ -277,10 +273,12 @@ bool ConnectionAcceptor::HandOver(Listener* listener, UniqueFd connection,
   if (!Watch(epoll_.get(), number, EPOLLRDHUP | EPOLLHUP | EPOLLET)) {
     return false;
   }
-  connections_[number] = Connection{
-      std::move(duplicate), listener, PeerName(peer), PeerNetwork(peer), {}};
+  auto sender = std::make_unique<Sender>(number, PeerName(peer), resets_);
+  connections_[number] =
+      Connection{std::move(duplicate), listener, PeerName(peer),
+                 PeerNetwork(peer), std::move(sender)};
   ++listener->num_connections;
-  if (max_per_network_ > 0) ++num_of_network_[PeerNetwork(peer)];
+  if (options_.max_per_network > 0) ++num_of_network_[PeerNetwork(peer)];
   ConnectionsChanged();
 
   GrpcAcceptor::NewConnectionParameters parameters;
@@ -357,27 +355,25 @@ void ConnectionAcceptor::CutFlood(const Flood& flood) {
   CutConnection(fullest->duplicate.get(), "rapid_reset");
 }
 
-void ConnectionAcceptor::CutMonologues() {
+void ConnectionAcceptor::LookAtSenders() {
   const auto now = std::chrono::steady_clock::now();
-  if (now < next_monologue_check_) return;
-  next_monologue_check_ =
-      now + kMonologueCheck * (1 + connections_.size() / kConnectionsALook);
+  if (now < next_look_) return;
+  next_look_ =
+      now + kLookInterval * (1 + connections_.size() / kConnectionsALook);
   std::vector<int> monologues;
   for (auto& [duplicate, connection] : connections_) {
-    const std::optional<TcpProgress> progress = ReadTcpProgress(duplicate);
-    if (!progress.has_value()) continue;
-    TcpProgress& last = connection.progress;
-    // What lies unread may be there because we stood still.
-    const uint64_t unread = NumUnread(duplicate);
-    if (progress->sent_bytes != last.sent_bytes) {
-      last = *progress;
-    } else if (progress->received_bytes >
-               last.received_bytes + unread + kMostUnanswered) {
-      monologues.push_back(duplicate);
-    }
+    connection.sender->Look();
+    if (connection.sender->is_monologue()) monologues.push_back(duplicate);
   }
   for (const int duplicate : monologues) {
     CutConnection(duplicate, "endless_headers");
+  }
+  std::vector<HeldRequests::Holder> holders;
+  for (const auto& [duplicate, connection] : connections_) {
+    holders.push_back({duplicate, connection.sender->held_bytes()});
+  }
+  for (const int duplicate : held_.TakeStock(std::move(holders), now)) {
+    CutConnection(duplicate, "half_messages");
   }
 }
 

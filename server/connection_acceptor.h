@@ -8,7 +8,7 @@
 // duplicate of its descriptor waits in our epoll for the hang-up, which makes
 // two descriptors a connection.
 //
-//   ConnectionAcceptor acceptor(&metrics, /*max_per_network=*/0);
+//   ConnectionAcceptor acceptor({}, &resets, &metrics);
 //   acceptor.Listen(std::move(socket), max_connections, &builder);
 //   ... builder.BuildAndStart() ...
 //   acceptor.Start();
@@ -22,6 +22,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <thread>
@@ -32,9 +34,11 @@
 #include "base/mutex.h"
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server_builder.h"
+#include "server/held_requests.h"
 #include "server/listen_address.h"
+#include "server/reset_guard.h"
+#include "server/sender.h"
 #include "server/server_metrics.h"
-#include "server/tcp_progress.h"
 #include "server/unique_fd.h"
 
 namespace neumf {
@@ -47,10 +51,19 @@ size_t DefaultMaxConnections();
 
 class ConnectionAcceptor {
  public:
-  // Connections of one PeerNetwork() above `max_per_network`, on all listeners
-  // together, are refused; 0: there is no such limit. `metrics` must outlive
+  struct Options {
+    // Connections of one PeerNetwork() above this, on all listeners together,
+    // are refused; 0: there is no such limit.
+    size_t max_per_network = 0;
+    // Of requests that no handler has seen. When connections hold more, those
+    // that hold most are ended.
+    int64_t max_held_bytes = std::numeric_limits<int64_t>::max();
+  };
+
+  // `resets` counts the calls of all connections; it and `metrics` must outlive
   // this.
-  ConnectionAcceptor(ServerMetrics* metrics, size_t max_per_network);
+  ConnectionAcceptor(const Options& options, ResetGuard* resets,
+                     ServerMetrics* metrics);
   ~ConnectionAcceptor();
 
   // `credentials` say how those connections are secured; they must outlive the
@@ -94,8 +107,7 @@ class ConnectionAcceptor {
     Listener* listener = nullptr;
     std::string peer;
     std::string network;
-    // When we last were seen to have sent something.
-    TcpProgress progress;
+    std::unique_ptr<Sender> sender;
   };
 
   void Run();
@@ -109,9 +121,8 @@ class ConnectionAcceptor {
                 const sockaddr_storage& peer);
   void CutFloods();
   void CutFlood(const Flood& flood);
-  // Ends connections that send on and on and get no answer: headers that never
-  // end (VU#421644), of which gRPC 1.51 keeps every byte.
-  void CutMonologues();
+  // Ends connections that make us hold too much.
+  void LookAtSenders();
   void CutConnection(int duplicate, const char* event);
   void WaitForDescriptors();
   void CloseListeners();
@@ -119,8 +130,10 @@ class ConnectionAcceptor {
   void ForgetConnection(int duplicate);
   void ConnectionsChanged();
 
+  const Options options_;
+  ResetGuard* const resets_;
   ServerMetrics* const metrics_;
-  const size_t max_per_network_;
+  HeldRequests held_;
   const UniqueFd epoll_;
   const UniqueFd wake_;  // eventfd: `stage_` or `floods_` has changed
 
@@ -131,7 +144,7 @@ class ConnectionAcceptor {
   std::unordered_map<std::string, size_t> num_of_network_;  // if limited
   std::chrono::steady_clock::time_point next_refusal_log_;
   std::chrono::steady_clock::time_point next_cut_log_;
-  std::chrono::steady_clock::time_point next_monologue_check_;
+  std::chrono::steady_clock::time_point next_look_;
 
   enum class Stage { kAccepting, kWatching, kHangingUp, kCutting, kStopped };
   void EnterStage(Stage stage);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/available_memory.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/impl/server_builder_option.h"
 #include "grpcpp/impl/server_builder_plugin.h"
@@ -81,8 +82,16 @@ void ForbidCompression(grpc::ServerBuilder* builder) {
 
 }  // namespace
 
+uint64_t DefaultRequestMemory() {
+  constexpr uint64_t kLeast = 16 << 20;
+  constexpr uint64_t kMost = 512 << 20;
+  return std::clamp(FindAvailableMemory().bytes / 4, kLeast, kMost);
+}
+
 void ConfigureServer(bool reflection, const ConnectionTimes& times,
+                     const grpc::ResourceQuota& memory,
                      grpc::ServerBuilder* builder) {
+  builder->SetResourceQuota(memory);
   builder->SetMaxReceiveMessageSize(kMaxRequestBytes);
   LimitConnections(times, builder);
   KeepAlive(builder);

@@ -2,7 +2,10 @@
 
 // How every gRPC server of the daemon is set up, and how one ends.
 
+#include <cstdint>
+
 #include "absl/time/time.h"
+#include "grpcpp/resource_quota.h"
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
 
@@ -25,9 +28,15 @@ struct ConnectionTimes {
   absl::Duration age_grace = absl::Seconds(60);
 };
 
+// What requests may take of the memory that there is, in bytes: a quarter of it,
+// from 16 MiB to 512 MiB.
+uint64_t DefaultRequestMemory();
+
 // Limits and time-outs of connections and messages; no compression. Reflection
-// is taken out unless `reflection`.
+// is taken out unless `reflection`. While more is received than `memory` allows
+// gRPC ends calls whose messages it has not handed on, of whomever.
 void ConfigureServer(bool reflection, const ConnectionTimes& times,
+                     const grpc::ResourceQuota& memory,
                      grpc::ServerBuilder* builder);
 
 // Shuts `server` down; calls that still run after `grace` are cancelled.

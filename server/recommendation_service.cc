@@ -63,6 +63,7 @@ grpc::ServerUnaryReactor* RecommendationService::Handle(
   parts.default_deadline = method == RpcMethod::kBatchRecommend
                                ? limits_.default_batch_deadline
                                : limits_.default_deadline;
+  parts.message_bytes = request.Length();
   const auto call = StartCall<Call>(parts, method, context, response);
   const absl::StatusOr<Caller> caller =
       parts_.calls.Authorize(*context, Right::kRecommend);

@@ -31,6 +31,10 @@ constexpr absl::Duration kDeadlineInterval = absl::Milliseconds(10);
 // What peers have to take their last answers, and to hang up.
 constexpr absl::Duration kGoodbye = absl::Seconds(1);
 constexpr size_t kMostAdminConnections = 16;
+// Of the memory of requests, what connections may hold before those that hold
+// most are cut. gRPC minds all of it, and ends calls of anybody then; the rest is
+// for what comes between two looks.
+constexpr uint64_t kEighthsHeld = 5;
 
 CheckpointLoader::Options WithParts(CheckpointLoader::Options options,
                                     Takedowns* takedowns,
@@ -131,8 +135,16 @@ absl::Status Server::Listen(InheritedSockets inherited) {
   const size_t max_admin_connections =
       std::clamp<size_t>(max_connections / 4, 1, kMostAdminConnections);
   NEUMF_RETURN_IF_ERROR(Annotate(ClearPortFile(), "--port_file"));
-  acceptor_ = std::make_unique<ConnectionAcceptor>(
-      &counters_, options_.max_connections_per_ip);
+  const uint64_t request_memory = options_.request_memory_mb > 0
+                                      ? options_.request_memory_mb << 20
+                                      : DefaultRequestMemory();
+  request_memory_.Resize(request_memory);
+  ConnectionAcceptor::Options acceptor;
+  acceptor.max_per_network = options_.max_connections_per_ip;
+  acceptor.max_held_bytes =
+      static_cast<int64_t>(request_memory / 8 * kEighthsHeld);
+  acceptor_ =
+      std::make_unique<ConnectionAcceptor>(acceptor, &resets_, &counters_);
   NEUMF_ASSIGN_OR_RETURN(
       data_server_,
       StartGrpc(std::move(data), max_connections, &recommendations_,
@@ -229,7 +241,8 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> Server::StartGrpc(
     ListenSocket socket, size_t max_connections, grpc::Service* service,
     grpc::Service* health, UnknownMethods* others) {
   grpc::ServerBuilder builder;
-  ConfigureServer(options_.reflection, options_.connection_times, &builder);
+  ConfigureServer(options_.reflection, options_.connection_times,
+                  request_memory_, &builder);
   builder.SetContextAllocator(intake_.MakeContexts());
   builder.RegisterService(service);
   builder.RegisterService(health);

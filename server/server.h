@@ -18,6 +18,7 @@
 // Belongs to one thread.
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,6 +29,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/file_system.h"
+#include "grpcpp/resource_quota.h"
 #include "scoring/scorer.h"
 #include "server/admission.h"
 #include "server/authenticator.h"
@@ -125,6 +127,9 @@ class Server {
     // limit, since a load balancer has one address for everybody.
     size_t max_connections_per_ip = 0;
     ConnectionTimes connection_times;
+    // Megabytes for requests that no handler has seen; 0:
+    // DefaultRequestMemory().
+    uint64_t request_memory_mb = 0;
     // How long it still serves while NOT_SERVING: time for load balancers.
     absl::Duration drain_delay = absl::ZeroDuration();
     // What running calls have to end during a drain.
@@ -217,6 +222,7 @@ class Server {
   CallRegistry calls_;
   ResetGuard resets_;
   IntakeGuard intake_;
+  grpc::ResourceQuota request_memory_{"requests"};
   RequestBatcher batcher_;
   RecommendationService recommendations_;
   ModelService models_;

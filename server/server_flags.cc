@@ -77,6 +77,12 @@ void AddListening(Server::Options* o, FlagTable* flags) {
       "Open connections of one address, or one IPv6 network of 64 bits.\n"
       "0: as many as they like, as behind a load balancer.");
   AddConnectionTimes(&o->connection_times, flags);
+  flags->Add(
+      "request_memory_mb", &o->request_memory_mb, uint64_t{0},
+      uint64_t{1'000'000},
+      "Megabytes for requests that have not arrived whole, or wait for their\n"
+      "handlers. Above five eighths of it the connections that hold most are\n"
+      "cut. 0: a quarter of the memory that there is, at most 512.");
   flags->Add("reflection", &o->reflection,
              "Tell clients about services and messages (gRPC reflection).");
 }

@@ -2,6 +2,7 @@
 
 #include <linux/tcp.h>  // the C library's own tcp_info lacks both fields
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <cstddef>
@@ -18,6 +19,11 @@ std::optional<TcpProgress> ReadTcpProgress(int fd) {
     return std::nullopt;
   }
   return TcpProgress{info.tcpi_bytes_received, info.tcpi_bytes_sent};
+}
+
+int NumUnread(int fd) {
+  int count = 0;
+  return ioctl(fd, FIONREAD, &count) == 0 ? count : 0;
 }
 
 }  // namespace neumf

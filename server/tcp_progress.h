@@ -15,4 +15,7 @@ struct TcpProgress {
 // None for other sockets, and for connections that are gone.
 std::optional<TcpProgress> ReadTcpProgress(int fd);
 
+// Bytes that have come to a socket of any kind and were not read.
+int NumUnread(int fd);
+
 }  // namespace neumf

@@ -123,7 +123,8 @@ TEST(AdoptedListenerTest, IsLeftAloneOnceItIsClosed) {
   grpc::health::v1::Health::CallbackService service;
   grpc::ServerBuilder builder;
   builder.RegisterService(&service);
-  ConnectionAcceptor acceptor(&metrics, /*max_per_network=*/0);
+  ResetGuard resets([](const std::string&, int64_t) {});
+  ConnectionAcceptor acceptor({}, &resets, &metrics);
   acceptor.Listen(std::move(adopted), /*max_connections=*/2,
                   grpc::InsecureServerCredentials(), &builder);
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();

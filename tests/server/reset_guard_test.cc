@@ -20,7 +20,7 @@ class ResetGuardTest : public testing::Test {
  protected:
   void Begin(const std::string& peer, int64_t times) {
     for (int64_t i = 0; i < times; ++i)
-      calls_.push_back(guard_.CallBegan(peer));
+      calls_.push_back(guard_.CallBegan(peer, /*bytes=*/1));
   }
   // Of those that began last.
   void End(int64_t times) {
@@ -64,6 +64,19 @@ TEST_F(ResetGuardTest, DoesNotCountCallsThatAreOver) {
     End(kMost);
   }
   EXPECT_THAT(reports_, IsEmpty());
+}
+
+TEST_F(ResetGuardTest, SumsTheBytesOfCallsWhileTheConnectionIsThere) {
+  ResetGuard::Peer* const peer = guard_.Connected("a");
+  Begin("a", 3);
+  EXPECT_EQ(guard_.HandledBytes(peer), 3);
+  End(3);
+  EXPECT_EQ(guard_.HandledBytes(peer), 3);
+  Begin("a", 1);
+  guard_.Disconnected(peer);
+  EXPECT_EQ(guard_.HandledBytes(calls_.front()), 4);
+  End(1);
+  EXPECT_EQ(guard_.HandledBytes(guard_.Connected("a")), 0);
 }
 
 }  // namespace

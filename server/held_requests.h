@@ -1,0 +1,46 @@
+#pragma once
+
+// What all connections hold of requests that no handler has seen (sender.h):
+// says which of them have to go, and gives memory back when all is over.
+//
+// Belongs to one thread.
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace neumf {
+
+class HeldRequests {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+
+  struct Holder {
+    int connection = 0;
+    int64_t bytes = 0;
+  };
+
+  // How long it has to be quiet after more than kMuch was held before malloc is
+  // told to give back what it keeps, which takes it milliseconds.
+  static constexpr int64_t kMuch = 32 << 20;
+  static constexpr std::chrono::seconds kQuiet{1};
+
+  explicit HeldRequests(int64_t most_bytes) : most_bytes_(most_bytes) {}
+
+  // The connections that hold most, as many as have to go so that the others
+  // hold `most_bytes` at most.
+  std::vector<int> TakeStock(std::vector<Holder> holders, Time now);
+
+  // There is memory to be given back: stock is to be taken even though there is
+  // no connection.
+  bool is_settling() const { return held_much_.has_value(); }
+
+ private:
+  void GiveBack(int64_t held_bytes, Time now);
+
+  const int64_t most_bytes_;
+  std::optional<Time> held_much_;  // when last, unless all was given back
+};
+
+}  // namespace neumf
