@@ -7,10 +7,7 @@
 
 namespace neumf {
 
-LoadOutcome BackgroundLoad::Run(const CheckpointFile& file,
-                                const Snapshot* served,
-                                const std::function<bool()>& cancelled,
-                                const std::function<bool()>& make_room,
+LoadOutcome BackgroundLoad::Run(const LoadRequest& request,
                                 const std::function<void()>& meanwhile) {
   {
     MutexLock lock(&mutex_);
@@ -19,7 +16,7 @@ LoadOutcome BackgroundLoad::Run(const CheckpointFile& file,
   }
   const auto load = [&] {
     SetThreadName("ckpt-load");
-    LoadOutcome outcome = loader_->Load(file, served, cancelled, make_room);
+    LoadOutcome outcome = loader_->Load(request);
     MutexLock lock(&mutex_);
     ended_ = true;
     changed_.Signal();

@@ -20,9 +20,7 @@ class BackgroundLoad {
   // As CheckpointLoader::Load(), on another thread. The calling thread calls
   // `meanwhile` at first, and after each Wake() until the load ends. By one
   // thread at a time.
-  LoadOutcome Run(const CheckpointFile& file, const Snapshot* served,
-                  const std::function<bool()>& cancelled,
-                  const std::function<bool()>& make_room,
+  LoadOutcome Run(const LoadRequest& request,
                   const std::function<void()>& meanwhile);
 
   // Any thread, at any time.

@@ -19,14 +19,14 @@
 #include "base/status_macros.h"
 #include "base/thread_pool.h"
 #include "eval/probe_check.h"
-#include "server/admission.h"
+#include "server/background_scoring.h"
 #include "server/load_memory.h"
 #include "server/snapshot_parts.h"
+#include "server/warm_up.h"
 
 namespace neumf {
 namespace {
 
-constexpr uint32_t kWarmUpK = 10;
 constexpr int kLoaderNice = 10;
 
 ReloadResult ResultOf(const absl::Status& status) {
@@ -133,24 +133,6 @@ ProbedModel PartsOf(const Snapshot& snapshot) {
           *snapshot.item_ids, *snapshot.seen};
 }
 
-// A first batch on the loader's time: it touches the tables and makes whatever
-// the backend makes when it is first used.
-absl::Status WarmUp(const Snapshot& snapshot) {
-  const uint64_t num_users = snapshot.shape().num_users;
-  const uint64_t count = std::min(kWarmUpUsers, num_users);
-  std::vector<ResolvedQuery> resolved(count);
-  std::vector<UserVectors> users;
-  std::vector<RankQuery> queries;
-  for (uint64_t i = 0; i < count; ++i) {
-    resolved[i].k = kWarmUpK;
-    resolved[i].user_row = static_cast<uint32_t>(i * num_users / count);
-    users.emplace_back(*snapshot.users, resolved[i].user_row);
-    queries.push_back(MakeRankQuery(resolved[i], snapshot, users.back()));
-  }
-  std::vector<Ranking> rankings(count);
-  return snapshot.scorer->Rank(queries, absl::MakeSpan(rankings));
-}
-
 }  // namespace
 
 CheckpointLoader::CheckpointLoader(FileSystem* files, Options options,
@@ -161,18 +143,15 @@ CheckpointLoader::CheckpointLoader(FileSystem* files, Options options,
       device_(device),
       metrics_(metrics) {}
 
-LoadOutcome CheckpointLoader::Load(
-    const CheckpointFile& file, const Snapshot* served,
-    const std::function<bool()>& cancelled,
-    const std::function<bool()>& make_room) const {
+LoadOutcome CheckpointLoader::Load(const LoadRequest& request) const {
+  const CheckpointFile& file = request.file;
   LoadOutcome outcome;
   // A file that changes between this and being opened will look changed, and be
   // tried again.
   const absl::StatusOr<FileInfo> info = files_->Stat(file.path);
   if (info.ok()) outcome.file = *info;
   try {
-    LoadInto({file, served, cancelled, make_room}, /*may_use_gpu=*/true,
-             &outcome);
+    LoadInto(request, /*may_use_gpu=*/true, &outcome);
   } catch (const std::bad_alloc&) {
     Refuse(ReloadResult::kNoMemory,
            absl::StrCat(file.path, ": not enough memory to load it"), &outcome);
@@ -190,11 +169,12 @@ LoadOutcome CheckpointLoader::Load(
   return outcome;
 }
 
-void CheckpointLoader::LoadInto(const Request& request, bool may_use_gpu,
+void CheckpointLoader::LoadInto(const LoadRequest& request, bool may_use_gpu,
                                 LoadOutcome* outcome) const {
-  const auto& [file, served, cancelled, make_room] = request;
+  const CheckpointFile& file = request.file;
+  const Snapshot* const served = request.served;
   CheckpointReader::Options options;
-  options.cancelled = cancelled;
+  options.cancelled = request.cancelled;
   options.num_threads = options_.scorer.num_threads;
   if (served != nullptr) {
     options.num_threads = std::max<size_t>(options.num_threads / 4, 1);
@@ -216,7 +196,10 @@ void CheckpointLoader::LoadInto(const Request& request, bool may_use_gpu,
 
   const KeptParts kept = KeptOf(served, info);
   auto place = FindPlace(request, **reader, kept, may_use_gpu);
-  if (!place.ok()) return Refuse(place.status(), outcome);
+  if (!place.ok()) {
+    outcome->fits_alone = FitsAlone(request, **reader);
+    return Refuse(place.status(), outcome);
+  }
   auto snapshot = BuildSnapshot(request, kept, *place, **reader);
   place->builder.reset();
   if (place->is_full &&
@@ -224,25 +207,47 @@ void CheckpointLoader::LoadInto(const Request& request, bool may_use_gpu,
     return LoadInto(request, /*may_use_gpu=*/false, outcome);
   }
   if (!snapshot.ok()) return Refuse(snapshot.status(), outcome);
-  const absl::Status probed =
-      CheckProbes(info.manifest.probes, PartsOf(**snapshot));
-  if (absl::IsFailedPrecondition(probed)) {
-    return Refuse(ReloadResult::kProbeFailed, probed.message(), outcome);
-  }
-  absl::Status usable = probed.ok() ? CheckWanted(cancelled) : probed;
-  if (usable.ok()) usable = WarmUp(**snapshot);
-  usable = OfScorer(usable, (*snapshot)->device_life);
-  if (!usable.ok()) return Refuse(usable, outcome);
+  Examine(request, info, **snapshot, outcome);
+  if (outcome->result != ReloadResult::kOk) return;
 
   if (options_.takedowns != nullptr) options_.takedowns->ApplyTo(**snapshot);
   ReportSkippedTensors(file, info.ignored_tensors, metrics_);
   metrics_->SetLoadProgress(1);
-  outcome->result = ReloadResult::kOk;
   outcome->snapshot = *std::move(snapshot);
 }
 
+void CheckpointLoader::Examine(const LoadRequest& request,
+                               const CheckpointInfo& info,
+                               const Snapshot& snapshot,
+                               LoadOutcome* outcome) const {
+  const absl::Status probed =
+      CheckProbes(info.manifest.probes, PartsOf(snapshot));
+  if (absl::IsFailedPrecondition(probed)) {
+    return Refuse(ReloadResult::kProbeFailed, probed.message(), outcome);
+  }
+  const bool is_judged = options_.gate != nullptr &&
+                         request.served != nullptr && request.is_judged;
+  const auto pace = request.served == nullptr ? BackgroundPace::kAll
+                                              : BackgroundPace::kQuarter;
+  std::vector<RecentQuery> recent;
+  if (options_.recent != nullptr) recent = options_.recent->Get();
+  absl::Status usable = probed;
+  if (usable.ok()) {
+    usable = WarmUp(snapshot, recent, pace, request.cancelled);
+  }
+  if (usable.ok() && is_judged) {
+    usable = options_.gate->Check(snapshot, *request.served, request.cancelled);
+    if (absl::IsFailedPrecondition(usable)) {
+      return Refuse(ReloadResult::kGateFailed, usable.message(), outcome);
+    }
+  }
+  usable = OfScorer(usable, snapshot.device_life);
+  if (!usable.ok()) return Refuse(usable, outcome);
+  outcome->result = ReloadResult::kOk;
+}
+
 absl::StatusOr<CheckpointLoader::Place> CheckpointLoader::FindPlace(
-    const Request& request, const CheckpointReader& reader,
+    const LoadRequest& request, const CheckpointReader& reader,
     const KeptParts& kept, bool may_use_gpu) const {
   absl::StatusOr<Place> place = TryPlace(request, reader, kept, may_use_gpu);
   if (absl::IsResourceExhausted(place.status()) && request.make_room &&
@@ -254,7 +259,7 @@ absl::StatusOr<CheckpointLoader::Place> CheckpointLoader::FindPlace(
 }
 
 absl::StatusOr<CheckpointLoader::Place> CheckpointLoader::TryPlace(
-    const Request& request, const CheckpointReader& reader,
+    const LoadRequest& request, const CheckpointReader& reader,
     const KeptParts& kept, bool may_use_gpu) const {
   if (kept.parts.items) {
     NEUMF_RETURN_IF_ERROR(CheckMemory(reader, kept.parts, /*on_gpu=*/false));
@@ -275,6 +280,20 @@ absl::StatusOr<CheckpointLoader::Place> CheckpointLoader::TryPlace(
                               options_.scorer);
   if (!builder.ok()) return builder.status();
   return Place{*std::move(builder), std::nullopt, false};
+}
+
+bool CheckpointLoader::FitsAlone(const LoadRequest& request,
+                                 const CheckpointReader& reader) const {
+  AvailableMemory available = options_.available_memory();
+  const uint64_t freed =
+      request.served == nullptr ? 0 : request.served->resident_bytes;
+  available.bytes += std::min(freed, ~available.bytes);  // it may be no limit
+  const ScorerMemory scorer = PredictScorerMemory(
+      options_.backend, reader.info().shape, reader.network(), options_.scorer);
+  return CheckBudget(
+             PredictLoadMemory(reader, scorer, options_.scorer.num_threads),
+             available)
+      .ok();
 }
 
 // A scorer on a GPU that was lost since is of no use.
@@ -305,7 +324,7 @@ absl::Status CheckpointLoader::CheckMemory(const CheckpointReader& reader,
 }
 
 absl::StatusOr<std::unique_ptr<Snapshot>> CheckpointLoader::BuildSnapshot(
-    const Request& request, const KeptParts& kept, Place& place,
+    const LoadRequest& request, const KeptParts& kept, Place& place,
     CheckpointReader& reader) const {
   const CheckpointInfo& info = reader.info();
   NEUMF_ASSIGN_OR_RETURN(ServingModel model,

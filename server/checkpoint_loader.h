@@ -12,6 +12,10 @@
 // of low priority, so that requests come first: by as many as may score before
 // anything is served, by a quarter of them after that.
 //
+// The last steps ask the new version itself: for its exporter's answers
+// (probes), for users that no version may learn from (quality_gate.h), and for
+// what callers asked for last (warm_up.h).
+//
 // Parts that the file has in common with the served version, by the digests of
 // their tensors, are shared with it: verified in the file, but not in memory
 // twice.
@@ -31,6 +35,8 @@
 #include "checkpoint/checkpoint_reader.h"
 #include "scoring/scorer.h"
 #include "server/crash_guard.h"
+#include "server/quality_gate.h"
+#include "server/recent_queries.h"
 #include "server/scoring_device.h"
 #include "server/server_metrics.h"
 #include "server/snapshot.h"
@@ -44,7 +50,27 @@ struct LoadOutcome {
   std::string reason;  // why not, for logs and operators
   std::string digest;  // of the header; empty when it could not be read
   FileInfo file;       // as it was when it was opened
+  // Of kNoMemory: whether there were enough without what is served.
+  bool fits_alone = false;
   std::unique_ptr<Snapshot> snapshot;
+};
+
+struct LoadRequest {
+  CheckpointFile file;
+  // Keeps its memory meanwhile; null without one.
+  const Snapshot* served = nullptr;
+  // Asked before each step and each piece of the file, by several threads: once
+  // it says true, the load soon ends without a snapshot, and its reason says
+  // nothing about the file.
+  std::function<bool()> cancelled = [] { return false; };
+  // Called once at most, when there is too little memory of the host or the
+  // GPU: lets go of what is kept but not served, waits until that is freed, and
+  // says whether there was something. The budget is looked at again then. Null:
+  // nothing is kept.
+  std::function<bool()> make_room = nullptr;
+  // Whether the quality gate may refuse it. Who asks for a version by name has
+  // judged it.
+  bool is_judged = true;
 };
 
 class CheckpointLoader {
@@ -65,24 +91,17 @@ class CheckpointLoader {
     // Knows what must not be loaded since it ended this process before. By the
     // thread that loads. Default: nothing of the kind.
     CrashGuard* crash_guard = nullptr;
+    // Refuses what recommends worse than what is served. Default: nothing.
+    QualityGate* gate = nullptr;
+    // What a new version is asked before it serves. Default: a few users.
+    const RecentQueries* recent = nullptr;
   };
 
   // `files`, `device` and `metrics` must outlive this.
   CheckpointLoader(FileSystem* files, Options options, ScoringDevice* device,
                    ServerMetrics* metrics);
 
-  // `served` is what keeps its memory meanwhile, null without one. `cancelled`
-  // is asked before each step and each piece of the file, by this
-  // thread and those that read: once it says true, the load soon ends
-  // without a snapshot, and its reason says nothing about the file.
-  //
-  // `make_room` is called, by this thread and once at most, when there is too
-  // little memory of the host or the GPU: it lets go of what is kept but not
-  // served, waits until that is freed, and says whether there was something.
-  // The budget is looked at again then. Null: nothing is kept.
-  LoadOutcome Load(const CheckpointFile& file, const Snapshot* served,
-                   const std::function<bool()>& cancelled,
-                   const std::function<bool()>& make_room = nullptr) const;
+  LoadOutcome Load(const LoadRequest& request) const;
 
  private:
   // Where a model's scorer is made.
@@ -92,32 +111,30 @@ class CheckpointLoader {
     bool is_full = false;  // the builder found no memory after all
   };
 
-  // What a load was called with.
-  struct Request {
-    const CheckpointFile& file;
-    const Snapshot* served;
-    const std::function<bool()>& cancelled;
-    const std::function<bool()>& make_room;
-  };
-
-  void LoadInto(const Request& request, bool may_use_gpu,
+  void LoadInto(const LoadRequest& request, bool may_use_gpu,
                 LoadOutcome* outcome) const;
   // Asks for the memory of all that will be loaded, and makes room once.
-  absl::StatusOr<Place> FindPlace(const Request& request,
+  absl::StatusOr<Place> FindPlace(const LoadRequest& request,
                                   const CheckpointReader& reader,
                                   const KeptParts& kept,
                                   bool may_use_gpu) const;
-  absl::StatusOr<Place> TryPlace(const Request& request,
+  absl::StatusOr<Place> TryPlace(const LoadRequest& request,
                                  const CheckpointReader& reader,
                                  const KeptParts& kept, bool may_use_gpu) const;
+  // Whether the host had enough memory without `request.served`.
+  bool FitsAlone(const LoadRequest& request,
+                 const CheckpointReader& reader) const;
   // What a checkpoint has in common with `served`.
   KeptParts KeptOf(const Snapshot* served, const CheckpointInfo& info) const;
   // RESOURCE_EXHAUSTED with the figures.
   absl::Status CheckMemory(const CheckpointReader& reader,
                            const ModelParts& kept, bool on_gpu) const;
-  // Not yet probed.
+  // Asks the new version before it serves.
+  void Examine(const LoadRequest& request, const CheckpointInfo& info,
+               const Snapshot& snapshot, LoadOutcome* outcome) const;
+  // Not yet examined.
   absl::StatusOr<std::unique_ptr<Snapshot>> BuildSnapshot(
-      const Request& request, const KeptParts& kept, Place& place,
+      const LoadRequest& request, const KeptParts& kept, Place& place,
       CheckpointReader& reader) const;
   // All but what is kept and the item tables, which go to the builder.
   absl::StatusOr<ServingModel> ReadAtLowPriority(CheckpointReader& reader,

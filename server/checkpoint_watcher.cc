@@ -20,7 +20,7 @@ CheckpointWatcher::CheckpointWatcher(Options options, const Parts& parts)
     : options_(std::move(options)),
       parts_(parts),
       switch_(
-          {options_.directory, options_.keep_versions},
+          {options_.directory, options_.keep_versions, options_.may_unload},
           {parts.files, parts.clock, parts.loader, parts.device, parts.holder,
            parts.reaper, parts.history, parts.metrics, parts.crash_guard}),
       requests_([this] {
@@ -105,18 +105,16 @@ bool CheckpointWatcher::WaitForNextLook() {
 
 absl::Status CheckpointWatcher::Look() {
   ServeRequests();
-  const auto served = parts_.holder->Get();
   absl::Status listed;
-  switch (parts_.recovery->Next(served.get())) {
+  // Nothing here keeps the served version: it may have to go for the next one.
+  switch (parts_.recovery->Next(parts_.holder->Get().get())) {
     case DeviceRecovery::Step::kWait:
       return listed;
     case DeviceRecovery::Step::kNone:
       listed = ServeByPolicy();
       break;
     case DeviceRecovery::Step::kReload:
-      if (served != nullptr && parts_.device->IsDead(*served)) {
-        ServeAgain(served->version);
-      }
+      ServeAgainIfDead();
       listed = ServeByPolicy();
       parts_.recovery->Reloaded(parts_.holder->Get().get());
       break;
@@ -128,7 +126,13 @@ absl::Status CheckpointWatcher::Look() {
 }
 
 // What an earlier try met says nothing about this one: the device is another.
-void CheckpointWatcher::ServeAgain(uint64_t version) {
+void CheckpointWatcher::ServeAgainIfDead() {
+  uint64_t version = 0;
+  {
+    const auto served = parts_.holder->Get();
+    if (served == nullptr || !parts_.device->IsDead(*served)) return;
+    version = served->version;
+  }
   switch_.refusals().Forget(version);
   Load(FileOf(version)).IgnoreError();  // said already; more tries follow
 }

@@ -75,6 +75,8 @@ class CheckpointWatcher {
     // long, so that a fleet does not load all at once. What somebody asks for,
     // and the first version, do not wait. Default: none.
     absl::Duration reload_jitter = absl::ZeroDuration();
+    // As VersionSwitch::Options says. Default: never.
+    bool may_unload = false;
   };
 
   // What it works with; all must outlive it.
@@ -123,8 +125,8 @@ class CheckpointWatcher {
   // Waits for the next poll or try of the recovery; false when stopping.
   bool WaitForNextLook();
   absl::Status Look();
-  // Loads a served version again.
-  void ServeAgain(uint64_t version);
+  // Loads the served version again if its GPU was lost.
+  void ServeAgainIfDead();
   // Tries what the policy asks for until it is served.
   absl::Status ServeByPolicy();
   // Whether `next`, null for none, has to wait for its turn in the fleet.

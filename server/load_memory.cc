@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/aligned_matrix.h"
+#include "server/background_scoring.h"
 
 namespace neumf {
 namespace {
@@ -60,7 +61,7 @@ LoadMemory PredictLoadMemory(const CheckpointReader& reader,
   const uint64_t kept_bytes = TableBytes(content, kept) + scorer.kept_bytes +
                               ranking_bytes + kFixedBytes +
                               num_threads * kThreadBytes;
-  const uint64_t warm_up_bytes = kWarmUpUsers * scorer.user_bytes;
+  const uint64_t warm_up_bytes = kBackgroundUsers * scorer.user_bytes;
   // One block is packed while the next one is read; what is made of the items
   // comes after that, and the first queries after both.
   const uint64_t reading_bytes =

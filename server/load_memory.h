@@ -16,10 +16,6 @@
 
 namespace neumf {
 
-// How many users a new version is asked for before it serves; more keep more of
-// the scorer's memory in use.
-constexpr uint64_t kWarmUpUsers = 2;
-
 // Upper bounds, close to what is measured: pages count whole, huge ones too.
 struct LoadMemory {
   uint64_t resident_bytes = 0;  // of the loaded version

@@ -45,6 +45,13 @@ bool LoadedVersions::DropStandbys() {
   return !dropped.empty();
 }
 
+void LoadedVersions::Clear() {
+  DropStandbys();
+  LoadedVersion dropped;  // let go of outside the lock
+  MutexLock lock(&mutex_);
+  std::swap(served_, dropped);
+}
+
 std::vector<uint64_t> LoadedVersions::standby_attempts() const {
   std::vector<uint64_t> attempts;
   MutexLock lock(&mutex_);

@@ -39,6 +39,8 @@ class LoadedVersions {
   LoadedVersion FindStandby(uint64_t version) const;
   // Lets go of all. False when there were none.
   bool DropStandbys();
+  // Lets go of what was served, too: nothing is.
+  void Clear();
   // Their records, for VersionHistory.
   std::vector<uint64_t> standby_attempts() const;
 

@@ -64,10 +64,12 @@ uint64_t NumRescored(absl::Span<const Ranking> rankings) {
 }  // namespace
 
 RequestBatcher::RequestBatcher(const Options& options, const Clock* clock,
-                               ScoringDevice* device, ServerMetrics* metrics)
+                               ScoringDevice* device, RecentQueries* recent,
+                               ServerMetrics* metrics)
     : options_(options),
       clock_(clock),
       device_(device),
+      recent_(recent),
       metrics_(metrics),
       load_(options.load),
       thread_([this] { Run(); }) {}
@@ -232,6 +234,7 @@ void RequestBatcher::GatherQueries(const Batch& batch) {
     if (piece.first == 0) call.blocked = blocked;
     for (size_t i = piece.first; i < piece.first + piece.count; ++i) {
       const ResolvedQuery& query = call.queries[i];
+      recent_->Add(query, *call.snapshot);
       user_vectors_.emplace_back(*call.snapshot->users, query.user_row);
       rank_queries_.push_back(
           MakeRankQuery(query, *call.snapshot, user_vectors_.back()));

@@ -35,6 +35,7 @@
 #include "model/user_vectors.h"
 #include "server/load_control.h"
 #include "server/pending_call.h"
+#include "server/recent_queries.h"
 #include "server/request_queue.h"
 #include "server/scoring_device.h"
 #include "server/server_metrics.h"
@@ -50,9 +51,10 @@ class RequestBatcher {
     absl::Duration max_queue_delay = absl::ZeroDuration();
   };
 
-  // `clock`, `device` and `metrics` must outlive this.
+  // `recent` is told what is asked for. All pointers must outlive this.
   RequestBatcher(const Options& options, const Clock* clock,
-                 ScoringDevice* device, ServerMetrics* metrics);
+                 ScoringDevice* device, RecentQueries* recent,
+                 ServerMetrics* metrics);
   // Stop()s.
   ~RequestBatcher();
 
@@ -108,6 +110,7 @@ class RequestBatcher {
   const Options options_;
   const Clock* const clock_;
   ScoringDevice* const device_;
+  RecentQueries* const recent_;
   ServerMetrics* const metrics_;
 
   mutable Mutex mutex_;

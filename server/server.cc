@@ -36,14 +36,6 @@ constexpr size_t kMostAdminConnections = 16;
 // for what comes between two looks.
 constexpr uint64_t kEighthsHeld = 5;
 
-CheckpointLoader::Options WithParts(CheckpointLoader::Options options,
-                                    Takedowns* takedowns,
-                                    CrashGuard* crash_guard) {
-  options.takedowns = takedowns;
-  options.crash_guard = crash_guard;
-  return options;
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
@@ -61,20 +53,20 @@ Server::Server(const Options& options, bool uses_gpu)
       files_(MakePosixFileSystem()),
       clock_(MakeRealClock()),
       takedowns_(options.blocked, files_.get(), &counters_),
+      gate_(options.gate, files_.get(), &counters_),
       history_([this] { models_.ShowChanges(); }),
       device_(options.device, uses_gpu, &counters_,
               [this] { watcher_.Wake(); }),
       recovery_(options.recovery, clock_.get(), &device_),
       crash_guard_(options.state_dir, files_.get()),
       last_good_(options.state_dir, files_.get(), clock_.get()),
-      loader_(files_.get(),
-              WithParts(options.loader, &takedowns_, &crash_guard_), &device_,
-              &counters_),
-      watcher_({options.checkpoint_dir, options.poll_interval,
-                options.keep_versions, options.reload_jitter},
-               {files_.get(), clock_.get(), &loader_, &device_, &recovery_,
-                &snapshots_, &reaper_, &history_, &counters_, &crash_guard_,
-                &last_good_}),
+      loader_(files_.get(), LoaderOptions(), &device_, &counters_),
+      watcher_(
+          {options.checkpoint_dir, options.poll_interval, options.keep_versions,
+           options.reload_jitter, options.may_unload},
+          {files_.get(), clock_.get(), &loader_, &device_, &recovery_,
+           &snapshots_, &reaper_, &history_, &counters_, &crash_guard_,
+           &last_good_}),
       authenticator_(options.auth_tokens_file, files_.get(), &counters_),
       quotas_(options.quota_file, files_.get(), clock_.get(), &counters_),
       call_log_(options.slow_call, clock_.get()),
@@ -83,7 +75,7 @@ Server::Server(const Options& options, bool uses_gpu)
         acceptor_->Cut(peer, num_calls);
       }),
       intake_([this] { acceptor_->CutFullest(); }),
-      batcher_(options.batcher, clock_.get(), &device_, &counters_),
+      batcher_(options.batcher, clock_.get(), &device_, &recent_, &counters_),
       recommendations_(options.limits,
                        {{clock_.get(), &counters_, &calls_, &resets_,
                          &authenticator_, &call_log_, &request_log_},
@@ -107,6 +99,15 @@ Server::Server(const Options& options, bool uses_gpu)
 
 Server::~Server() { Drain(); }
 
+CheckpointLoader::Options Server::LoaderOptions() {
+  CheckpointLoader::Options options = options_.loader;
+  options.takedowns = &takedowns_;
+  options.crash_guard = &crash_guard_;
+  options.gate = &gate_;
+  options.recent = &recent_;
+  return options;
+}
+
 absl::Status Server::OpenCredentials() {
   NEUMF_ASSIGN_OR_RETURN(
       tls_, TlsCredentials::Open(options_.tls,
@@ -114,6 +115,7 @@ absl::Status Server::OpenCredentials() {
   NEUMF_RETURN_IF_ERROR(Annotate(authenticator_.Load(), "--auth_tokens_file"));
   NEUMF_RETURN_IF_ERROR(Annotate(quotas_.Load(), "--quota_file"));
   NEUMF_RETURN_IF_ERROR(takedowns_.Load());
+  NEUMF_RETURN_IF_ERROR(Annotate(gate_.Load(), "--gate_file"));
   return Annotate(request_log_.Start(), "--request_log_salt_file");
 }
 

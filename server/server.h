@@ -117,6 +117,12 @@ class Server {
     absl::Duration reload_jitter = absl::ZeroDuration();
     // What is remembered over restarts; empty: nothing.
     std::string state_dir;
+    // Serve nothing while a version is loaded that finds no room beside the
+    // served one.
+    bool may_unload = false;
+    // Held-out choices of users that a new version has to foresee as the served
+    // one does.
+    QualityGate::Options gate;
 
     // Open connections of the data listener. 0: what the limit of descriptors
     // allows, at most 4096.
@@ -181,7 +187,9 @@ class Server {
       std::optional<ListenSocket> inherited) const;
   // Whether calls may come in there as they would, encrypted or not.
   absl::Status CheckExposure(const ListenAddress& address) const;
-  // Reads certificates, tokens, quotas and takedowns.
+  // Those that were given, with parts of this.
+  CheckpointLoader::Options LoaderOptions();
+  // Reads certificates, tokens, quotas, takedowns and the gate's choices.
   absl::Status OpenCredentials();
   absl::Status StartMetrics();
   absl::StatusOr<std::unique_ptr<grpc::Server>> StartGrpc(
@@ -204,6 +212,8 @@ class Server {
   // In the order of dependence: each may use what stands above it.
   ServerMetrics counters_;
   Takedowns takedowns_;
+  QualityGate gate_;
+  RecentQueries recent_;
   Reaper reaper_;
   SnapshotHolder snapshots_;
   VersionHistory history_;

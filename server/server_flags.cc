@@ -28,6 +28,7 @@ struct Choices {
   std::string on_device_error = "recover";
   int cuda_device = 0;
   size_t threads = 0;
+  std::string reload_mode = "overlap";
   bool help = false;
   bool version = false;
 };
@@ -146,6 +147,22 @@ void AddModel(Server::Options* o, Choices* choices, FlagTable* flags) {
       "Megabytes a second that a new version is read with at most while\n"
       "another one is served. Less spares the disk, and makes reloads\n"
       "longer. 0: no limit.");
+  flags->Add(
+      "reload_mode", &choices->reload_mode,
+      "What happens to a new version that memory has no room for beside\n"
+      "the served one: overlap refuses it; unload_first loads it all the\n"
+      "same, and NOTHING IS SERVED meanwhile.");
+  flags->Add("gate_file", &o->gate.file,
+             "File of a user's id, a tab and an item's id a line, which no\n"
+             "version has learned from: a new version is refused when it\n"
+             "foresees them worse than the served one. Loading it by name\n"
+             "overrules that.");
+  flags->Add("gate_metric", &o->gate.metric,
+             "hit@K or ndcg@K, a mean over the users of that file.");
+  flags->Add("gate_min_share", &o->gate.min_share, 0.0, 10.0,
+             "Of the served version's value, what a new one has to reach.");
+  flags->Add("gate_min_users", &o->gate.min_users, size_t{1}, size_t{1} << 32,
+             "A new version passes where fewer users can be compared.");
   flags->Add("wait_for_checkpoint", &o->wait_for_checkpoint,
              "Start without a servable checkpoint and wait for one.");
   flags->Add(
@@ -256,6 +273,12 @@ absl::Status Apply(const Choices& choices, Server::Options* options) {
         "--checkpoint_dir: is required; --help explains all flags");
   }
   NEUMF_RETURN_IF_ERROR(ApplyDevice(choices, &options->device));
+  if (choices.reload_mode != "overlap" &&
+      choices.reload_mode != "unload_first") {
+    return absl::InvalidArgumentError(
+        "--reload_mode: must be overlap or unload_first");
+  }
+  options->may_unload = choices.reload_mode == "unload_first";
   if (options->limits.default_k > options->limits.max_k) {
     return absl::InvalidArgumentError("--default_k: must not exceed --max_k");
   }

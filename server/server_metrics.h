@@ -58,6 +58,7 @@ enum class ReloadResult {
   kCorrupt,
   kIncompatible,
   kProbeFailed,
+  kGateFailed,
   kNoMemory,
   kIoError,
   kDeviceError,
@@ -74,6 +75,7 @@ enum class ConfigFile {
   kBlockedItems,
   kBlockedUsers,
   kServingPolicy,
+  kGate,
 };
 const char* ConfigFileName(ConfigFile file);  // "auth_tokens", "tls", ...
 

@@ -95,6 +95,15 @@ void VersionHistory::Serving(uint64_t attempt, const Snapshot& snapshot,
   on_change_();
 }
 
+void VersionHistory::Unserved() {
+  {
+    MutexLock lock(&mutex_);
+    Leave(v1::MODEL_STATE_STANDBY, /*served=*/0, {});
+    Leave(v1::MODEL_STATE_SERVING, /*served=*/0, {});
+  }
+  on_change_();
+}
+
 void VersionHistory::Kept(const std::vector<uint64_t>& kept) {
   {
     MutexLock lock(&mutex_);

@@ -42,6 +42,8 @@ class VersionHistory {
                const std::vector<uint64_t>& kept = {});
   // The same for what was STANDBY, while SERVING stays.
   void Kept(const std::vector<uint64_t>& kept);
+  // What was SERVING or STANDBY becomes RETIRED.
+  void Unserved();
   void Refused(uint64_t attempt, absl::string_view digest,
                absl::string_view reason);
   // Drops an attempt that was given up before it said anything about its file.

@@ -4,10 +4,18 @@
 #include <utility>
 
 #include "absl/strings/str_replace.h"
+#include "absl/time/clock.h"
 #include "base/logging.h"
 #include "server/version_errors.h"
 
 namespace neumf {
+namespace {
+
+// What batches have to end that hold the version which is unloaded: 10 s.
+constexpr absl::Duration kUnloadLook = absl::Milliseconds(1);
+constexpr int kUnloadLooks = 10'000;
+
+}  // namespace
 
 VersionSwitch::VersionSwitch(Options options, const Parts& parts)
     : options_(std::move(options)),
@@ -67,6 +75,9 @@ absl::Status VersionSwitch::Load(const CheckpointFile& file, const Wish& wish) {
 
   const absl::Duration started = parts_.clock->MonotonicNow();
   LoadOutcome outcome = ReadFile(file, wish);
+  if (outcome.fits_alone && options_.may_unload && Unload(file)) {
+    outcome = ReadFile(file, wish);
+  }
   const absl::Duration took = parts_.clock->MonotonicNow() - started;
   const bool loaded = outcome.snapshot != nullptr;
   if (given_up_ || !wish.is_wanted() || (!loaded && IsStopping())) {
@@ -90,18 +101,20 @@ LoadOutcome VersionSwitch::ReadFile(const CheckpointFile& file,
                                     const Wish& wish) {
   given_up_ = false;
   const auto served = parts_.holder->Get();
-  const auto load = [&] {
-    return load_.Run(
-        file, served.get(),
-        [&] { return stopping_ || given_up_ || !wish.is_wanted(); },
-        [&] { return MakeRoom(file); }, wish.meanwhile);
+  LoadRequest request;
+  request.file = file;
+  request.served = served.get();
+  request.cancelled = [&] {
+    return stopping_ || given_up_ || !wish.is_wanted();
   };
-  LoadOutcome outcome = load();
+  request.make_room = [&] { return MakeRoom(file); };
+  request.is_judged = !wish.by_name;
+  LoadOutcome outcome = load_.Run(request, wish.meanwhile);
   if (outcome.result != ReloadResult::kCrashedLoading || !wish.by_name) {
     return outcome;
   }
   parts_.crash_guard->Forgive(outcome.digest);
-  return load();
+  return load_.Run(request, wish.meanwhile);
 }
 
 // Versions that are kept warm are worth less than the one that is asked for.
@@ -111,6 +124,24 @@ bool VersionSwitch::MakeRoom(const CheckpointFile& file) {
   parts_.history->Kept({});
   parts_.reaper->WaitUntilIdle();
   return true;
+}
+
+bool VersionSwitch::Unload(const CheckpointFile& file) {
+  std::weak_ptr<const Snapshot> unloaded = parts_.holder->Get();
+  if (unloaded.expired() || !SwapIn(nullptr)) return false;
+  LogEvent("checkpoint_unloaded")
+      .WithNumber("version", loaded_.served().snapshot->version)
+      .WithNumber("for", file.version);
+  loaded_.Clear();
+  parts_.history->Unserved();
+  // Batches that were formed before still have it; calls let go of it when they
+  // are answered.
+  for (int i = 0; i < kUnloadLooks && !unloaded.expired() && !IsStopping();
+       ++i) {
+    absl::SleepFor(kUnloadLook);
+  }
+  parts_.reaper->WaitUntilIdle();
+  return unloaded.expired();
 }
 
 uint64_t VersionSwitch::Announce(const CheckpointFile& file,

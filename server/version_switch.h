@@ -42,6 +42,9 @@ class VersionSwitch {
     // Versions in memory, the served one included: more go further back at once
     // and take the memory of as many models. At least 1. Default: 2.
     size_t keep_versions = 2;
+    // Where memory has no room for a new version beside the served one, nothing
+    // is served while it is loaded. Default: then it is refused.
+    bool may_unload = false;
   };
 
   // What it works with; all must outlive it.
@@ -98,6 +101,9 @@ class VersionSwitch {
   LoadOutcome ReadFile(const CheckpointFile& file, const Wish& wish);
   // Any thread.
   bool MakeRoom(const CheckpointFile& file);
+  // Nothing is served from now on. False when it was told to stop, or when what
+  // was served is still in use after a while.
+  bool Unload(const CheckpointFile& file);
   uint64_t Announce(const CheckpointFile& file, const FileInfo& info) const;
   bool IsAlive(const LoadedVersion& loaded) const;
   // False when it was told to stop.

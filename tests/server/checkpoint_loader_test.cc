@@ -73,7 +73,7 @@ class CheckpointLoaderTest : public testing::Test {
   LoadOutcome LoadFrom(FileSystem& files, uint64_t version) {
     ScoringDevice device(device_, uses_gpu_, &metrics_, [] {});
     const CheckpointLoader loader(&files, options_, &device, &metrics_);
-    return loader.Load(folder_.File(version), nullptr, [] { return false; });
+    return loader.Load({folder_.File(version)});
   }
   // The snapshot of a valid checkpoint.
   std::unique_ptr<Snapshot> LoadOk(uint64_t version) {
@@ -239,8 +239,9 @@ TEST_F(CheckpointLoaderTest, RoomIsMadeOnceAndOnlyWhenMemoryIsShort) {
   ScoringDevice device({}, /*uses_gpu=*/false, &metrics_, [] {});
   const CheckpointLoader loader(&files_, options_, &device, &metrics_);
   const auto load = [&] {
-    return loader.Load(
-        folder_.File(1), nullptr, [] { return false; }, make_room);
+    LoadRequest request{folder_.File(1)};
+    request.make_room = make_room;
+    return loader.Load(request);
   };
   EXPECT_EQ(load().result, ReloadResult::kOk);
   EXPECT_EQ(asked, 1);
@@ -249,6 +250,61 @@ TEST_F(CheckpointLoaderTest, RoomIsMadeOnceAndOnlyWhenMemoryIsShort) {
   available = 1 << 20;  // and nothing is kept any more
   ExpectRefused(load(), ReloadResult::kNoMemory, "1048576");
   EXPECT_EQ(asked, 2);
+}
+
+TEST_F(CheckpointLoaderTest, SaysWhetherThereWereRoomWithoutWhatIsServed) {
+  folder_.Publish(1);
+  uint64_t available = std::numeric_limits<uint64_t>::max();
+  options_.available_memory = [&] { return AvailableMemory{available, "it"}; };
+  ScoringDevice device({}, /*uses_gpu=*/false, &metrics_, [] {});
+  const CheckpointLoader loader(&files_, options_, &device, &metrics_);
+  const LoadOutcome served = loader.Load({folder_.File(1)});
+  ASSERT_NE(served.snapshot, nullptr);
+  EXPECT_FALSE(served.fits_alone);  // which nobody has asked
+  folder_.Publish(2);
+  // A version takes most of a megabyte, threads and buffers included.
+  available = 1000;
+  served.snapshot->resident_bytes = 100 << 20;
+  LoadOutcome outcome = loader.Load({folder_.File(2), served.snapshot.get()});
+  EXPECT_EQ(outcome.result, ReloadResult::kNoMemory);
+  EXPECT_TRUE(outcome.fits_alone);
+  served.snapshot->resident_bytes = 1000;
+  outcome = loader.Load({folder_.File(2), served.snapshot.get()});
+  EXPECT_EQ(outcome.result, ReloadResult::kNoMemory);
+  EXPECT_FALSE(outcome.fits_alone);
+}
+
+// Every user has chosen what no version can miss, and a new version has to be
+// twice as good.
+TEST_F(CheckpointLoaderTest, TheGateRefusesWhatNobodyAskedForByName) {
+  folder_.Publish(1);
+  folder_.Publish(2);
+  std::string choices;
+  for (int user = 0; user < 7; ++user) {
+    for (int item = 0; item < 33; ++item) {
+      absl::StrAppend(&choices, "u", user, "\ti", item, "\n");
+    }
+  }
+  const TempDirectory scratch;
+  QualityGate::Options gate_options;
+  gate_options.file = JoinPath(scratch.path(), "choices");
+  gate_options.metric = *GateMetric::Parse("hit@33");
+  gate_options.min_share = 2;
+  gate_options.min_users = 7;
+  NEUMF_ASSERT_OK(WriteFileAtomically(*posix_, gate_options.file, choices));
+  QualityGate gate(gate_options, posix_.get(), &metrics_);
+  NEUMF_ASSERT_OK(gate.Load());
+  options_.gate = &gate;
+  const std::unique_ptr<Snapshot> first = LoadOk(1);
+
+  ScoringDevice device({}, /*uses_gpu=*/false, &metrics_, [] {});
+  const CheckpointLoader loader(&files_, options_, &device, &metrics_);
+  LoadRequest request{folder_.File(2), first.get()};
+  ExpectRefused(loader.Load(request), ReloadResult::kGateFailed,
+                "hit@33 over 7 held-out users is 1; the served version 1 has "
+                "1, and a share of 2");
+  request.is_judged = false;
+  EXPECT_EQ(loader.Load(request).result, ReloadResult::kOk);
 }
 
 TEST_F(CheckpointLoaderTest, RoomIsMadeOnTheGpuToo) {
@@ -261,8 +317,9 @@ TEST_F(CheckpointLoaderTest, RoomIsMadeOnTheGpuToo) {
   };
   ScoringDevice device(device_, uses_gpu_, &metrics_, [] {});
   const CheckpointLoader loader(&files_, options_, &device, &metrics_);
-  const LoadOutcome outcome = loader.Load(
-      folder_.File(1), nullptr, [] { return false; }, make_room);
+  LoadRequest request{folder_.File(1)};
+  request.make_room = make_room;
+  const LoadOutcome outcome = loader.Load(request);
   EXPECT_EQ(outcome.result, ReloadResult::kOk) << outcome.reason;
 }
 
@@ -338,7 +395,7 @@ class SharedPartsTest : public CheckpointLoaderTest {
   LoadOutcome LoadBeside(const Snapshot* served, uint64_t version) {
     ScoringDevice device({}, /*uses_gpu=*/false, &metrics_, [] {});
     const CheckpointLoader loader(&files_, options_, &device, &metrics_);
-    return loader.Load(folder_.File(version), served, [] { return false; });
+    return loader.Load({folder_.File(version), served});
   }
   // Version 2, beside version 1.
   LoadOutcome LoadSecond() { return LoadBeside(first_.get(), 2); }
@@ -467,8 +524,7 @@ TEST_F(SharedPartsTest, AQuarterOfTheThreadsLoadsWhileSomethingIsServed) {
   const CheckpointLoader loader(&files, options_, &device, &metrics_);
   const auto load = [&](const Snapshot* served, uint64_t version) {
     folder_.Publish(version);
-    LoadOutcome outcome =
-        loader.Load(folder_.File(version), served, [] { return false; });
+    LoadOutcome outcome = loader.Load({folder_.File(version), served});
     EXPECT_EQ(outcome.result, ReloadResult::kOk) << outcome.reason;
     return std::move(outcome.snapshot);
   };
@@ -545,7 +601,7 @@ TEST_F(CheckpointLoaderTest, EndsWithoutASnapshotWheneverItIsCancelled) {
     int asked = 0;
     const auto cancelled = [&] { return asked++ == patience; };
     const LoadOutcome outcome =
-        loader.Load(folder_.File(1), nullptr, cancelled);
+        loader.Load({folder_.File(1), nullptr, cancelled});
     if (asked <= patience) break;  // it was never told to end
     EXPECT_EQ(outcome.snapshot, nullptr) << "asked " << asked << " times";
     EXPECT_EQ(asked, patience + 1) << "it went on";

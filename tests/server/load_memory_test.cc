@@ -91,8 +91,7 @@ Measured Load(const std::string& path, size_t num_threads) {
     measured.predicted = PredictLoadMemory(*reader, scorer, num_threads);
   }
   const uint64_t before = StatusBytes("VmRSS:");
-  const LoadOutcome outcome =
-      loader.Load({1, path}, nullptr, [] { return false; });
+  const LoadOutcome outcome = loader.Load({{1, path}});
   NEUMF_CHECK(outcome.snapshot != nullptr);
   measured.found.resident_bytes = StatusBytes("VmRSS:") - before;
   measured.found.peak_bytes = StatusBytes("VmHWM:") - before;
@@ -170,7 +169,7 @@ TEST(KeptPartsTest, TakeNoMemoryTwice) {
     ScoringDevice device({}, /*uses_gpu=*/false, &metrics, [] {});
     const CheckpointLoader loader(files.get(), {}, &device, &metrics);
     const auto load = [&](const Snapshot* served) {
-      return loader.Load({1, path}, served, [] { return false; }).snapshot;
+      return loader.Load({{1, path}, served}).snapshot;
     };
     const std::unique_ptr<Snapshot> first = load(nullptr);
     NEUMF_CHECK(first != nullptr);

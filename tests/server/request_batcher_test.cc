@@ -106,7 +106,7 @@ class RequestBatcherTest : public testing::Test {
 
   void Start() {
     batcher_ = std::make_unique<RequestBatcher>(options_, &clock_, &device_,
-                                                &metrics_);
+                                                &recent_, &metrics_);
   }
   TestCall NewCall(size_t num_users) { return MakeCall(snapshot_, num_users); }
   TestCall Submit(size_t num_users,
@@ -140,6 +140,7 @@ class RequestBatcherTest : public testing::Test {
 
   FakeClock clock_;
   ServerMetrics metrics_;
+  RecentQueries recent_;
   ScoringDevice device_{{}, /*uses_gpu=*/true, &metrics_, [] {}};
   RequestBatcher::Options options_;
   std::shared_ptr<FakeScorer> scorer_;
@@ -253,6 +254,15 @@ TEST_F(RequestBatcherTest, AStopAnswersWhatWasToBeScoredAgain) {
   scorer_->Unblock();
   stopper.join();
   EXPECT_THAT(held.answer->status(), StatusIs(absl::StatusCode::kUnavailable));
+}
+
+TEST_F(RequestBatcherTest, RemembersWhatWasAsked) {
+  Start();
+  NEUMF_EXPECT_OK(Submit(2).answer->status());
+  const std::vector<RecentQuery> recent = recent_.Get();
+  ASSERT_EQ(recent.size(), 2U);
+  EXPECT_EQ(recent[0].user_id, "u0");
+  EXPECT_EQ(recent[1].k, 2U);
 }
 
 TEST_F(RequestBatcherTest, CallsAboutOneUserTakeTurnsWithThoseAboutMany) {

@@ -196,8 +196,7 @@ TEST_F(TakedownsTest, ALoadedCheckpointHasItsRowsBeforeItIsServed) {
   options.takedowns = takedowns_.get();
   ScoringDevice device({}, /*uses_gpu=*/false, &metrics_, [] {});
   const CheckpointLoader loader(files_.get(), options, &device, &metrics_);
-  const LoadOutcome outcome =
-      loader.Load(folder.File(1), nullptr, [] { return false; });
+  const LoadOutcome outcome = loader.Load({folder.File(1)});
   ASSERT_NE(outcome.snapshot, nullptr) << outcome.reason;
   EXPECT_THAT(BlockedItems(*outcome.snapshot), ElementsAre("i2"));
   EXPECT_THAT(BlockedUsers(*outcome.snapshot), ElementsAre("u3"));
