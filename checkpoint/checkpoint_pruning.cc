@@ -1,11 +1,15 @@
 #include "checkpoint/checkpoint_pruning.h"
 
 #include <algorithm>
+#include <optional>
+#include <set>
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/strip.h"
 #include "base/status_macros.h"
 #include "checkpoint/checkpoint_directory.h"
+#include "checkpoint/checkpoint_signature.h"
 #include "checkpoint/publisher_lock.h"
 #include "checkpoint/serving_policy.h"
 
@@ -50,6 +54,33 @@ absl::StatusOr<std::vector<CheckpointFile>> ListUnnamedVersions(
   return checkpoints;
 }
 
+// Those of versions that are not there, below the newest: of the versions that
+// were removed, now or by somebody who was killed then. A larger one may be of a
+// version that is about to be there.
+absl::Status RemoveLoneSignatures(FileSystem& files,
+                                  absl::string_view directory) {
+  NEUMF_ASSIGN_OR_RETURN(const std::vector<CheckpointFile> checkpoints,
+                         ListCheckpoints(files, directory));
+  std::set<uint64_t> versions;
+  for (const CheckpointFile& checkpoint : checkpoints) {
+    versions.insert(checkpoint.version);
+  }
+  NEUMF_ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                         files.ListDirectory(directory));
+  for (const std::string& name : names) {
+    absl::string_view checkpoint_name = name;
+    if (!absl::ConsumeSuffix(&checkpoint_name, SignaturePath(""))) continue;
+    const std::optional<uint64_t> version =
+        ParseVersionFileName(checkpoint_name);
+    if (!version.has_value() || versions.empty() ||
+        *version > *versions.rbegin() || versions.count(*version) > 0) {
+      continue;
+    }
+    NEUMF_RETURN_IF_ERROR(files.Remove(JoinPath(directory, name)));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<uint64_t>> PruneCheckpoints(
@@ -63,6 +94,7 @@ absl::StatusOr<std::vector<uint64_t>> PruneCheckpoints(
     NEUMF_RETURN_IF_ERROR(files.Remove(checkpoint.path));
     removed.push_back(checkpoint.version);
   }
+  NEUMF_RETURN_IF_ERROR(RemoveLoneSignatures(files, directory));
   return removed;
 }
 

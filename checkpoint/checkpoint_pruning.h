@@ -13,10 +13,10 @@
 
 namespace neumf {
 
-// Removes all but the newest `keep` versions and returns those removed,
-// ascending. A version that serving.json names stays and is none of the `keep`:
-// one that is refused is nothing to fall back on. Fails, having removed nothing,
-// when serving.json cannot be read. REQUIRES: keep > 0.
+// Removes all but the newest `keep` versions, with their signatures, and returns
+// those removed, ascending. A version that serving.json names stays and is none
+// of the `keep`: one that is refused is nothing to fall back on. Fails, having
+// removed nothing, when serving.json cannot be read. REQUIRES: keep > 0.
 absl::StatusOr<std::vector<uint64_t>> PruneCheckpoints(
     FileSystem& files, absl::string_view directory, size_t keep);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "checkpoint/checkpoint_directory.h"
 #include "checkpoint/checkpoint_pruning.h"
 #include "checkpoint/checkpoint_schema.h"
+#include "checkpoint/checkpoint_signature.h"
 #include "checkpoint/publisher_lock.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/serving_policy.h"
@@ -177,9 +179,10 @@ void RequireFeature(absl::string_view name,
   }
 }
 
-absl::Status WriteContent(WritableFile& file, const ServingModel& model,
-                          const ItemTables& items, const Manifest& manifest,
-                          const CheckpointWriterOptions& options) {
+// Returns the digest of the checkpoint.
+absl::StatusOr<std::string> WriteContent(
+    WritableFile& file, const ServingModel& model, const ItemTables& items,
+    const Manifest& manifest, const CheckpointWriterOptions& options) {
   NEUMF_RETURN_IF_ERROR(CheckModel(model, items));
   const TensorBytes bytes = AllBytes(model, items);
   const std::vector<TensorInfo> tensors =
@@ -205,7 +208,57 @@ absl::Status WriteContent(WritableFile& file, const ServingModel& model,
     NEUMF_RETURN_IF_ERROR(file.Append(bytes.at(tensor.name)));
   }
   NEUMF_RETURN_IF_ERROR(file.Sync());
-  return file.Close();
+  NEUMF_RETURN_IF_ERROR(file.Close());
+  return ToHex(Sha256Of(absl::string_view(header).substr(sizeof(uint64_t))));
+}
+
+// What a version is signed with, and what of it.
+struct Signer {
+  const Ed25519PrivateKey& key;
+  std::string digest;
+};
+
+absl::Status WriteSynced(FileSystem& files, absl::string_view path,
+                         absl::string_view content) {
+  NEUMF_ASSIGN_OR_RETURN(const std::unique_ptr<WritableFile> file,
+                         files.CreateNew(path));
+  NEUMF_RETURN_IF_ERROR(file->Append(content));
+  NEUMF_RETURN_IF_ERROR(file->Sync());
+  return file->Close();
+}
+
+// After an error ours is not there. ALREADY_EXISTS when another one is, of a
+// publisher that was killed before its version was there, or that is about to
+// take the number.
+absl::Status PublishSignature(FileSystem& files, absl::string_view directory,
+                              const PublishedCheckpoint& version,
+                              const Signer& signer) {
+  const std::string temporary = JoinPath(directory, TemporaryCheckpointName());
+  absl::Status status =
+      WriteSynced(files, temporary,
+                  SignatureText(signer.key, version.version, signer.digest));
+  if (status.ok()) {
+    status = files.RenameNoReplace(temporary, SignaturePath(version.path));
+  }
+  if (!status.ok()) {
+    files.Remove(temporary).IgnoreError();
+    return status;
+  }
+  status = files.SyncDirectory(directory);
+  if (!status.ok()) files.Remove(SignaturePath(version.path)).IgnoreError();
+  return status;
+}
+
+// The signature comes first, so that no version is ever without.
+absl::Status RenameToVersion(FileSystem& files, absl::string_view directory,
+                             absl::string_view temporary,
+                             const PublishedCheckpoint& version,
+                             const Signer* signer) {
+  if (signer == nullptr) return files.RenameNoReplace(temporary, version.path);
+  NEUMF_RETURN_IF_ERROR(PublishSignature(files, directory, version, *signer));
+  const absl::Status renamed = files.RenameNoReplace(temporary, version.path);
+  if (!renamed.ok()) files.Remove(SignaturePath(version.path)).IgnoreError();
+  return renamed;
 }
 
 absl::StatusOr<uint64_t> NextVersion(FileSystem& files,
@@ -219,8 +272,8 @@ absl::StatusOr<uint64_t> NextVersion(FileSystem& files,
 // nothing can be locked; then the next one is tried. A number that serving.json
 // names is another version's, though its file may be gone.
 absl::StatusOr<PublishedCheckpoint> RenameToNextVersion(
-    FileSystem& files, absl::string_view directory,
-    absl::string_view temporary) {
+    FileSystem& files, absl::string_view directory, absl::string_view temporary,
+    const Signer* signer) {
   const PublisherLock lock(directory);
   // What is wrong with it is for its readers to tell.
   const ServingPolicy policy =
@@ -238,7 +291,7 @@ absl::StatusOr<PublishedCheckpoint> RenameToNextVersion(
     }
     published.path = JoinPath(directory, name);
     const absl::Status renamed =
-        files.RenameNoReplace(temporary, published.path);
+        RenameToVersion(files, directory, temporary, published, signer);
     if (renamed.ok()) return published;
     if (!absl::IsAlreadyExists(renamed)) return renamed;
   }
@@ -247,7 +300,8 @@ absl::StatusOr<PublishedCheckpoint> RenameToNextVersion(
 // All but the sync of the directory.
 absl::StatusOr<PublishedCheckpoint> WriteNextVersion(
     FileSystem& files, absl::string_view directory, const ServingModel& model,
-    const ItemTables& items, const Manifest& manifest) {
+    const ItemTables& items, const Manifest& manifest,
+    const Ed25519PrivateKey* signing_key) {
   NEUMF_RETURN_IF_ERROR(files.CreateDirectories(directory));
   const std::string temporary = JoinPath(directory, TemporaryCheckpointName());
   NEUMF_ASSIGN_OR_RETURN(const std::unique_ptr<WritableFile> file,
@@ -259,9 +313,13 @@ absl::StatusOr<PublishedCheckpoint> WriteNextVersion(
   };
   // Before the disk is needed, which they may have filled.
   RemoveAbandonedCheckpoints(files, directory, temporary);
-  NEUMF_RETURN_IF_ERROR(WriteContent(*file, model, items, manifest, {}));
+  NEUMF_ASSIGN_OR_RETURN(const std::string digest,
+                         WriteContent(*file, model, items, manifest, {}));
+  std::optional<Signer> signer;
+  if (signing_key != nullptr) signer.emplace(Signer{*signing_key, digest});
   NEUMF_ASSIGN_OR_RETURN(const PublishedCheckpoint published,
-                         RenameToNextVersion(files, directory, temporary));
+                         RenameToNextVersion(files, directory, temporary,
+                                             signer ? &*signer : nullptr));
   std::move(remove_temporary).Cancel();
   return published;
 }
@@ -275,14 +333,15 @@ absl::Status WriteCheckpointFile(FileSystem& files, absl::string_view path,
                                  const CheckpointWriterOptions& options) {
   NEUMF_ASSIGN_OR_RETURN(const std::unique_ptr<WritableFile> file,
                          files.CreateNew(path));
-  return WriteContent(*file, model, items, manifest, options);
+  return WriteContent(*file, model, items, manifest, options).status();
 }
 
 absl::StatusOr<PublishedCheckpoint> PublishCheckpoint(
     FileSystem& files, absl::string_view directory, const ServingModel& model,
-    const ItemTables& items, const Manifest& manifest) {
+    const ItemTables& items, const Manifest& manifest,
+    const Ed25519PrivateKey* signing_key) {
   absl::StatusOr<PublishedCheckpoint> published =
-      WriteNextVersion(files, directory, model, items, manifest);
+      WriteNextVersion(files, directory, model, items, manifest, signing_key);
   if (!published.ok()) {
     return Annotate(published.status(),
                     absl::StrCat("cannot write checkpoint into ", directory));

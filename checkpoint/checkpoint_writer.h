@@ -12,6 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "base/ed25519.h"
 #include "base/file_system.h"
 #include "checkpoint/manifest.h"
 #include "model/serving_model.h"
@@ -48,8 +49,12 @@ struct PublishedCheckpoint {
 // file is removed, and first those that killed publishers have left there. When
 // the sync of the directory fails the version is there, and the error says
 // "published PATH, but ...": the machine may forget it when it crashes.
+//
+// With a key the version is signed (checkpoint_signature.h); the signature is
+// there, and synced, before the version is.
 absl::StatusOr<PublishedCheckpoint> PublishCheckpoint(
     FileSystem& files, absl::string_view directory, const ServingModel& model,
-    const ItemTables& items, const Manifest& manifest);
+    const ItemTables& items, const Manifest& manifest,
+    const Ed25519PrivateKey* signing_key = nullptr);
 
 }  // namespace neumf

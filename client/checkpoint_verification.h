@@ -12,6 +12,7 @@
 namespace neumf {
 
 struct VerifiedCheckpoint {
+  std::string digest;
   uint64_t file_bytes = 0;
   size_t num_probes = 0;
 };
@@ -21,5 +22,15 @@ struct VerifiedCheckpoint {
 // that comes out otherwise is FAILED_PRECONDITION and says which.
 absl::StatusOr<VerifiedCheckpoint> VerifyCheckpoint(FileSystem& files,
                                                     absl::string_view path);
+
+// The version that the name of the file says. INVALID_ARGUMENT when it is no
+// name of a version: a signature is of one.
+absl::StatusOr<uint64_t> VersionOfPath(absl::string_view path);
+
+// Verifies the file, and then signs it with the key in the file `key_path`: its
+// signature is written, or replaced, beside it. Returns where.
+absl::StatusOr<std::string> SignCheckpoint(FileSystem& files,
+                                           absl::string_view path,
+                                           absl::string_view key_path);
 
 }  // namespace neumf

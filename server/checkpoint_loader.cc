@@ -18,6 +18,7 @@
 #include "base/logging.h"
 #include "base/status_macros.h"
 #include "base/thread_pool.h"
+#include "checkpoint/checkpoint_signature.h"
 #include "eval/probe_check.h"
 #include "server/background_scoring.h"
 #include "server/load_memory.h"
@@ -185,6 +186,7 @@ void CheckpointLoader::LoadInto(const LoadRequest& request, bool may_use_gpu,
   const CheckpointInfo& info = (*reader)->info();
   outcome->digest = info.digest;
   outcome->file = info.file;
+  if (!IsSigned(file, info, outcome)) return;
   if (options_.crash_guard != nullptr &&
       !options_.crash_guard->Begin(info.digest)) {
     return Refuse(ReloadResult::kCrashedLoading,
@@ -244,6 +246,20 @@ void CheckpointLoader::Examine(const LoadRequest& request,
   usable = OfScorer(usable, snapshot.device_life);
   if (!usable.ok()) return Refuse(usable, outcome);
   outcome->result = ReloadResult::kOk;
+}
+
+bool CheckpointLoader::IsSigned(const CheckpointFile& file,
+                                const CheckpointInfo& info,
+                                LoadOutcome* outcome) const {
+  if (options_.public_keys.empty()) return true;
+  const absl::Status status = CheckSignature(*files_, file.path, file.version,
+                                             info.digest, options_.public_keys);
+  if (absl::IsPermissionDenied(status)) {
+    Refuse(ReloadResult::kBadSignature, status.message(), outcome);
+  } else if (!status.ok()) {
+    Refuse(status, outcome);
+  }
+  return status.ok();
 }
 
 absl::StatusOr<CheckpointLoader::Place> CheckpointLoader::FindPlace(

@@ -27,9 +27,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "base/available_memory.h"
+#include "base/ed25519.h"
 #include "base/file_system.h"
 #include "checkpoint/checkpoint_directory.h"
 #include "checkpoint/checkpoint_reader.h"
@@ -86,6 +88,8 @@ class CheckpointLoader {
     std::function<AvailableMemory()> available_memory = [] {
       return FindAvailableMemory();
     };
+    // Who may have signed what is loaded. Default: nobody needs to.
+    std::vector<Ed25519PublicKey> public_keys;
     // What no snapshot may answer with. Default: nothing of the kind.
     Takedowns* takedowns = nullptr;
     // Knows what must not be loaded since it ended this process before. By the
@@ -112,6 +116,10 @@ class CheckpointLoader {
   };
 
   void LoadInto(const LoadRequest& request, bool may_use_gpu,
+                LoadOutcome* outcome) const;
+  // Leaves the outcome as it is when one of the keys signed the file, or there
+  // are none.
+  bool IsSigned(const CheckpointFile& file, const CheckpointInfo& info,
                 LoadOutcome* outcome) const;
   // Asks for the memory of all that will be loaded, and makes room once.
   absl::StatusOr<Place> FindPlace(const LoadRequest& request,

@@ -57,6 +57,7 @@ void Refusals::Remember(uint64_t version, const LoadOutcome& outcome) {
   refusal.retry_at = absl::InfiniteDuration();
   const bool passes = outcome.result == ReloadResult::kIoError ||
                       outcome.result == ReloadResult::kNoMemory ||
+                      outcome.result == ReloadResult::kBadSignature ||
                       is_first_device_error;
   if (!passes) return;
   refusal.backoff =

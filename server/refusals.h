@@ -6,10 +6,10 @@
 // time). Since some tools copy a file into place under its final name, one that
 // changes in place is tried again when it has been the same for a second, so
 // that a long copy is not read over and over; and in silence while it is young.
-// I/O errors and lack of memory, which
-// pass, are tried again with a back-off from 1 s to 60 s; so is, once, a file
-// whose load met an error of the GPU: twice, and the file is taken for the
-// cause.
+// I/O errors and lack of memory, which pass, are tried again with a back-off from
+// 1 s to 60 s, and so is a file without a good signature, which may come later
+// than the file; so is, once, a file whose load met an error of the GPU: twice,
+// and the file is taken for the cause.
 //
 // Belongs to whichever one thread polls for checkpoints.
 

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "checkpoint/checkpoint_signature.h"
 #include "server/flag_table.h"
 
 namespace neumf {
@@ -24,6 +25,7 @@ constexpr int kLargestCudaDevice = 1023;
 
 // What is not simply a field of the options.
 struct Choices {
+  std::string checkpoint_public_key;
   std::string device = "auto";
   std::string on_device_error = "recover";
   int cuda_device = 0;
@@ -123,6 +125,9 @@ void AddModel(Server::Options* o, Choices* choices, FlagTable* flags) {
   flags->Add("checkpoint_dir", &o->checkpoint_dir,
              "Required. Directory of <version>.safetensors; the largest valid\n"
              "version is served, or what serving.json there says.");
+  flags->Add("checkpoint_public_key", &choices->checkpoint_public_key,
+             "PEM file of ed25519 public keys. Only versions that one of them\n"
+             "signed are loaded. Without it nobody needs to sign.");
   flags->Add(
       "blocked_items_file", &o->blocked.items,
       "File of ids of items, one a line, that must not be in answers; in\n"
@@ -267,7 +272,21 @@ absl::Status ApplyDevice(const Choices& choices, DeviceOptions* options) {
   return absl::OkStatus();
 }
 
-absl::Status Apply(const Choices& choices, Server::Options* options) {
+absl::Status ApplyPublicKey(const std::string& path, FileSystem& files,
+                            CheckpointLoader::Options* loader) {
+  if (path.empty()) return absl::OkStatus();
+  absl::StatusOr<std::vector<Ed25519PublicKey>> keys =
+      ReadPublicKeys(files, path);
+  if (!keys.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--checkpoint_public_key: ", keys.status().message()));
+  }
+  loader->public_keys = *std::move(keys);
+  return absl::OkStatus();
+}
+
+absl::Status Apply(const Choices& choices, FileSystem& files,
+                   Server::Options* options) {
   if (options->checkpoint_dir.empty()) {
     return absl::InvalidArgumentError(
         "--checkpoint_dir: is required; --help explains all flags");
@@ -279,6 +298,8 @@ absl::Status Apply(const Choices& choices, Server::Options* options) {
         "--reload_mode: must be overlap or unload_first");
   }
   options->may_unload = choices.reload_mode == "unload_first";
+  NEUMF_RETURN_IF_ERROR(
+      ApplyPublicKey(choices.checkpoint_public_key, files, &options->loader));
   if (options->limits.default_k > options->limits.max_k) {
     return absl::InvalidArgumentError("--default_k: must not exceed --max_k");
   }
@@ -310,7 +331,7 @@ absl::StatusOr<Command> ParseCommand(absl::Span<const std::string> args,
   } else if (choices.version) {
     command.text = "neumf-server " NEUMF_VERSION "\n";
   } else {
-    NEUMF_RETURN_IF_ERROR(Apply(choices, &command.options));
+    NEUMF_RETURN_IF_ERROR(Apply(choices, files, &command.options));
   }
   return command;
 }

@@ -74,9 +74,17 @@ constexpr std::array<const char*, 6> kShedReasons = {
 // In the order of ConnectionRefusal.
 constexpr std::array<const char*, 2> kConnectionRefusals = {"total", "per_ip"};
 // In the order of ReloadResult.
-constexpr std::array<const char*, 10> kReloadResults = {
-    "ok",        "corrupt",  "incompatible", "probe_failed",    "gate_failed",
-    "no_memory", "io_error", "device_error", "crashed_loading", "rolled_back"};
+constexpr std::array<const char*, 11> kReloadResults = {"ok",
+                                                        "corrupt",
+                                                        "incompatible",
+                                                        "probe_failed",
+                                                        "bad_signature",
+                                                        "gate_failed",
+                                                        "no_memory",
+                                                        "io_error",
+                                                        "device_error",
+                                                        "crashed_loading",
+                                                        "rolled_back"};
 // In the order of ConfigFile.
 constexpr std::array<const char*, 7> kConfigFiles = {
     "auth_tokens",    "tls", "quotas", "blocked_items", "blocked_users",

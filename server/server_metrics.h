@@ -58,6 +58,7 @@ enum class ReloadResult {
   kCorrupt,
   kIncompatible,
   kProbeFailed,
+  kBadSignature,
   kGateFailed,
   kNoMemory,
   kIoError,

@@ -137,9 +137,11 @@ absl::StatusOr<std::string> CheckpointPublication::Publish(
     NEUMF_RETURN_IF_ERROR(WriteWeights(files, options_.weights_out,
                                        trained.parameters, manifest.training));
   }
-  NEUMF_ASSIGN_OR_RETURN(const PublishedCheckpoint published,
-                         PublishCheckpoint(files, options_.out, exported.model,
-                                           exported.items, manifest));
+  NEUMF_ASSIGN_OR_RETURN(
+      const PublishedCheckpoint published,
+      PublishCheckpoint(
+          files, options_.out, exported.model, exported.items, manifest,
+          options_.signing_key ? &*options_.signing_key : nullptr));
   NEUMF_RETURN_IF_ERROR(Annotate(
       WriteMetricsFile(files, options_.metrics_out, manifest.metrics),
       absl::StrCat("published ", published.path, ", but not its metrics")));

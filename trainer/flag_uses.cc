@@ -45,6 +45,7 @@ constexpr Use kUses[] = {
     {"recipe", "train"},
     {"seed", "train compare"},
     {"select_by", "train"},
+    {"signing_key", "train import"},
     {"split", "train import evaluate"},
     {"split_kind", "evaluate"},
     {"split_ratio", "train import evaluate"},

@@ -118,9 +118,11 @@ absl::StatusOr<std::string> Import(const ImportOptions& options,
                                          &exported.model, &manifest.probes));
   NEUMF_ASSIGN_OR_RETURN(manifest.metrics, Measure(options, task, exported));
   absl::FPrintF(stderr, "metrics %s\n", manifest.metrics.dump());
-  NEUMF_ASSIGN_OR_RETURN(const PublishedCheckpoint published,
-                         PublishCheckpoint(files, options.out, exported.model,
-                                           exported.items, manifest));
+  NEUMF_ASSIGN_OR_RETURN(
+      const PublishedCheckpoint published,
+      PublishCheckpoint(files, options.out, exported.model, exported.items,
+                        manifest,
+                        options.signing_key ? &*options.signing_key : nullptr));
   NEUMF_RETURN_IF_ERROR(Annotate(
       WriteMetricsFile(files, options.metrics_out, manifest.metrics),
       absl::StrCat("published ", published.path, ", but not its metrics")));

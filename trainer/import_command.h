@@ -29,7 +29,8 @@ struct ImportOptions {
   std::string out;    // directory of checkpoints; made when missing
   uint32_t keep = 0;  // newest versions that stay there; 0: all
   UserPrecision user_precision = UserPrecision::kFloat32;
-  std::string metrics_out;  // JSON file; empty: none
+  std::optional<Ed25519PrivateKey> signing_key;  // of what is published
+  std::string metrics_out;                       // JSON file; empty: none
 };
 
 // The path of the published checkpoint. Nothing is published when an id of the

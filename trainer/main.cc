@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/file_system.h"
 #include "base/status_macros.h"
+#include "checkpoint/checkpoint_signature.h"
 #include "trainer/command_line.h"
 #include "trainer/compare_command.h"
 #include "trainer/distributed/process_place.h"
@@ -69,6 +70,9 @@ ABSL_FLAG(
     "train, import: of the users' vectors in the checkpoint: f32; or f16, "
     "which takes half of the file and of a server's memory for them, and "
     "which servers before it refuse");
+ABSL_FLAG(std::string, signing_key, "",
+          "train, import: PEM file of an ed25519 private key to sign the "
+          "checkpoint with, for servers that ask for it");
 ABSL_FLAG(std::string, recipe, "d2l-neumf",
           "train: a named set of all settings; see neumf-train recipes. The "
           "settings below replace those of its last stage");
@@ -190,6 +194,16 @@ absl::StatusOr<Recipe> RecipeFromFlags() {
 // Names of flags.
 using Given = absl::Span<const std::string>;
 
+// None where the flag is not given.
+absl::StatusOr<std::optional<Ed25519PrivateKey>> SigningKeyFromFlags() {
+  const std::string path = absl::GetFlag(FLAGS_signing_key);
+  if (path.empty()) return std::nullopt;
+  absl::StatusOr<Ed25519PrivateKey> key =
+      ReadSigningKey(*MakePosixFileSystem(), path);
+  if (!key.ok()) return Annotate(key.status(), "--signing_key");
+  return *std::move(key);
+}
+
 absl::Status RunTrain(Given given) {
   TrainOptions options;
   options.task = TaskFromFlags();
@@ -216,6 +230,7 @@ absl::Status RunTrain(Given given) {
   NEUMF_ASSIGN_OR_RETURN(
       options.user_precision,
       ParseUserPrecision(absl::GetFlag(FLAGS_user_precision)));
+  NEUMF_ASSIGN_OR_RETURN(options.signing_key, SigningKeyFromFlags());
   options.metrics_out = absl::GetFlag(FLAGS_metrics_out);
 
   const std::unique_ptr<FileSystem> files = MakePosixFileSystem();
@@ -246,6 +261,7 @@ absl::Status RunImport(Given given) {
   NEUMF_ASSIGN_OR_RETURN(
       options.user_precision,
       ParseUserPrecision(absl::GetFlag(FLAGS_user_precision)));
+  NEUMF_ASSIGN_OR_RETURN(options.signing_key, SigningKeyFromFlags());
   options.metrics_out = absl::GetFlag(FLAGS_metrics_out);
 
   const std::unique_ptr<FileSystem> files = MakePosixFileSystem();

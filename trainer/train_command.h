@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/clock.h"
+#include "base/ed25519.h"
 #include "base/file_system.h"
 #include "trainer/device_choice.h"
 #include "trainer/distributed/collective.h"
@@ -41,7 +42,8 @@ struct TrainOptions {
   std::string out;    // directory of checkpoints; made when missing
   uint32_t keep = 0;  // newest versions that stay there; 0: all
   UserPrecision user_precision = UserPrecision::kFloat32;
-  std::string metrics_out;            // JSON file; empty: none
+  std::optional<Ed25519PrivateKey> signing_key;  // of what is published
+  std::string metrics_out;                       // JSON file; empty: none
   std::string weights_out;            // of the trained form; empty: none
   std::optional<ProcessPlace> place;  // in a distributed run
 };

@@ -203,7 +203,7 @@ TEST(NeumfctlTest, HasHelpForEveryCommand) {
   EXPECT_THAT(help, Succeeds());
   for (const char* const name :
        {"recommend", "versions", "load", "rollback", "watch", "health",
-        "checkpoint inspect", "checkpoint verify"}) {
+        "checkpoint inspect", "checkpoint verify", "checkpoint sign"}) {
     EXPECT_THAT(help.out, HasSubstr(name));
   }
   EXPECT_THAT(Neumfctl({"help", "checkpoint", "verify"}), Succeeds());

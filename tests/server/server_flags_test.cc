@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "tests/support/signing_keys.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_directory.h"
 
@@ -122,6 +124,26 @@ TEST_F(ServerFlagsTest, NamesTheFlagThatIsWrong) {
               IsBadFlag("--on_device_error", "recover or cpu"));
   EXPECT_THAT(ParseWithDirectory({"--device=tpu"}),
               IsBadFlag("--device", "auto, cpu or cuda"));
+}
+
+TEST_F(ServerFlagsTest, ReadsTheKeysOfWhoeverMaySign) {
+  NEUMF_ASSERT_OK_AND_ASSIGN(const Command without, ParseWithDirectory({}));
+  EXPECT_TRUE(without.options.loader.public_keys.empty());
+  const TempDirectory directory;
+  const std::string path = directory.Path("keys.pem");
+  NEUMF_ASSERT_OK(WriteFileAtomically(
+      *files_, path, absl::StrCat(kPublicKeyPem, kOtherPublicKeyPem)));
+  NEUMF_ASSERT_OK_AND_ASSIGN(
+      const Command command,
+      ParseWithDirectory({"--checkpoint_public_key=" + path}));
+  EXPECT_EQ(command.options.loader.public_keys.size(), 2U);
+  for (const char* const wrong : {"", "text", kSigningKeyPem}) {
+    NEUMF_ASSERT_OK(WriteFileAtomically(*files_, path, wrong));
+    EXPECT_THAT(ParseWithDirectory({"--checkpoint_public_key=" + path}),
+                IsBadFlag("--checkpoint_public_key: ", "no PEM"));
+  }
+  EXPECT_THAT(ParseWithDirectory({"--checkpoint_public_key=/nowhere"}),
+              IsBadFlag("--checkpoint_public_key: ", "/nowhere"));
 }
 
 TEST_F(ServerFlagsTest, ReadsFlagsFromAFile) {

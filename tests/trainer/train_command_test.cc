@@ -10,8 +10,10 @@
 #include "absl/strings/str_cat.h"
 #include "checkpoint/checkpoint_directory.h"
 #include "checkpoint/checkpoint_reader.h"
+#include "checkpoint/checkpoint_signature.h"
 #include "scoring/scorer.h"
 #include "tests/support/faulty_file_system.h"
+#include "tests/support/signing_keys.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_directory.h"
 #include "tests/trainer/tiny_world.h"
@@ -188,6 +190,14 @@ TEST_F(TrainCommandTest, ProbesAreTheAnswersOfTheServingScorer) {
       EXPECT_NEAR(probe.items[n].score, ranking.items[n].score, 1e-5);
     }
   }
+}
+
+TEST_F(TrainCommandTest, SignsWhatItPublishes) {
+  options_.signing_key = Ed25519PrivateKey::FromPem(kSigningKeyPem).value();
+  NEUMF_ASSERT_OK_AND_ASSIGN(const LoadedCheckpoint signed_one, TrainAndLoad());
+  NEUMF_EXPECT_OK(
+      CheckSignature(*files_, signed_one.info.path, 1, signed_one.info.digest,
+                     Ed25519PublicKey::AllFromPem(kPublicKeyPem).value()));
 }
 
 TEST_F(TrainCommandTest, RoundsUsersWhenItIsTold) {
