@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/float16.h"
 #include "base/logging.h"
 #include "base/sha256.h"
 #include "base/status_macros.h"
@@ -19,19 +20,9 @@ constexpr char kDigestKey[] = "neumf.sha256";
 constexpr size_t kLengthBytes = 8;
 
 float FromHalf(const char* bytes) {
-  uint16_t bits = 0;
-  std::memcpy(&bits, bytes, sizeof(bits));
-  const int exponent = bits >> 10 & 0x1f;
-  const int mantissa = bits & 0x3ff;
-  float value = 0;
-  if (exponent == 0x1f) {
-    value = mantissa == 0 ? INFINITY : NAN;
-  } else if (exponent == 0) {
-    value = std::ldexp(static_cast<float>(mantissa), -24);
-  } else {
-    value = std::ldexp(static_cast<float>(mantissa + 0x400), exponent - 25);
-  }
-  return (bits & 0x8000) != 0 ? -value : value;
+  Float16 value = {};
+  std::memcpy(&value, bytes, sizeof(value));
+  return ToFloat(value);
 }
 
 float FromBrainFloat(const char* bytes) {

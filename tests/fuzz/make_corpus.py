@@ -4,6 +4,7 @@
     tests/fuzz/make_corpus.py
 """
 
+import hashlib
 import json
 import pathlib
 import sys
@@ -168,10 +169,47 @@ BLOCKED_IDS = {
 }
 
 
+def safetensors(tensors, metadata):
+    """As trainer/tensor_file.cc writes it; tensors are (name, type, shape, data)."""
+    header, data = {"__metadata__": metadata}, b""
+    for name, dtype, shape, content in tensors:
+        header[name] = {"data_offsets": [len(data), len(data) + len(content)],
+                        "dtype": dtype, "shape": shape}
+        data += content
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-(8 + len(text)) % 64)
+    return len(text).to_bytes(8, "little") + text + data
+
+
+def digested(tensors, metadata):
+    """The same with a digest of everything else."""
+    digest = hashlib.sha256(safetensors(tensors, metadata)).hexdigest()
+    return safetensors(tensors, dict(sorted(
+        {**metadata, "neumf.sha256": digest}.items())))
+
+
+TABLE = np.array([[0.5, -1], [2, 3]])
+TENSOR_FILES = {
+    "pytorch": safetensors([
+        ("P.weight", "F32", [2, 2], TABLE.astype("<f4").tobytes()),
+        ("Q.weight", "F16", [2, 2], TABLE.astype("<f2").tobytes()),
+        ("h.bias", "F64", [4], TABLE.astype("<f8").tobytes()),
+        ("b.bias", "BF16", [1], b"\x80\x3f"),
+        ("none", "F32", [0, 3], b""),
+    ], {"format": "pt"}),
+    "digested": digested(
+        [("a", "F32", [2, 2], TABLE.astype("<f4").tobytes()),
+         ("b", "F32", [1], TABLE[0, :1].astype("<f4").tobytes())],
+        {"kind": "weights"}),
+    "integers": safetensors([("steps", "I64", [1], bytes(8))], {}),
+    "not_finite": safetensors([("a", "F16", [1], b"\x00\x7c")], {}),
+}
+
+
 def main():
     for folder in ("blocked_ids", "checkpoint", "checkpoint_tensors",
                    "data_readers", "features", "manifest", "query_builder",
-                   "quota_table", "token_table"):
+                   "quota_table", "tensor_file", "token_table"):
         (HERE / "corpus" / folder).mkdir(parents=True, exist_ok=True)
     for name, (letter, *files) in DATA.items():
         content = letter + "\x1e".join(files)
@@ -185,6 +223,8 @@ def main():
         (HERE / "corpus/token_table" / name).write_text(text)
     for name, text in QUOTA_TABLES.items():
         (HERE / "corpus/quota_table" / name).write_text(text)
+    for name, content in TENSOR_FILES.items():
+        (HERE / "corpus/tensor_file" / name).write_bytes(content)
     for name, text in BLOCKED_IDS.items():
         (HERE / "corpus/blocked_ids" / name).write_text(text, newline="")
     for name, requests in REQUESTS.items():
