@@ -7,6 +7,12 @@
 // after it, both above what the process had before; every load runs in a process
 // of its own. The file is read from the page cache, since what is measured is the
 // program and not the disk, unless --cold asks for both.
+//
+// Of a file of more than a GiB, with 5 million users and 500,000 items:
+// `load.read_share` is the time to read it over the time to load it, both with a
+// cold page cache, `load.bytes_per_user_over_formula` what a user takes of memory
+// over the sum of what is known of it, and `load.user_id_seconds` the time to make
+// the table of their ids.
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -20,7 +26,6 @@
 #include <iostream>
 #include <limits>
 #include <memory>
-#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -34,9 +39,11 @@
 #include "absl/time/time.h"
 #include "base/file_system.h"
 #include "base/logging.h"
-#include "base/sha256.h"
 #include "base/status_macros.h"
+#include "base/thread_pool.h"
+#include "bench/bench_model.h"
 #include "bench/figures.h"
+#include "bench/large_model.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/checkpoint_writer.h"
 #include "scoring/scorer.h"
@@ -55,115 +62,32 @@ namespace neumf {
 namespace {
 
 constexpr uint64_t kSeenPerUser = 50;
+// A file of more than a GiB.
+constexpr uint64_t kManyUsers = 5'000'000;
+constexpr uint64_t kManyUsersItems = 500'000;
 
 constexpr char kSeconds[] = "load.seconds";
 constexpr char kSecondsPerGib[] = "load.seconds_per_gib";
 constexpr char kPeak[] = "load.peak_over_resident";
+constexpr char kReadShare[] = "load.read_share";
+constexpr char kBytesPerUser[] = "load.bytes_per_user_over_formula";
+constexpr char kIdSeconds[] = "load.user_id_seconds";
 
-// Tower A of [64, 32, 16, 8] with a GMF part of 8.
-ModelShape ShapeOfCheckpoint() {
-  ModelShape shape;
-  shape.num_users = absl::GetFlag(FLAGS_users);
-  shape.num_items = absl::GetFlag(FLAGS_items);
-  shape.gmf_width = 8;
-  shape.tower_widths = {32, 16, 8};
-  shape.has_item_bias = true;
-  return shape;
-}
+constexpr double kGib = 1 << 30;
 
-// The same numbers with every standard library.
-class Generator {
- public:
-  void Fill(absl::Span<float> values) {
-    for (float& value : values) {
-      value = static_cast<float>(engine_() >> 8) * 0x1p-24F - 0.5F;
-    }
-  }
-
-  std::vector<float> Vector(size_t size) {
-    std::vector<float> values(size);
-    Fill(absl::MakeSpan(values));
-    return values;
-  }
-
-  AlignedMatrix Matrix(uint64_t rows, uint32_t cols) {
-    AlignedMatrix matrix(rows, cols);
-    Fill(absl::MakeSpan(matrix.data(), matrix.size()));
-    return matrix;
-  }
-
-  uint64_t Below(uint64_t end) { return engine_() % end; }
-
- private:
-  std::mt19937 engine_;
+// How long a table of ids takes to be made of what a file has.
+struct IdSeconds {
+  double by_hash = 0;   // rows in the order of the hashes: checked only
+  double by_index = 0;  // rows in any order: checked and indexed
 };
 
-ScoreNetwork RandomNetwork(Generator& random, const ModelShape& shape) {
-  ScoreNetwork network;
-  const std::vector<uint32_t>& widths = shape.tower_widths;
-  for (size_t i = 1; i < widths.size(); ++i) {
-    network.layers.push_back({widths[i - 1], widths[i],
-                              random.Vector(size_t{widths[i - 1]} * widths[i]),
-                              random.Vector(widths[i])});
-  }
-  network.head_weight = random.Vector(widths.back());
-  return network;
-}
-
-std::vector<std::string> NumberedIds(absl::string_view prefix, uint64_t count) {
-  std::vector<std::string> ids;
-  ids.reserve(count);
-  for (uint64_t i = 0; i < count; ++i) ids.push_back(absl::StrCat(prefix, i));
-  return ids;
-}
-
-IdTable UserIdsByHash(uint64_t count) {
-  std::vector<std::string> ids = NumberedIds("u", count);
-  std::vector<std::pair<uint64_t, std::string>> hashed;
-  hashed.reserve(ids.size());
-  for (std::string& id : ids) hashed.emplace_back(IdHash(id), std::move(id));
-  std::sort(hashed.begin(), hashed.end());
-  for (size_t i = 0; i < ids.size(); ++i) ids[i] = std::move(hashed[i].second);
-  return *IdTable::FromIdsByHash(ids);
-}
-
-SeenSets RandomSeen(Generator& random, const ModelShape& shape) {
-  const uint64_t per_user = std::min(kSeenPerUser, shape.num_items);
-  std::vector<uint64_t> offsets = {0};
-  std::vector<uint32_t> items;
-  items.reserve(shape.num_users * per_user);
-  for (uint64_t user = 0; user < shape.num_users; ++user) {
-    // One item from each of as many equal parts of the catalog.
-    for (uint64_t i = 0; i < per_user; ++i) {
-      const uint64_t begin = i * shape.num_items / per_user;
-      const uint64_t end = (i + 1) * shape.num_items / per_user;
-      items.push_back(static_cast<uint32_t>(begin + random.Below(end - begin)));
-    }
-    offsets.push_back(items.size());
-  }
-  return *SeenSets::FromRows(offsets, items, shape.num_items);
-}
-
-absl::Status MakeCheckpoint(const std::string& path,
+absl::Status MakeCheckpoint(const std::string& path, uint64_t users,
+                            uint64_t items,
                             const CheckpointWriterOptions& options) {
-  Generator random;
-  ServingModel model;
-  model.shape = ShapeOfCheckpoint();
-  const uint64_t num_users = model.shape.num_users;
-  const uint64_t num_items = model.shape.num_items;
-  model.network = RandomNetwork(random, model.shape);
-  model.user_ids = UserIdsByHash(num_users);
-  model.item_ids = *IdTable::FromIds(NumberedIds("i", num_items));
-  model.users.gmf = random.Matrix(num_users, model.shape.gmf_width);
-  model.users.tower = random.Matrix(num_users, model.shape.tower_width());
-  model.seen = RandomSeen(random, model.shape);
-  model.popularity = random.Vector(num_items);
-  ItemTables items;
-  items.gmf = random.Matrix(num_items, model.shape.gmf_width);
-  items.tower = random.Matrix(num_items, model.shape.tower_width());
-  items.bias = random.Vector(num_items);
-  return WriteCheckpointFile(*MakePosixFileSystem(), path, model, items, {},
-                             options);
+  LargeModel model;
+  model.users = users;
+  model.seen_per_user = kSeenPerUser;
+  return WriteLargeModel(path, MakeRandomTower("A", items), model, options);
 }
 
 // "VmRSS", "VmHWM", ... of this process.
@@ -264,11 +188,145 @@ double Median(const std::vector<Loaded>& loads, double Loaded::*field) {
   return values[values.size() / 2];
 }
 
+double FileGib(const std::string& path) {
+  return static_cast<double>(MakePosixFileSystem()->Stat(path)->size_bytes) /
+         kGib;
+}
+
 void DropFromPageCache(const std::string& path) {
   const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   NEUMF_CHECK(file >= 0);
+  NEUMF_CHECK(fdatasync(file) == 0);  // what is not written yet would stay
   NEUMF_CHECK(posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED) == 0);
   close(file);
+}
+
+// Reads all of it, as whoever does nothing else with it.
+double SecondsToRead(const std::string& path) {
+  constexpr size_t kBlockBytes = 1 << 20;
+  std::vector<char> block(kBlockBytes);
+  const absl::Time start = absl::Now();
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  NEUMF_CHECK(file >= 0);
+  ssize_t num_read = 0;
+  while ((num_read = read(file, block.data(), block.size())) > 0) {
+  }
+  NEUMF_CHECK(num_read == 0);
+  close(file);
+  return absl::ToDoubleSeconds(absl::Now() - start);
+}
+
+double Median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+// Both with nothing of it in memory, by turns.
+void MeasureColdLoads(const std::string& path, const FigureWriter& figures) {
+  std::vector<double> shares;
+  std::vector<double> load_seconds;
+  std::vector<double> read_seconds;
+  for (size_t run = 0; run < absl::GetFlag(FLAGS_runs); ++run) {
+    DropFromPageCache(path);
+    read_seconds.push_back(SecondsToRead(path));
+    DropFromPageCache(path);
+    load_seconds.push_back(LoadInChild(path).seconds);
+    shares.push_back(read_seconds.back() / load_seconds.back());
+  }
+  figures.Write({kReadShare,
+                 Median(shares),
+                 "of reading speed",
+                 {{"threads", absl::GetFlag(FLAGS_threads)},
+                  {"file_gib", FileGib(path)},
+                  {"load_seconds", Median(load_seconds)},
+                  {"read_seconds", Median(read_seconds)}}});
+}
+
+// The same ids with the hashes that the file has, and without.
+absl::StatusOr<IdSeconds> TimeIds(const std::string& path) {
+  const std::unique_ptr<FileSystem> files = MakePosixFileSystem();
+  NEUMF_ASSIGN_OR_RETURN(const auto reader,
+                         CheckpointReader::Open(*files, path, {}));
+  NEUMF_ASSIGN_OR_RETURN(
+      const ServingModel model,
+      reader->Read([](const ItemRows& /*rows*/) { return absl::OkStatus(); }));
+  const IdTable& ids = model.user_ids;
+  const auto bytes = [&] {
+    return AlignedArray<char>::CopyOf({ids.bytes().data(), ids.bytes().size()});
+  };
+  const auto offsets = [&] {
+    return AlignedArray<uint64_t>::CopyOf(ids.offsets());
+  };
+  ThreadPool threads(absl::GetFlag(FLAGS_threads), "ids");
+  const auto time = [&](auto create) {
+    auto begins = offsets();
+    auto texts = bytes();
+    auto hashes = AlignedArray<uint64_t>::CopyOf(ids.hashes());
+    const absl::Time start = absl::Now();
+    NEUMF_CHECK(
+        create(std::move(begins), std::move(texts), std::move(hashes)).ok());
+    return absl::ToDoubleSeconds(absl::Now() - start);
+  };
+  IdSeconds seconds;
+  seconds.by_hash = time([&](auto begins, auto texts, auto hashes) {
+    return IdTable::CreateByHash(std::move(begins), std::move(texts),
+                                 std::move(hashes), threads);
+  });
+  seconds.by_index = time([&](auto begins, auto texts, auto /*hashes*/) {
+    return IdTable::Create(std::move(begins), std::move(texts), threads);
+  });
+  return seconds;
+}
+
+// Tables, the id, its hash, where the id and the seen items begin, seen items.
+double FormulaBytesPerUser() {
+  double id_bytes = 0;
+  for (uint64_t user = 1; user <= kManyUsers; ++user) {
+    id_bytes += static_cast<double>(absl::StrCat("u", user).size());
+  }
+  constexpr uint64_t kRowFloats = 8 + 32;
+  return static_cast<double>(kRowFloats * sizeof(float) + 3 * sizeof(uint64_t) +
+                             kSeenPerUser * sizeof(uint32_t)) +
+         id_bytes / kManyUsers;
+}
+
+// Users take what a model of one user with as many items does not.
+void MeasureUsers(const std::string& path, const FigureWriter& figures) {
+  const std::string one_user = absl::StrCat(path, ".one_user");
+  InChild([&] { return MakeCheckpoint(one_user, 1, kManyUsersItems, {}); });
+  const double bytes = (LoadInChild(path).resident_bytes -
+                        LoadInChild(one_user).resident_bytes) /
+                       kManyUsers;
+  unlink(one_user.c_str());
+  const double formula = FormulaBytesPerUser();
+  figures.Write({kBytesPerUser,
+                 bytes / formula,
+                 "x",
+                 {{"bytes", bytes},
+                  {"formula_bytes", formula},
+                  {"users", kManyUsers},
+                  {"items", kManyUsersItems}}});
+  const auto seconds = TimeIds(path);
+  NEUMF_CHECK(seconds.ok());
+  figures.Write({kIdSeconds,
+                 seconds->by_hash,
+                 "s",
+                 {{"with_index_seconds", seconds->by_index},
+                  {"users", kManyUsers},
+                  {"threads", absl::GetFlag(FLAGS_threads)}}});
+}
+
+void MakeAndMeasureManyUsers(const FigureWriter& figures) {
+  const bool cold = figures.Wants(kReadShare);
+  const bool users = figures.Wants(kBytesPerUser) || figures.Wants(kIdSeconds);
+  if (!cold && !users) return;
+  const std::string path = absl::StrCat(
+      absl::GetFlag(FLAGS_dir), "/load_bench-", getpid(), ".many_users");
+  InChild(
+      [&] { return MakeCheckpoint(path, kManyUsers, kManyUsersItems, {}); });
+  if (cold) MeasureColdLoads(path, figures);
+  if (users) MeasureUsers(path, figures);
+  unlink(path.c_str());
 }
 
 void Measure(const std::string& path, absl::string_view suffix,
@@ -278,9 +336,7 @@ void Measure(const std::string& path, absl::string_view suffix,
     if (absl::GetFlag(FLAGS_cold)) DropFromPageCache(path);
     loads.push_back(LoadInChild(path));
   }
-  constexpr double kGib = 1 << 30;
-  const double file_gib =
-      static_cast<double>(MakePosixFileSystem()->Stat(path)->size_bytes) / kGib;
+  const double file_gib = FileGib(path);
   const double seconds = Median(loads, &Loaded::seconds);
   const nlohmann::ordered_json details = {
       {"threads", absl::GetFlag(FLAGS_threads)},
@@ -304,7 +360,10 @@ void MakeAndMeasure(const CheckpointWriterOptions& options,
   if (!wanted) return;
   const std::string path = absl::StrCat(
       absl::GetFlag(FLAGS_dir), "/load_bench-", getpid(), ".safetensors");
-  InChild([&] { return MakeCheckpoint(path, options); });
+  InChild([&] {
+    return MakeCheckpoint(path, absl::GetFlag(FLAGS_users),
+                          absl::GetFlag(FLAGS_items), options);
+  });
   Measure(path, suffix, figures);
   unlink(path.c_str());
 }
@@ -320,6 +379,7 @@ int Main() {
   MakeAndMeasure(options, "", figures);
   options.digest_chunk_bytes = std::numeric_limits<uint64_t>::max();
   MakeAndMeasure(options, ".one_digest", figures);
+  MakeAndMeasureManyUsers(figures);
   return 0;
 }
 

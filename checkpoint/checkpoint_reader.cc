@@ -12,6 +12,7 @@
 #include "checkpoint/cancellable_file.h"
 #include "checkpoint/item_rows_stream.h"
 #include "checkpoint/paced_file.h"
+#include "checkpoint/resting_file.h"
 #include "checkpoint/tensor_digest.h"
 #include "model/score_bound.h"
 
@@ -151,6 +152,9 @@ absl::StatusOr<std::unique_ptr<CheckpointReader>> CheckpointReader::Open(
   if (options.bytes_per_second > 0) {
     file =
         std::make_unique<PacedFile>(std::move(file), options.bytes_per_second);
+  }
+  if (options.work_share < 1) {
+    file = std::make_unique<RestingFile>(std::move(file), options.work_share);
   }
   if (options.cancelled) {
     file =

@@ -91,6 +91,9 @@ class CheckpointReader {
     size_t num_threads = 1;
     // Most bytes that all of them read in a second. Default, 0: no limit.
     uint64_t bytes_per_second = 0;
+    // Share of the time that each of them works, in (0, 1]; the rest of it
+    // belongs to others (resting_file.h). Default: all.
+    double work_share = 1;
     // Asked before each piece, by all of these threads: true ends the read with
     // CANCELLED. Default: nobody is asked.
     std::function<bool()> cancelled;

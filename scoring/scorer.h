@@ -152,6 +152,9 @@ struct ScorerOptions {
   // others would take longer. Default: 70 us of a core, measured.
   uint64_t min_shared_macs = 4'000'000;
   FirstPassOptions first_pass;
+  // Whether Build() keeps to the caller's thread, and so to its priority.
+  // Default: it may use all threads.
+  bool build_alone = false;
 };
 
 // Upper bounds on what a scorer takes of the host, known before any row is: what

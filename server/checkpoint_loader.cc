@@ -29,6 +29,9 @@ namespace neumf {
 namespace {
 
 constexpr int kLoaderNice = 10;
+// Of its time, while a version is served: loads take four times as long, and
+// callers do not notice them (bench/README.md, reload.p99_ratio).
+constexpr double kLoaderWorkShare = 0.25;
 
 ReloadResult ResultOf(const absl::Status& status) {
   switch (status.code()) {
@@ -180,6 +183,7 @@ void CheckpointLoader::LoadInto(const LoadRequest& request, bool may_use_gpu,
   if (served != nullptr) {
     options.num_threads = std::max<size_t>(options.num_threads / 4, 1);
     options.bytes_per_second = options_.io_mbps * 1'000'000;
+    options.work_share = kLoaderWorkShare;
   }
   auto reader = CheckpointReader::Open(*files_, file.path, options);
   if (!reader.ok()) return Refuse(reader.status(), outcome);
@@ -279,7 +283,7 @@ absl::StatusOr<CheckpointLoader::Place> CheckpointLoader::TryPlace(
     const KeptParts& kept, bool may_use_gpu) const {
   if (kept.parts.items) {
     NEUMF_RETURN_IF_ERROR(CheckMemory(reader, kept.parts, /*on_gpu=*/false));
-    return Place{nullptr, request.served->device_life, false};
+    return Place{nullptr, request.served->device_life};
   }
   const ModelShape& shape = reader.info().shape;
   const uint64_t life = device_->life();
@@ -291,11 +295,13 @@ absl::StatusOr<CheckpointLoader::Place> CheckpointLoader::TryPlace(
   if (!builder.ok()) return OfScorer(builder.status(), life);
   const bool on_gpu = *builder != nullptr;
   NEUMF_RETURN_IF_ERROR(CheckMemory(reader, kept.parts, on_gpu));
-  if (on_gpu) return Place{*std::move(builder), life, false};
-  builder = MakeScorerBuilder(options_.backend, shape, reader.network(),
-                              options_.scorer);
+  if (on_gpu) return Place{*std::move(builder), life};
+  ScorerOptions scorer = options_.scorer;
+  scorer.build_alone = request.served != nullptr;
+  builder =
+      MakeScorerBuilder(options_.backend, shape, reader.network(), scorer);
   if (!builder.ok()) return builder.status();
-  return Place{*std::move(builder), std::nullopt, false};
+  return Place{*std::move(builder), std::nullopt};
 }
 
 bool CheckpointLoader::FitsAlone(const LoadRequest& request,
@@ -350,9 +356,8 @@ absl::StatusOr<std::unique_ptr<Snapshot>> CheckpointLoader::BuildSnapshot(
   auto snapshot = std::make_unique<Snapshot>();
   TakeParts(kept.parts, request.served, std::move(model), snapshot.get());
   if (!kept.parts.items) {
-    absl::StatusOr<std::unique_ptr<Scorer>> scorer = place.builder->Build();
-    if (!scorer.ok()) return OfBuilder(scorer.status(), place);
-    snapshot->scorer = *std::move(scorer);
+    if (!place.scorer.ok()) return OfBuilder(place.scorer.status(), place);
+    snapshot->scorer = *std::move(place.scorer);
   }
   snapshot->version = request.file.version;
   snapshot->version_text = absl::StrCat(request.file.version);
@@ -373,7 +378,7 @@ absl::StatusOr<std::unique_ptr<Snapshot>> CheckpointLoader::BuildSnapshot(
 
 // On a thread of its own, since a thread's priority, once lowered, cannot be
 // raised again, and is inherited: the scorer's threads must not be started by
-// it.
+// it. Those of a CPU start with the builder.
 absl::StatusOr<ServingModel> CheckpointLoader::ReadAtLowPriority(
     CheckpointReader& reader, const KeptParts& kept, Place& place) const {
   const CheckpointInfo& info = reader.info();
@@ -385,10 +390,18 @@ absl::StatusOr<ServingModel> CheckpointLoader::ReadAtLowPriority(
       progress.Passed(rows);
       return OfBuilder(place.builder->Add(rows), place);
     };
-    return reader.Read(pack, kept);
+    auto model = reader.Read(pack, kept);
+    if (model.ok() && !kept.parts.items && !place.device_life.has_value()) {
+      place.scorer = place.builder->Build();
+    }
+    return model;
   };
   // get() throws what `read` threw.
-  return std::async(std::launch::async, read).get();
+  auto model = std::async(std::launch::async, read).get();
+  if (model.ok() && !kept.parts.items && place.device_life.has_value()) {
+    place.scorer = place.builder->Build();
+  }
+  return model;
 }
 
 absl::Status CheckpointLoader::OfScorer(

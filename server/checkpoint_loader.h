@@ -113,6 +113,7 @@ class CheckpointLoader {
     std::unique_ptr<ScorerBuilder> builder;  // null: the scorer is kept
     std::optional<uint64_t> device_life;     // as in Snapshot
     bool is_full = false;  // the builder found no memory after all
+    absl::StatusOr<std::unique_ptr<Scorer>> scorer = nullptr;  // of the builder
   };
 
   void LoadInto(const LoadRequest& request, bool may_use_gpu,

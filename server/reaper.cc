@@ -2,8 +2,10 @@
 
 #include <malloc.h>
 
+#include <chrono>
 #include <utility>
 
+#include "base/logging.h"
 #include "base/thread_pool.h"
 
 namespace neumf {
@@ -52,10 +54,26 @@ void Reaper::Run() {
       dead.swap(dead_);
       busy_ = true;
     }
-    dead.clear();
-    // The tables are mapped and gone; ids and seen sets came from malloc, which
-    // keeps what it is not told to give back.
-    malloc_trim(0);
+    Free(std::move(dead));
+  }
+}
+
+void Reaper::Free(std::vector<std::unique_ptr<const Snapshot>> dead) {
+  const auto begin = std::chrono::steady_clock::now();
+  std::vector<uint64_t> versions;
+  for (auto& snapshot : dead) {
+    versions.push_back(snapshot->version);
+    snapshot.reset();
+  }
+  // The tables are mapped and gone; ids and seen sets came from malloc, which
+  // keeps what it is not told to give back.
+  malloc_trim(0);
+  const std::chrono::duration<double> took =
+      std::chrono::steady_clock::now() - begin;
+  for (const uint64_t version : versions) {
+    LogEvent("checkpoint_freed")
+        .WithNumber("version", version)
+        .WithNumber("seconds", took.count());
   }
 }
 

@@ -33,6 +33,8 @@ class Reaper {
  private:
   void Bury(std::unique_ptr<const Snapshot> snapshot);
   void Run();
+  // Says so in the log when the memory is the system's again.
+  static void Free(std::vector<std::unique_ptr<const Snapshot>> dead);
 
   Mutex mutex_;
   CondVar wake_;

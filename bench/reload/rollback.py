@@ -65,5 +65,5 @@ def rollback(session):
                 admin.call("LoadModelVersion", text_field("1"), "1")
                 times.append(admin.call("RollbackModelVersion", b"", "2"))
             admin.close()
-    session.figure(name, statistics.median(times), "ms", model, slowest=max(times),
+    session.figure(name, statistics.median(times), "ms", session.weights(model), slowest=max(times),
                    rounds=len(times))

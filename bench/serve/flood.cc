@@ -38,12 +38,12 @@ class Lane {
 
   // Takes answers; each is followed by another call while `go_on`.
   void Receive(bool go_on) {
-    connection_->Receive([&](uint32_t call, bool answered) {
+    connection_->Receive([&](uint32_t call, const absl::string_view* message) {
       const auto begin = begins_.find(call);
       NEUMF_CHECK(begin != begins_.end());
       result_->micros.push_back(MicrosSince(begin->second));
       begins_.erase(begin);
-      if (answered) ++result_->answered;
+      if (message != nullptr) ++result_->answered;
       if (go_on) Start();
     });
     connection_->Flush();

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <utility>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -153,7 +154,7 @@ uint32_t Http2Connection::Start(absl::string_view message) {
   // Servers open it again long before it is used up by requests this small.
   send_window_ -= static_cast<int64_t>(data.size());
   NEUMF_CHECK(send_window_ >= 0);
-  running_.emplace(call, 0);
+  running_.emplace(call, "");
   return call;
 }
 
@@ -196,9 +197,7 @@ void Http2Connection::TakeFrame(const Frame& frame, Done done) {
       // What they say is not looked at: where there is an error, servers send
       // no message.
       if ((frame.flags & kEndStream) != 0) {
-        const auto call = running_.find(frame.stream);
-        NEUMF_CHECK(call != running_.end());
-        End(frame.stream, call->second >= kMessagePrefixBytes, done);
+        End(frame.stream, true, done);
       }
       break;
     case kResetStream:
@@ -221,7 +220,7 @@ void Http2Connection::TakeFrame(const Frame& frame, Done done) {
 
 void Http2Connection::TakeData(const Frame& frame) {
   NEUMF_CHECK((frame.flags & kPadded) == 0);
-  running_[frame.stream] += frame.payload.size();
+  running_[frame.stream].append(frame.payload.data(), frame.payload.size());
   received_bytes_ += static_cast<int64_t>(frame.payload.size());
   constexpr int64_t kEnough = kLargestWindow / 2;
   if (received_bytes_ < kEnough) return;
@@ -231,8 +230,16 @@ void Http2Connection::TakeData(const Frame& frame) {
 }
 
 void Http2Connection::End(uint32_t call, bool answered, Done done) {
-  running_.erase(call);
-  done(call, answered);
+  const auto found = running_.find(call);
+  NEUMF_CHECK(found != running_.end());
+  const std::string answer = std::move(found->second);
+  running_.erase(found);
+  if (!answered || answer.size() < kMessagePrefixBytes) {
+    return done(call, nullptr);
+  }
+  const absl::string_view message =
+      absl::string_view(answer).substr(kMessagePrefixBytes);
+  done(call, &message);
 }
 
 void Http2Connection::Append(const Frame& frame) {

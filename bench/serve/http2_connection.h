@@ -32,16 +32,20 @@ class Http2Connection {
   uint32_t Start(absl::string_view message);
   void Flush();
 
-  // Waits until something comes and takes all that is there. `done` learns which
-  // calls have ended, and whether with a message; it may Start() others.
-  void Receive(absl::FunctionRef<void(uint32_t call, bool answered)> done);
+  // Learns which call has ended, and with which serialized message; null when
+  // there was none.
+  using Done =
+      absl::FunctionRef<void(uint32_t call, const absl::string_view* message)>;
+  // Waits until something comes and takes all that is there. `done` may Start()
+  // other calls.
+  void Receive(Done done);
 
  private:
-  using Done = absl::FunctionRef<void(uint32_t call, bool answered)>;
   struct Frame;
 
   void TakeFrame(const Frame& frame, Done done);
   void TakeData(const Frame& frame);
+  // `answered`: there may be a message.
   void End(uint32_t call, bool answered, Done done);
   void Append(const Frame& frame);
 
@@ -51,8 +55,8 @@ class Http2Connection {
   uint32_t next_call_ = 1;
   int64_t send_window_;
   int64_t received_bytes_ = 0;  // since the window was last opened
-  // Bytes of the message so far, by call.
-  std::unordered_map<uint32_t, size_t> running_;
+  // The answer so far, by call.
+  std::unordered_map<uint32_t, std::string> running_;
   std::string outgoing_;
   std::string incoming_;  // begins with a frame
 };

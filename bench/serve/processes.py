@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import subprocess
 import tempfile
 import time
@@ -53,6 +54,22 @@ class Program:
         """Of all its threads, those included that have ended."""
         # The number that clock_getcpuclockid() makes of a process id.
         return time.clock_gettime((~self.process.pid << 3) | 2)
+
+    def log(self, offset=0):
+        """What it has written to stderr, from a byte on."""
+        return os.pread(self._errors.fileno(), max(self.log_bytes() - offset, 0), offset).decode()
+
+    def log_bytes(self):
+        return os.fstat(self._errors.fileno()).st_size
+
+    def memory(self, key="VmRSS"):
+        """In bytes, of /proc/PID/status: VmHWM is the peak."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
+        return 1024 * int(re.search(rf"{key}:\s*(\d+) kB", status)[1])
+
+    def forget_peak(self):
+        """VmHWM begins again with what there is now."""
+        pathlib.Path(f"/proc/{self.process.pid}/clear_refs").write_text("5", encoding="utf-8")
 
     def failed(self):
         self._errors.seek(0)

@@ -355,7 +355,12 @@ class CpuScorerBuilder : public ScorerBuilder {
         progress_(shape),
         packed_network_(
             std::make_unique<PackedNetwork>(shape, network, kernel.widths)),
-        items_(shape) {}
+        items_(shape) {
+    if (options_.num_threads > 1) {
+      threads_ =
+          std::make_unique<ThreadPool>(options_.num_threads, "neumf-score");
+    }
+  }
 
   absl::Status Add(const ItemRows& rows) override {
     NEUMF_RETURN_IF_ERROR(progress_.Advance(rows));
@@ -365,16 +370,12 @@ class CpuScorerBuilder : public ScorerBuilder {
 
   absl::StatusOr<std::unique_ptr<Scorer>> Build() override {
     NEUMF_RETURN_IF_ERROR(progress_.CheckComplete());
-    std::unique_ptr<ThreadPool> threads;
-    if (options_.num_threads > 1) {
-      threads =
-          std::make_unique<ThreadPool>(options_.num_threads, "neumf-score");
-    }
-    auto first_pass = FirstPass::MaybeMake(shape_, network_, items_,
-                                           options_.first_pass, threads.get());
+    auto first_pass =
+        FirstPass::MaybeMake(shape_, network_, items_, options_.first_pass,
+                             options_.build_alone ? nullptr : threads_.get());
     return std::make_unique<CpuScorer>(shape_, std::move(packed_network_),
                                        std::move(items_), std::move(first_pass),
-                                       kernel_, std::move(threads), options_);
+                                       kernel_, std::move(threads_), options_);
   }
 
  private:
@@ -385,6 +386,8 @@ class CpuScorerBuilder : public ScorerBuilder {
   ItemRowsProgress progress_;
   std::unique_ptr<PackedNetwork> packed_network_;
   PackedItems items_;
+  // Of the scorer: they have the priority of whoever makes the builder.
+  std::unique_ptr<ThreadPool> threads_;
 };
 
 }  // namespace

@@ -1,0 +1,50 @@
+#pragma once
+
+// A file whose readers rest: what they do with the bytes leaves the processors,
+// and the memory behind them, to others. Low priority alone does not: a thread
+// that works without a pause still takes caches and memory from its neighbours,
+// and makes who wakes on its processor wait for a moment.
+
+#include <memory>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "base/file_system.h"
+
+namespace neumf {
+
+// How long one thread has to rest. Belongs to that thread.
+class RestPace {
+ public:
+  // At work for at most `share` of the time; 0 < share <= 1.
+  explicit RestPace(double share) : rest_per_work_(1 / share - 1) {}
+
+  // It has worked for so long in all: how long it has to rest now. The first
+  // moments are free, so that who has little to do is done at once; and no rest
+  // is long, so that whoever wants the thread to end waits for a moment only.
+  absl::Duration RestAfter(absl::Duration worked);
+
+ private:
+  double rest_per_work_;
+  absl::Duration rested_for_ = absl::Milliseconds(20);  // that work is paid for
+};
+
+class RestingFile : public ReadableFile {
+ public:
+  // Each thread that reads it works for `share` of the time.
+  RestingFile(std::unique_ptr<ReadableFile> file, double share)
+      : file_(std::move(file)), share_(share) {}
+
+  const FileInfo& info() const override { return file_->info(); }
+  // The calling thread may rest before it reads.
+  absl::StatusOr<size_t> ReadAt(uint64_t offset,
+                                absl::Span<char> buffer) override;
+
+ private:
+  const std::unique_ptr<ReadableFile> file_;
+  const double share_;
+};
+
+}  // namespace neumf
