@@ -7,7 +7,7 @@ from swaps import ITEMS, USERS
 from versions import Directory, LargeModels
 
 SMALL = (6000, 3706)  # users and items
-TINY = (100, 100)
+TINY = (1, 3706)
 # What is measured comes after the first ones, which fill what malloc keeps.
 FIRST_SWAPS = 2
 
