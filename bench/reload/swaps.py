@@ -17,6 +17,8 @@ SHARE_OF_CAPACITY = 0.6
 # More are answered faster in batches, until the server refuses some.
 CAPACITY_CALLERS = (4, 8, 16)
 LEARNING_TRIES = 9
+# A server that was idle is slow for a moment; these calls do not count.
+WARM_UP_SECONDS = 1
 # Before the first reload; then as long as a reload takes.
 FIRST_QUIET_SECONDS = 2
 
@@ -65,9 +67,10 @@ class Rounds:
         self.failed = self.inconsistent = 0
 
     def add(self, calls, begin, end):
-        """A reload went on from `begin` to `end`; what came before it was quiet."""
+        """A reload went on from `begin` to `end`; before it, it was quiet."""
         each = [Call(*times) for times in zip(calls["due"], calls["sent"], calls["ended"])]
-        quiet = [call for call in each if call.due < begin]
+        warm = calls["due"][0] + WARM_UP_SECONDS
+        quiet = [call for call in each if warm <= call.due < begin]
         reloading = [call for call in each if begin <= call.due <= end]
         self.ratios.append(p99_ms(reloading) / p99_ms(quiet))
         self.quiet += quiet
@@ -97,7 +100,7 @@ def one_swap(directory, server, caller, rate, quiet_seconds):
     span = {}
 
     def swap():
-        time.sleep(quiet_seconds)
+        time.sleep(WARM_UP_SECONDS + quiet_seconds)
         span["begin"], span["end"] = directory.swap(server)
 
     return caller.run_while(rate, swap), span

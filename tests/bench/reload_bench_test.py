@@ -35,10 +35,11 @@ class EventsTest(unittest.TestCase):
 
 
 class RoundsTest(unittest.TestCase):
-    def test_calls_before_the_load_are_quiet_and_those_after_the_freeing_are_left_out(self):
+    def test_calls_of_the_warm_up_and_those_after_the_freeing_are_left_out(self):
         rounds = swaps.Rounds()
-        rounds.add({"due": [1, 2, 3], "sent": [1, 2, 3], "ended": [1.5, 4, 9],
-                    "failed": 1, "inconsistent": 2}, 1.9, 2.1)
+        due = [10, 11.5, 12, 13]
+        rounds.add({"due": due, "sent": due, "ended": [19, 12, 14, 19],
+                    "failed": 1, "inconsistent": 2}, 11.9, 12.1)
         self.assertEqual(rounds.ratios, [4])
         self.assertEqual(rounds.details()["calls"], 2)
         self.assertEqual((rounds.failed, rounds.inconsistent), (1, 2))
