@@ -87,8 +87,10 @@ class CallRecord {
   // The call is answered with `code`, as far as we are concerned: it is Ending(),
   // too. Called once.
   void Finished(absl::StatusCode code);
-  // From started() to Finished(), for the one that called it.
+  // From started() to Finished(), and what it said, for the one that called it
+  // and after Done().
   absl::Duration handling() const { return handling_; }
+  absl::StatusCode code() const { return code_; }
 
   // When that time is over, on the monotonic clock; InfiniteDuration() before
   // Ending(). Any thread, as for the next.

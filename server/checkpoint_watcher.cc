@@ -19,10 +19,11 @@ namespace neumf {
 CheckpointWatcher::CheckpointWatcher(Options options, const Parts& parts)
     : options_(std::move(options)),
       parts_(parts),
-      switch_(
-          {options_.directory, options_.keep_versions, options_.may_unload},
-          {parts.files, parts.clock, parts.loader, parts.device, parts.holder,
-           parts.reaper, parts.history, parts.metrics, parts.crash_guard}),
+      switch_({options_.directory, options_.keep_versions, options_.may_unload,
+               options_.trial},
+              {parts.files, parts.clock, parts.loader, parts.device,
+               parts.holder, parts.reaper, parts.history, parts.metrics,
+               parts.crash_guard, parts.trials}),
       requests_([this] {
         Wake();
         switch_.Wake();
@@ -105,6 +106,7 @@ bool CheckpointWatcher::WaitForNextLook() {
 
 absl::Status CheckpointWatcher::Look() {
   ServeRequests();
+  switch_.EndTrialOnLostDevice();
   absl::Status listed;
   // Nothing here keeps the served version: it may have to go for the next one.
   switch (parts_.recovery->Next(parts_.holder->Get().get())) {
@@ -148,12 +150,15 @@ absl::Status CheckpointWatcher::ServeByPolicy() {
                            ListCheckpoints(*parts_.files, options_.directory));
     policy_.Poll();
     switch_.refusals().ForgetMissing(found);
+    JudgeTrial(found);
     const CheckpointFile* next = NextVersion(
         found, policy_.policy(), switch_.served_version(), unfit, last_good);
+    if (next != nullptr && TriesFirst() && switch_.IsOnTrial(*next)) break;
     if ((!may_load && MustWait(next)) || next == nullptr) break;
     may_load = true;
     // One that was given up for a request may be due again after that.
-    if (!absl::IsCancelled(Load(*next))) unfit.insert(next->version);
+    const bool given_up = absl::IsCancelled(Load(*next));
+    if (!given_up && !switch_.IsOnTrial(*next)) unfit.insert(next->version);
     ServeRequests();
     // Larger ones than the last known good come with the next poll.
     if (is_start && switch_.served_version() != 0) break;
@@ -182,8 +187,49 @@ bool CheckpointWatcher::MustWait(const CheckpointFile* next) {
 absl::Status CheckpointWatcher::Load(const CheckpointFile& file) {
   VersionSwitch::Wish wish;
   wish.keep_previous = !policy_.policy().Refuses(switch_.served_version());
+  wish.on_trial = TriesFirst();
   wish.meanwhile = [&] { ServeRequestsBeside(file, nullptr); };
   return switch_.Load(file, wish);
+}
+
+bool CheckpointWatcher::TriesFirst() const {
+  const ServingPolicy& policy = policy_.policy();
+  return switch_.CanTry() && !policy.pinned.has_value() &&
+         !policy.Refuses(switch_.served_version());
+}
+
+void CheckpointWatcher::JudgeTrial(const std::vector<CheckpointFile>& found) {
+  if (switch_.trial() == nullptr) return;
+  const uint64_t version = switch_.trial()->version();
+  const ServingPolicy& policy = policy_.policy();
+  const bool is_there = std::any_of(
+      found.begin(), found.end(),
+      [&](const CheckpointFile& file) { return file.version == version; });
+  if (!is_there || policy.Refuses(version) ||
+      policy.pinned.value_or(version) != version) {
+    return switch_.EndTrial(TrialResult::kEnded, "it is not to be served");
+  }
+  if (!TriesFirst()) return;  // it is due now
+  const VersionTrial::Verdict verdict = switch_.trial()->Judge();
+  switch (verdict.kind) {
+    case VersionTrial::Verdict::Kind::kGoesOn:
+      return;
+    case VersionTrial::Verdict::Kind::kPromote:
+      return switch_.Promote();
+    case VersionTrial::Verdict::Kind::kRollBack:
+      // Where it cannot be written, the log says so.
+      policy_.Change(RejectCandidate(verdict.reason), "").IgnoreError();
+  }
+}
+
+// Returns the policy under which that holds.
+ServingPolicy CheckpointWatcher::RejectCandidate(const std::string& reason) {
+  const uint64_t version = switch_.trial()->version();
+  ServingPolicy policy = policy_.policy();
+  if (policy.pinned == version) policy.pinned.reset();
+  policy.Refuse(version);
+  switch_.EndTrial(TrialResult::kRolledBack, reason);
+  return policy;
 }
 
 void CheckpointWatcher::ServeRequests() {
@@ -217,6 +263,10 @@ void CheckpointWatcher::ServeRequestsBeside(const CheckpointFile& loading,
     if (request->kind == VersionRequest::Kind::kRollback &&
         (wish == nullptr || wish->kind == VersionRequest::Kind::kLoad)) {
       switch_.GiveUpLoad();
+      if (switch_.trial() != nullptr) {
+        request->answer(RollBack(*request));
+        continue;
+      }
       const uint64_t left = switch_.served_version();
       if (switch_.ServeStandby()) {
         policy_.Poll();
@@ -247,6 +297,9 @@ absl::StatusOr<VersionAnswer> CheckpointWatcher::LoadByName(
       return VersionNotFound(request.version);
     }
     if (parts_.device->lost()) return DeviceLost();
+    if (switch_.trial() != nullptr && !switch_.IsOnTrial(file)) {
+      switch_.EndTrial(TrialResult::kEnded, "another version was asked for");
+    }
     NEUMF_RETURN_IF_ERROR(LoadFor(request, file));
   }
   return ChangePolicy(request,
@@ -269,6 +322,10 @@ absl::Status CheckpointWatcher::LoadFor(const VersionRequest& request,
 
 absl::StatusOr<VersionAnswer> CheckpointWatcher::RollBack(
     const VersionRequest& request) {
+  if (switch_.trial() != nullptr) {
+    policy_.Poll();
+    return ChangePolicy(request, RejectCandidate("it was rolled back"));
+  }
   const uint64_t left = switch_.served_version();
   const bool is_warm = switch_.ServeStandby();
   if (!is_warm) NEUMF_RETURN_IF_ERROR(LoadEarlier(request, left));

@@ -21,6 +21,10 @@
 //   load of another        ends it and comes next      FAILED_PRECONDITION
 //   the daemon stops       ends it                     UNAVAILABLE
 //
+// A new version that a poll finds beside one that is served may be put on trial
+// first (version_trial.h); one that somebody asks for or pins is served at once.
+// A rollback then rejects what is on trial; a load by name ends the trial.
+//
 // A rollback to a version that has to be read waits for the end of the load
 // that it gave up. A load whose caller has left is given up, too.
 //
@@ -39,6 +43,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -59,6 +64,7 @@
 #include "server/version_history.h"
 #include "server/version_requests.h"
 #include "server/version_switch.h"
+#include "server/version_trial.h"
 
 namespace neumf {
 
@@ -77,6 +83,8 @@ class CheckpointWatcher {
     absl::Duration reload_jitter = absl::ZeroDuration();
     // As VersionSwitch::Options says. Default: never.
     bool may_unload = false;
+    // How new versions are tried before they are served. Default: not at all.
+    VersionTrial::Options trial;
   };
 
   // What it works with; all must outlive it.
@@ -92,6 +100,7 @@ class CheckpointWatcher {
     ServerMetrics* metrics = nullptr;
     CrashGuard* crash_guard = nullptr;   // of the loader; null: it has none
     LastKnownGood* last_good = nullptr;  // null: nothing is remembered
+    TrialHolder* trials = nullptr;       // null: there are no trials
   };
 
   CheckpointWatcher(Options options, const Parts& parts);
@@ -132,6 +141,11 @@ class CheckpointWatcher {
   // Whether `next`, null for none, has to wait for its turn in the fleet.
   bool MustWait(const CheckpointFile* next);
   absl::Status Load(const CheckpointFile& file);
+  // Whether a version that a poll found is put on trial.
+  bool TriesFirst() const;
+  // Ends a trial that is over, or that the policy does not want any more.
+  void JudgeTrial(const std::vector<CheckpointFile>& found);
+  ServingPolicy RejectCandidate(const std::string& reason);
 
   void ServeRequests();
   void ServeRequest(const VersionRequest& request);

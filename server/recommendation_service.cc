@@ -108,8 +108,12 @@ absl::Status RecommendationService::Admit(const grpc::ByteBuffer& bytes,
   NEUMF_RETURN_IF_ERROR(CheckSeenPolicy(request, caller));
   NEUMF_RETURN_IF_ERROR(PinSnapshot(call));
   NEUMF_RETURN_IF_ERROR(parts_.quotas->Take(caller, 1));
+  JoinTrial(request.user_id(), call);
   NEUMF_ASSIGN_OR_RETURN(ResolvedQuery query, ResolveFor(request, *call));
   call->Admit(std::move(query));
+  if (call->arm() == VersionTrial::Arm::kShadow) {
+    call->set_shadow(parts_.shadows, std::move(request));
+  }
   return absl::OkStatus();
 }
 
@@ -154,11 +158,21 @@ absl::Status RecommendationService::PinSnapshot(ScoringCall* call) const {
     return Unavailable("NO_MODEL", "no model is loaded yet",
                        kRetryWithoutModel);
   }
-  if (call->logged() != nullptr) {
-    call->logged()->set_model_version(snapshot->version_text);
-  }
   call->set_snapshot(std::move(snapshot));
   return absl::OkStatus();
+}
+
+void RecommendationService::JoinTrial(const std::string& user_id,
+                                      RecommendCall* call) const {
+  std::shared_ptr<VersionTrial> trial = parts_.trials->Get();
+  if (trial == nullptr) return;
+  const VersionTrial::Arm arm = trial->ArmOf(user_id);
+  std::shared_ptr<const Snapshot> candidate = trial->candidate();
+  if (arm == VersionTrial::Arm::kNone || candidate == nullptr) return;
+  if (arm == VersionTrial::Arm::kCandidate) {
+    call->set_snapshot(std::move(candidate));
+  }
+  call->set_trial(std::move(trial), arm);
 }
 
 absl::StatusOr<ResolvedQuery> RecommendationService::ResolveFor(

@@ -8,6 +8,7 @@
 // UNIMPLEMENTED or INTERNAL of it.
 
 #include <memory>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -18,7 +19,9 @@
 #include "server/caller_quotas.h"
 #include "server/request_batcher.h"
 #include "server/scoring_call.h"
+#include "server/shadow_scorer.h"
 #include "server/snapshot_holder.h"
+#include "server/version_trial.h"
 
 namespace neumf {
 
@@ -37,6 +40,8 @@ class RecommendationService
     const SnapshotHolder* snapshots = nullptr;
     RequestBatcher* batcher = nullptr;
     CallerQuotas* quotas = nullptr;
+    const TrialHolder* trials = nullptr;
+    ShadowScorer* shadows = nullptr;  // null: no trial has a shadow phase
   };
 
   RecommendationService(const RequestLimits& limits, const Parts& parts);
@@ -62,6 +67,9 @@ class RecommendationService
   template <typename Request>
   void Sample(const Request& request, ScoringCall* call) const;
   absl::Status PinSnapshot(ScoringCall* call) const;
+  // Makes the call part of the trial that is on, if there is one: some users
+  // have their calls pinned to the candidate.
+  void JoinTrial(const std::string& user_id, RecommendCall* call) const;
   absl::StatusOr<ResolvedQuery> ResolveFor(const v1::RecommendRequest& request,
                                            const ScoringCall& call) const;
   absl::Status CheckAnswerSize(const v1::BatchRecommendRequest& batch,

@@ -1,7 +1,6 @@
 #include "server/request_batcher.h"
 
 #include <algorithm>
-#include <exception>
 #include <optional>
 #include <utility>
 
@@ -9,6 +8,7 @@
 #include "base/logging.h"
 #include "base/thread_pool.h"
 #include "server/errors.h"
+#include "server/fenced_rank.h"
 
 namespace neumf {
 namespace {
@@ -41,18 +41,6 @@ absl::Status ScorerFailed() {
 absl::Status Expired() {
   return absl::DeadlineExceededError(
       "the deadline passed before the request was answered");
-}
-
-// Exceptions of a backend, memory above all, become its failure; not
-// UNAVAILABLE, which would mean that its device is lost.
-absl::Status RankFenced(const Scorer& scorer,
-                        absl::Span<const RankQuery> queries,
-                        absl::Span<Ranking> rankings) {
-  try {
-    return scorer.Rank(queries, rankings);
-  } catch (const std::exception& error) {
-    return absl::InternalError(error.what());
-  }
 }
 
 uint64_t NumRescored(absl::Span<const Ranking> rankings) {
@@ -122,6 +110,12 @@ absl::Duration RequestBatcher::last_heartbeat() const {
     alive = std::min(alive, first->enqueued + options_.max_queue_delay);
   }
   return alive;
+}
+
+bool RequestBatcher::IsBehind() const {
+  MutexLock lock(&mutex_);
+  return !queue_.empty() &&
+         queue_.num_users() > load_.MaxBatchUsers(queue_.next_snapshot());
 }
 
 void RequestBatcher::Run() {

@@ -10,8 +10,8 @@
 // CONTRACT
 // 1. Every call that Submit() took is answered by its `done`, unless somebody
 //    else claimed it: exactly one of the two.
-// 2. Order is first come, first served in each class; so the versions that one
-//    caller sees never go back.
+// 2. Order is first come, first served in each class and version; so the
+//    versions that one user sees never go back by themselves.
 // 3. `scored` and `done` run on the batcher's thread and must not block.
 // 4. It observes the stages queue, gather and score, and counts what it
 //    refuses, and what expired or was cancelled in its hands.
@@ -69,6 +69,9 @@ class RequestBatcher {
   // When the thread last was alive and not inside the scorer, on the monotonic
   // clock; the present while it waits for work.
   absl::Duration last_heartbeat() const;
+
+  // Whether more waits than the next batch takes.
+  bool IsBehind() const;
 
  private:
   using Calls = RequestQueue::Calls;

@@ -1,6 +1,7 @@
 #include "server/request_queue.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace neumf {
@@ -61,11 +62,20 @@ std::vector<CallPiece> RequestQueue::TakeBatch(size_t most_users) {
   last_ = next_class();
   Lane& lane = this->lane(last_);
   std::vector<CallPiece> batch;
+  std::vector<Entry> passed;  // of another snapshot
   while (most_users > 0 && !lane.entries.empty() &&
-         lane.entries.front().call->snapshot.get() == snapshot) {
-    batch.push_back(TakePiece(most_users, &lane));
-    most_users -= batch.back().count;
+         passed.size() < kMostPassed) {
+    if (lane.entries.front().call->snapshot.get() == snapshot) {
+      batch.push_back(TakePiece(most_users, &lane));
+      most_users -= batch.back().count;
+    } else {
+      passed.push_back(std::move(lane.entries.front()));
+      lane.entries.pop_front();
+    }
   }
+  lane.entries.insert(lane.entries.begin(),
+                      std::make_move_iterator(passed.begin()),
+                      std::make_move_iterator(passed.end()));
   return batch;
 }
 

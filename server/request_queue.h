@@ -32,6 +32,8 @@ struct CallPiece {
 
 class RequestQueue {
  public:
+  static constexpr size_t kMostPassed = 512;
+
   using Calls = std::vector<std::shared_ptr<PendingCall>>;
   using Predicate = absl::FunctionRef<bool(const PendingCall&)>;
 
@@ -54,7 +56,9 @@ class RequestQueue {
   Calls RemoveAll();
 
   // The next batch: calls of one class and one snapshot, next_snapshot(), with
-  // `most_users` users at most. REQUIRES: not empty(), most_users > 0.
+  // `most_users` users at most. Beside a trial calls of two versions come mixed:
+  // up to kMostPassed of the other one are passed by, and come next.
+  // REQUIRES: not empty(), most_users > 0.
   const Snapshot& next_snapshot() const;
   std::vector<CallPiece> TakeBatch(size_t most_users);
 

@@ -28,6 +28,7 @@ void ScoringCall::Proceed(RequestBatcher* batcher) {
     metrics->StageTook(
         Stage::kEncode,
         record().started() + record().handling() - pending_.ended);
+    Answered();
   };
   const absl::Status submitted = batcher->Submit(
       std::shared_ptr<PendingCall>(shared_from_this(), &pending_));
@@ -76,6 +77,17 @@ absl::Status ScoringCall::FillScored(const ResolvedQuery& query,
     record().parts().metrics->UnknownUser();
   }
   return unknown.status();
+}
+
+RecommendCall::~RecommendCall() {
+  const bool counts = arm_ == VersionTrial::Arm::kServed ||
+                      arm_ == VersionTrial::Arm::kCandidate;
+  if (counts) trial_->Answered(arm_, record().code(), record().handling());
+}
+
+void RecommendCall::Answered() {
+  if (shadows_ == nullptr) return;
+  shadows_->Add({trial_, std::move(request_), std::move(response_)});
 }
 
 void RecommendCall::Admit(ResolvedQuery query) {

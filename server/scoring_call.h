@@ -16,7 +16,9 @@
 #include "server/admission.h"
 #include "server/pending_call.h"
 #include "server/request_batcher.h"
+#include "server/shadow_scorer.h"
 #include "server/unary_call.h"
+#include "server/version_trial.h"
 
 namespace neumf {
 
@@ -26,6 +28,9 @@ class ScoringCall : public UnaryCall {
 
   // The snapshot that answers all of this call.
   void set_snapshot(std::shared_ptr<const Snapshot> snapshot) {
+    if (logged() != nullptr) {
+      logged()->set_model_version(snapshot->version_text);
+    }
     pending_.blocked = snapshot->blocked->Get();
     pending_.snapshot = std::move(snapshot);
   }
@@ -46,6 +51,8 @@ class ScoringCall : public UnaryCall {
     pending_.queries.push_back(std::move(query));
   }
   virtual RequestClass request_class() const = 0;
+  // The answer that the scorer gave was sent.
+  virtual void Answered() {}
   // Writes the rankings of the queries from `first` on into the answer.
   virtual void Take(size_t first, absl::Span<const Ranking> rankings) = 0;
   // Adds what needs no scorer to an answer that took all rankings, or says why
@@ -77,17 +84,35 @@ class ScoringCall : public UnaryCall {
 class RecommendCall : public ScoringCall {
  public:
   using ScoringCall::ScoringCall;
+  // When gRPC and the batcher are done with it: tells the trial how it ended.
+  ~RecommendCall() override;
 
   void Admit(ResolvedQuery query);
+  // The call is part of a trial, as `arm` says.
+  void set_trial(std::shared_ptr<VersionTrial> trial, VersionTrial::Arm arm) {
+    trial_ = std::move(trial);
+    arm_ = arm;
+  }
+  VersionTrial::Arm arm() const { return arm_; }
+  // Its answer goes to `shadows`, which must outlive it.
+  void set_shadow(ShadowScorer* shadows, v1::RecommendRequest request) {
+    shadows_ = shadows;
+    request_ = std::move(request);
+  }
 
  private:
   RequestClass request_class() const override { return RequestClass::kSingle; }
+  void Answered() override;
   void Take(size_t first, absl::Span<const Ranking> rankings) override;
   absl::Status Complete() override { return status_; }
   grpc::ByteBuffer Encode() override { return SerializeToBuffer(response_); }
 
   absl::Status status_;
   v1::RecommendResponse response_;
+  std::shared_ptr<VersionTrial> trial_;  // null: it is part of none
+  VersionTrial::Arm arm_ = VersionTrial::Arm::kNone;
+  ShadowScorer* shadows_ = nullptr;
+  v1::RecommendRequest request_;  // for `shadows_`
 };
 
 // BatchRecommend.

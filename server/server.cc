@@ -63,10 +63,10 @@ Server::Server(const Options& options, bool uses_gpu)
       loader_(files_.get(), LoaderOptions(), &device_, &counters_),
       watcher_(
           {options.checkpoint_dir, options.poll_interval, options.keep_versions,
-           options.reload_jitter, options.may_unload},
+           options.reload_jitter, options.may_unload, options.trial},
           {files_.get(), clock_.get(), &loader_, &device_, &recovery_,
            &snapshots_, &reaper_, &history_, &counters_, &crash_guard_,
-           &last_good_}),
+           &last_good_, &trials_}),
       authenticator_(options.auth_tokens_file, files_.get(), &counters_),
       quotas_(options.quota_file, files_.get(), clock_.get(), &counters_),
       call_log_(options.slow_call, clock_.get()),
@@ -76,12 +76,15 @@ Server::Server(const Options& options, bool uses_gpu)
       }),
       intake_([this] { acceptor_->CutFullest(); }),
       batcher_(options.batcher, clock_.get(), &device_, &recent_, &counters_),
+      shadows_(MakeShadowScorer()),
       recommendations_(options.limits,
                        {{clock_.get(), &counters_, &calls_, &resets_,
                          &authenticator_, &call_log_, &request_log_},
                         &snapshots_,
                         &batcher_,
-                        &quotas_}),
+                        &quotas_,
+                        &trials_,
+                        shadows_.get()}),
       models_({clock_.get(), &counters_, &calls_, &resets_, &authenticator_,
                &call_log_},
               &history_,
@@ -106,6 +109,14 @@ CheckpointLoader::Options Server::LoaderOptions() {
   options.gate = &gate_;
   options.recent = &recent_;
   return options;
+}
+
+std::unique_ptr<ShadowScorer> Server::MakeShadowScorer() {
+  if (options_.trial.shadow_share == 0) return nullptr;
+  return std::make_unique<ShadowScorer>(
+      options_.limits,
+      ShadowScorer::Parts{clock_.get(), &device_, &counters_,
+                          [this] { return batcher_.IsBehind(); }});
 }
 
 absl::Status Server::OpenCredentials() {
@@ -357,6 +368,7 @@ void Server::Drain() {
   credential_updates_.reset();
   takedown_updates_.reset();
   batcher_.Stop();
+  if (shadows_ != nullptr) shadows_->Stop();
   watcher_.Stop();
   data_server_.reset();
   admin_server_.reset();

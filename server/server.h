@@ -58,11 +58,13 @@
 #include "server/self_probe.h"
 #include "server/server_metrics.h"
 #include "server/service_manager.h"
+#include "server/shadow_scorer.h"
 #include "server/snapshot_holder.h"
 #include "server/takedowns.h"
 #include "server/tls_credentials.h"
 #include "server/unknown_methods.h"
 #include "server/version_history.h"
+#include "server/version_trial.h"
 
 namespace neumf {
 
@@ -123,6 +125,8 @@ class Server {
     // Held-out choices of users that a new version has to foresee as the served
     // one does.
     QualityGate::Options gate;
+    // How new versions are tried before they are served.
+    VersionTrial::Options trial;
 
     // Open connections of the data listener. 0: what the limit of descriptors
     // allows, at most 4096.
@@ -202,6 +206,7 @@ class Server {
   void UpdateHealth();
   void DrainCalls();
   void StartSelfProbe();
+  std::unique_ptr<ShadowScorer> MakeShadowScorer();
   // Whether the data listener and the batcher work.
   absl::Status ProbeSelf() const;
 
@@ -216,6 +221,7 @@ class Server {
   RecentQueries recent_;
   Reaper reaper_;
   SnapshotHolder snapshots_;
+  TrialHolder trials_;
   VersionHistory history_;
   ScoringDevice device_;
   DeviceRecovery recovery_;
@@ -234,6 +240,7 @@ class Server {
   IntakeGuard intake_;
   grpc::ResourceQuota request_memory_{"requests"};
   RequestBatcher batcher_;
+  std::unique_ptr<ShadowScorer> shadows_;  // null: no trial has such a phase
   RecommendationService recommendations_;
   ModelService models_;
   HealthService data_health_;

@@ -176,6 +176,31 @@ void AddModel(Server::Options* o, Choices* choices, FlagTable* flags) {
       "later ones are loaded by a quarter of them. 0: one for each core.");
 }
 
+void AddTrial(VersionTrial::Options* trial, FlagTable* flags) {
+  flags->Group("Trials of new versions (beside the one that is served)");
+  flags->Add("shadow_share", &trial->shadow_share, 0.0, 1.0,
+             "The share of the users, 0 to 1, whose requests a new version\n"
+             "scores too, after the answer; metrics say how far they agree.");
+  flags->Add("shadow_duration", &trial->shadow_duration, absl::ZeroDuration(),
+             kLongest, "For how long, at least.");
+  flags->Add("shadow_min_overlap", &trial->min_overlap, 0.0, 1.0,
+             "The least share of the items of an answer, on average, that\n"
+             "both have; below it the new version is rolled back.");
+  flags->Add("canary_share", &trial->canary_share, 0.0, 1.0,
+             "The share of the users, 0 to 1, whom a new version answers\n"
+             "after that, before it serves all.");
+  flags->Add("canary_duration", &trial->canary_duration, absl::ZeroDuration(),
+             kLongest, "For how long, at least.");
+  flags->Add("canary_max_errors", &trial->max_errors, 0.0, 1.0,
+             "By how much the share of its failures may exceed the served\n"
+             "version's, and what share it may fail to score before.");
+  flags->Add("canary_max_latency", &trial->max_latency_ratio, 1.0, 1000.0,
+             "How many times as long its answers may take, by their p95.");
+  flags->Add("trial_min_requests", &trial->min_requests, uint64_t{1},
+             uint64_t{1'000'000'000},
+             "Requests that each judgement is based on, at least.");
+}
+
 void AddDevice(Choices* choices, FlagTable* flags) {
   flags->Group("The GPU");
   flags->Add(
@@ -318,6 +343,7 @@ absl::StatusOr<Command> ParseCommand(absl::Span<const std::string> args,
   Choices choices;
   FlagTable flags;
   AddModel(&command.options, &choices, &flags);
+  AddTrial(&command.options.trial, &flags);
   AddDevice(&choices, &flags);
   AddListening(&command.options, &flags);
   AddIdentity(&command.options, &flags);

@@ -85,6 +85,14 @@ constexpr std::array<const char*, 11> kReloadResults = {"ok",
                                                         "device_error",
                                                         "crashed_loading",
                                                         "rolled_back"};
+// In the order of TrialResult.
+constexpr std::array<const char*, 3> kTrialResults = {"promoted", "rolled_back",
+                                                      "ended"};
+// In the order of ShadowResult.
+constexpr std::array<const char*, 3> kShadowResults = {"compared", "failed",
+                                                       "dropped"};
+// Whose answer it is, by whether it is the candidate's.
+constexpr std::array<const char*, 2> kAnsweredBy = {"served", "candidate"};
 // In the order of ConfigFile.
 constexpr std::array<const char*, 7> kConfigFiles = {
     "auth_tokens",    "tls", "quotas", "blocked_items", "blocked_users",
@@ -124,7 +132,23 @@ const Histogram::BucketBoundaries& ReloadBuckets() {
   return buckets;
 }
 
+const Histogram::BucketBoundaries& OverlapBuckets() {
+  static const auto& buckets = *new Histogram::BucketBoundaries{
+      0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1};
+  return buckets;
+}
+
+const Histogram::BucketBoundaries& DriftBuckets() {
+  static const auto& buckets = *new Histogram::BucketBoundaries{
+      0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100};
+  return buckets;
+}
+
 }  // namespace
+
+const char* TrialResultName(TrialResult result) {
+  return kTrialResults[IndexOf(result)];
+}
 
 const char* ReloadResultName(ReloadResult result) {
   return kReloadResults[IndexOf(result)];
@@ -202,9 +226,14 @@ struct ServerMetrics::Series : public prometheus::Collectable {
       "neumf_refusal_duration_seconds",
       "Time from the arrival of a call to its refusal."};
 
+  LatencyFamily canary_family{
+      "neumf_canary_duration_seconds",
+      "Time from the arrival of a call of the canary phase to its answer."};
+
   std::array<Method, kMethods.size()> methods;
   std::array<LatencyHistogram*, kStages.size()> stages{};
   LatencyHistogram* const refusals = refusal_family.Add({});
+  std::array<LatencyHistogram*, kAnsweredBy.size()> canary{};
 
   Histogram& batch_users = AddHistogram(
       "neumf_batch_users", "Users scored with one pass over the catalog.",
@@ -272,6 +301,29 @@ struct ServerMetrics::Series : public prometheus::Collectable {
       "neumf_skipped_tensors_total",
       "Tensors of no known feature in checkpoints that were loaded.");
 
+  Gauge& trial_phase =
+      AddGauge("neumf_trial_phase",
+               "What is done with a new version on trial: 1, requests are "
+               "scored by it too; 2, it answers some users; 0, there is none.");
+  std::array<Counter*, kTrialResults.size()> trials = AddCounters(
+      "neumf_trials_total", "Trials of new versions, by what became of them.",
+      "result", kTrialResults);
+  std::array<Counter*, kShadowResults.size()> shadows =
+      AddCounters("neumf_shadow_requests_total",
+                  "Requests that a version on trial was to score, too.",
+                  "result", kShadowResults);
+  Histogram& shadow_overlap = AddHistogram(
+      "neumf_shadow_overlap_ratio",
+      "Share of the items of an answer that are in both versions' answers.",
+      OverlapBuckets());
+  Histogram& shadow_drift = AddHistogram(
+      "neumf_shadow_score_drift",
+      "Mean difference of the scores of the items in both versions' answers.",
+      DriftBuckets());
+  std::array<Counter*, kAnsweredBy.size()> canary_failures = AddCounters(
+      "neumf_canary_failures_total", "Calls of the canary phase that failed.",
+      "answered_by", kAnsweredBy);
+
   Counter& device_errors = AddCounter(
       "neumf_device_errors_total", "Times that the GPU failed and was lost.");
   Family<Gauge>& gpu_memory_family =
@@ -331,6 +383,9 @@ ServerMetrics::Series::Series() {
   for (size_t i = 0; i < kStages.size(); ++i) {
     stages[i] = stage_family.Add({{"stage", kStages[i]}});
   }
+  for (size_t i = 0; i < kAnsweredBy.size(); ++i) {
+    canary[i] = canary_family.Add({{"answered_by", kAnsweredBy[i]}});
+  }
   Family<Gauge>& current = GaugeFamily(
       "neumf_config_last_reload_successful",
       "1 while the files of the configuration are those that are in force.");
@@ -374,8 +429,9 @@ void ServerMetrics::Series::AddBuild() {
 
 std::vector<prometheus::MetricFamily> ServerMetrics::Series::Collect() const {
   std::vector<prometheus::MetricFamily> all;
-  const std::array<const prometheus::Collectable*, 5> sources = {
-      &registry, &handling, &stage_family, &refusal_family, &process};
+  const std::array<const prometheus::Collectable*, 6> sources = {
+      &registry,       &handling,      &stage_family,
+      &refusal_family, &canary_family, &process};
   for (const prometheus::Collectable* source : sources) {
     std::vector<prometheus::MetricFamily> families = source->Collect();
     std::move(families.begin(), families.end(), std::back_inserter(all));
@@ -485,6 +541,35 @@ void ServerMetrics::SetLoadProgress(double ratio) {
 
 void ServerMetrics::TensorsSkipped(size_t count) {
   series_->skipped_tensors.Increment(static_cast<double>(count));
+}
+
+void ServerMetrics::SetTrialPhase(TrialPhase phase) {
+  series_->trial_phase.Set(static_cast<double>(IndexOf(phase)));
+}
+
+void ServerMetrics::TrialEnded(TrialResult result) {
+  series_->trials[IndexOf(result)]->Increment();
+}
+
+void ServerMetrics::ShadowCompared(double overlap,
+                                   std::optional<double> drift) {
+  ShadowEnded(ShadowResult::kCompared);
+  series_->shadow_overlap.Observe(overlap);
+  if (drift.has_value()) series_->shadow_drift.Observe(*drift);
+}
+
+void ServerMetrics::ShadowEnded(ShadowResult result) {
+  series_->shadows[IndexOf(result)]->Increment();
+}
+
+void ServerMetrics::CanaryAnswered(bool by_candidate, bool failed,
+                                   absl::Duration handling) {
+  const size_t i = by_candidate ? 1 : 0;
+  if (failed) {
+    series_->canary_failures[i]->Increment();
+  } else {
+    series_->canary[i]->Observe(handling);
+  }
 }
 
 void ServerMetrics::DeviceFailed() { series_->device_errors.Increment(); }

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "absl/time/time.h"
 #include "server/snapshot.h"
@@ -68,6 +69,18 @@ enum class ReloadResult {
 };
 const char* ReloadResultName(ReloadResult result);  // "ok", "corrupt", ...
 
+// Where the trial of a new version stands (version_trial.h).
+enum class TrialPhase { kNone, kShadow, kCanary };
+enum class TrialResult {
+  kPromoted,
+  kRolledBack,  // by its rules, or because somebody asked for that
+  kEnded,       // it gave way to another version, or its GPU was lost
+};
+const char* TrialResultName(TrialResult result);  // "promoted", ...
+
+// What became of a request that was to be scored by the candidate, too.
+enum class ShadowResult { kCompared, kFailed, kDropped };
+
 // Configuration that is read again when it changes.
 enum class ConfigFile {
   kAuthTokens,
@@ -118,6 +131,13 @@ class ServerMetrics {
   void SetLoadProgress(double ratio);  // 0 to 1; of the load in progress
   // Tensors of no known feature, in a checkpoint that can be served.
   void TensorsSkipped(size_t count);
+
+  // Trials of new versions.
+  void SetTrialPhase(TrialPhase phase);
+  void TrialEnded(TrialResult result);
+  void ShadowCompared(double overlap, std::optional<double> drift);
+  void ShadowEnded(ShadowResult result);  // other than compared
+  void CanaryAnswered(bool by_candidate, bool failed, absl::Duration handling);
 
   // The GPU. Its memory has no series before the first call, nor after the
   // last.

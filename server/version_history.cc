@@ -30,6 +30,15 @@ void SetTime(absl::Time time, google::protobuf::Timestamp* timestamp) {
       absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
 }
 
+void Describe(const Snapshot& snapshot, v1::ModelVersion* version) {
+  version->set_digest(snapshot.digest);
+  version->set_kind(snapshot.kind);
+  version->set_file_bytes(static_cast<int64_t>(snapshot.file_bytes));
+  version->set_resident_bytes(static_cast<int64_t>(snapshot.resident_bytes));
+  version->set_user_count(static_cast<int64_t>(snapshot.shape().num_users));
+  version->set_item_count(static_cast<int64_t>(snapshot.shape().num_items));
+}
+
 bool IsFinished(const v1::ModelVersion& version) {
   return version.state() == v1::MODEL_STATE_RETIRED ||
          version.state() == v1::MODEL_STATE_REFUSED;
@@ -72,6 +81,28 @@ void VersionHistory::Loading(uint64_t attempt) {
   on_change_();
 }
 
+void VersionHistory::OnTrial(uint64_t attempt, const Snapshot& snapshot) {
+  {
+    MutexLock lock(&mutex_);
+    Record* record = Find(attempt);
+    if (record == nullptr) return;
+    Describe(snapshot, &record->version);
+    SetState(v1::MODEL_STATE_CANDIDATE, record);
+  }
+  on_change_();
+}
+
+void VersionHistory::Retired(uint64_t attempt) {
+  {
+    MutexLock lock(&mutex_);
+    Record* record = Find(attempt);
+    if (record == nullptr) return;
+    record->version.set_resident_bytes(0);
+    SetState(v1::MODEL_STATE_RETIRED, record);
+  }
+  on_change_();
+}
+
 void VersionHistory::Serving(uint64_t attempt, const Snapshot& snapshot,
                              absl::Time now,
                              const std::vector<uint64_t>& kept) {
@@ -81,14 +112,8 @@ void VersionHistory::Serving(uint64_t attempt, const Snapshot& snapshot,
     Leave(v1::MODEL_STATE_SERVING, attempt, kept);
     Record* record = Find(attempt);
     if (record != nullptr) {
-      v1::ModelVersion& version = record->version;
-      version.set_digest(snapshot.digest);
-      version.set_kind(snapshot.kind);
-      version.set_file_bytes(static_cast<int64_t>(snapshot.file_bytes));
-      version.set_resident_bytes(static_cast<int64_t>(snapshot.resident_bytes));
-      version.set_user_count(static_cast<int64_t>(snapshot.shape().num_users));
-      version.set_item_count(static_cast<int64_t>(snapshot.shape().num_items));
-      SetTime(now, version.mutable_load_time());
+      Describe(snapshot, &record->version);
+      SetTime(now, record->version.mutable_load_time());
       SetState(v1::MODEL_STATE_SERVING, record);
     }
   }
@@ -120,6 +145,7 @@ void VersionHistory::Refused(uint64_t attempt, absl::string_view digest,
     if (record == nullptr) return;
     record->version.set_digest(digest.data(), digest.size());
     record->version.set_reason(CleanReason(reason));
+    record->version.set_resident_bytes(0);
     SetState(v1::MODEL_STATE_REFUSED, record);
   }
   on_change_();

@@ -5,6 +5,7 @@
 // way, but for what a rollback brings back:
 //
 //   FOUND -> LOADING -> SERVING <-> STANDBY -> RETIRED
+//                    `-> CANDIDATE -> SERVING, RETIRED or REFUSED
 //                    `-> REFUSED, with a reason
 //
 // Loading a version again is a new attempt with a record of its own. The oldest
@@ -37,6 +38,10 @@ class VersionHistory {
   // A new attempt in state FOUND; returns its number, never used before.
   uint64_t Found(uint64_t version, uint64_t file_bytes, absl::Time now);
   void Loading(uint64_t attempt);
+  // It is loaded, and on trial.
+  void OnTrial(uint64_t attempt, const Snapshot& snapshot);
+  // What was on trial gave way.
+  void Retired(uint64_t attempt);
   // What was SERVING or STANDBY becomes STANDBY if it is in `kept`, or RETIRED.
   void Serving(uint64_t attempt, const Snapshot& snapshot, absl::Time now,
                const std::vector<uint64_t>& kept = {});

@@ -56,10 +56,11 @@ bool VersionSwitch::IsAlive(const LoadedVersion& loaded) const {
 absl::Status VersionSwitch::Load(const CheckpointFile& file, const Wish& wish) {
   // What cannot be looked at is loaded all the same, for the error's text.
   const FileInfo info = parts_.files->Stat(file.path).value_or(FileInfo());
-  LoadedVersion standby = loaded_.FindStandby(file.version);
-  if (IsAlive(standby) && standby.file == info) {
-    const auto snapshot = standby.snapshot;
-    if (!Serve(std::move(standby), wish.keep_previous)) {
+  LoadedVersion warm = loaded_.FindStandby(file.version);
+  if (IsOnTrial(file)) warm = candidate_;
+  if (IsAlive(warm) && warm.file == info) {
+    const auto snapshot = warm.snapshot;
+    if (!Serve(std::move(warm), wish.keep_previous)) {
       return GiveUp(0, file.version);
     }
     LogServing(*snapshot, absl::ZeroDuration());
@@ -89,11 +90,14 @@ absl::Status VersionSwitch::Load(const CheckpointFile& file, const Wish& wish) {
   if (!loaded) return Refuse(file, attempt, outcome, took);
   refusals_.Forget(file.version);
   const auto snapshot = parts_.reaper->Adopt(std::move(outcome.snapshot));
-  if (!Serve({snapshot, attempt, outcome.file}, wish.keep_previous)) {
-    return GiveUp(attempt, file.version);
-  }
+  const LoadedVersion fresh{snapshot, attempt, outcome.file};
+  // What it was to be compared with may have gone meanwhile.
+  const bool on_trial = wish.on_trial && CanTry();
+  const bool done =
+      on_trial ? BeginTrial(fresh) : Serve(fresh, wish.keep_previous);
+  if (!done) return GiveUp(attempt, file.version);
   parts_.metrics->ReloadFinished(ReloadResult::kOk, took);
-  LogServing(*snapshot, took);
+  if (!on_trial) LogServing(*snapshot, took);
   return absl::OkStatus();
 }
 
@@ -132,6 +136,9 @@ bool VersionSwitch::Unload(const CheckpointFile& file) {
   LogEvent("checkpoint_unloaded")
       .WithNumber("version", loaded_.served().snapshot->version)
       .WithNumber("for", file.version);
+  if (candidate_.snapshot != nullptr) {
+    EndTrial(TrialResult::kEnded, "what it is compared with is unloaded");
+  }
   loaded_.Clear();
   parts_.history->Unserved();
   // Batches that were formed before still have it; calls let go of it when they
@@ -165,6 +172,11 @@ bool VersionSwitch::Serve(LoadedVersion next, bool keep_previous) {
   const auto snapshot = next.snapshot;
   const uint64_t attempt = next.attempt;
   if (!SwapIn(snapshot)) return false;
+  if (candidate_.snapshot == snapshot) {
+    LeaveTrial(TrialResult::kPromoted, "");
+  } else if (candidate_.snapshot != nullptr) {
+    EndTrial(TrialResult::kEnded, "another version is served");
+  }
   const LoadedVersion previous = loaded_.served();
   const bool keep = keep_previous && IsAlive(previous) &&
                     previous.snapshot->version != snapshot->version;
@@ -173,6 +185,64 @@ bool VersionSwitch::Serve(LoadedVersion next, bool keep_previous) {
   parts_.history->Serving(attempt, *snapshot, now, loaded_.standby_attempts());
   parts_.metrics->ModelServed(*snapshot, now);
   return true;
+}
+
+bool VersionSwitch::CanTry() const {
+  return parts_.trials != nullptr && options_.trial.enabled() &&
+         IsAlive(loaded_.served());
+}
+
+bool VersionSwitch::IsOnTrial(const CheckpointFile& file) const {
+  return candidate_.snapshot != nullptr &&
+         candidate_.snapshot->version == file.version &&
+         parts_.files->Stat(file.path).value_or(FileInfo()) == candidate_.file;
+}
+
+bool VersionSwitch::BeginTrial(LoadedVersion candidate) {
+  if (stopping_) return false;
+  if (candidate_.snapshot != nullptr) {
+    EndTrial(TrialResult::kEnded, "a newer version takes its place");
+  }
+  candidate_ = std::move(candidate);
+  parts_.history->OnTrial(candidate_.attempt, *candidate_.snapshot);
+  parts_.trials->Set(std::make_shared<VersionTrial>(
+      options_.trial, parts_.clock, parts_.metrics, candidate_.snapshot));
+  return true;
+}
+
+void VersionSwitch::Promote() {
+  const auto snapshot = candidate_.snapshot;
+  if (!Serve(candidate_, /*keep_previous=*/true)) return;
+  LogServing(*snapshot, absl::ZeroDuration());
+}
+
+void VersionSwitch::EndTrial(TrialResult result, const std::string& reason) {
+  const LoadedVersion candidate = LeaveTrial(result, reason);
+  if (result == TrialResult::kRolledBack) {
+    parts_.history->Refused(candidate.attempt, candidate.snapshot->digest,
+                            reason);
+    parts_.metrics->RolledBack();
+  } else {
+    parts_.history->Retired(candidate.attempt);
+  }
+}
+
+void VersionSwitch::EndTrialOnLostDevice() {
+  if (candidate_.snapshot == nullptr || IsAlive(candidate_)) return;
+  EndTrial(TrialResult::kEnded, "the GPU was lost");
+}
+
+LoadedVersion VersionSwitch::LeaveTrial(TrialResult result,
+                                        const std::string& reason) {
+  const auto trial = parts_.trials->Get();
+  parts_.trials->Set(nullptr);
+  trial->End();
+  parts_.metrics->TrialEnded(result);
+  LogEvent event("trial_ended");
+  event.WithNumber("version", trial->version())
+      .With("result", TrialResultName(result));
+  if (!reason.empty()) event.With("reason", reason);
+  return std::exchange(candidate_, {});
 }
 
 // The lock makes it certain that nothing is swapped in after RequestStop().

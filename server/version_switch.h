@@ -8,6 +8,9 @@
 // log, its count and its record; a second one at the same file is silent unless
 // it ends otherwise than the first.
 //
+// A version may be put on trial first (version_trial.h), beside the one that is
+// served: then it is promoted, rolled back, or ends when another is served.
+//
 // Belongs to whichever one thread polls for checkpoints, but for what says
 // otherwise.
 
@@ -32,6 +35,7 @@
 #include "server/server_metrics.h"
 #include "server/snapshot_holder.h"
 #include "server/version_history.h"
+#include "server/version_trial.h"
 
 namespace neumf {
 
@@ -45,6 +49,7 @@ class VersionSwitch {
     // Where memory has no room for a new version beside the served one, nothing
     // is served while it is loaded. Default: then it is refused.
     bool may_unload = false;
+    VersionTrial::Options trial;
   };
 
   // What it works with; all must outlive it.
@@ -59,6 +64,7 @@ class VersionSwitch {
     ServerMetrics* metrics = nullptr;
     // Of the loader; null: it has none.
     CrashGuard* crash_guard = nullptr;
+    TrialHolder* trials = nullptr;  // null: there are no trials
   };
 
   struct Wish {
@@ -66,6 +72,8 @@ class VersionSwitch {
     // is tried even if nothing about it is new, or it crashed us.
     bool by_name = false;
     bool keep_previous = true;
+    // Unless it is warm, it is put on trial, not served.
+    bool on_trial = false;
     // Asked all the time, by several threads; false gives the load up.
     std::function<bool()> is_wanted = [] { return true; };
     // Called while a file is loaded, at first and after each Wake().
@@ -80,8 +88,8 @@ class VersionSwitch {
   bool IsStopping() const { return stopping_; }
   void Wake() { load_.Wake(); }
 
-  // Serves `file`, from memory if it is there. OK when it is served now,
-  // CANCELLED when it was given up, else an error for callers.
+  // Serves `file`, from memory if it is there. OK when it is served now, or on
+  // trial, CANCELLED when it was given up, else an error for callers.
   absl::Status Load(const CheckpointFile& file, const Wish& wish);
   // The load in progress ends without a record. By Wish::meanwhile.
   void GiveUpLoad() { given_up_ = true; }
@@ -89,6 +97,21 @@ class VersionSwitch {
   // Serves the version that was served before, if it is kept warm, and drops
   // the one that it leaves. False when there is none.
   bool ServeStandby();
+
+  // Null: nothing is on trial.
+  std::shared_ptr<VersionTrial> trial() const {
+    return candidate_.snapshot == nullptr ? nullptr : parts_.trials->Get();
+  }
+  // Whether a new version can be put on trial beside what is served.
+  bool CanTry() const;
+  // Whether `file` is what is on trial, unchanged.
+  bool IsOnTrial(const CheckpointFile& file) const;
+  // Serves what is on trial. REQUIRES: there is something, as for the next.
+  void Promote();
+  // Lets go of what is on trial; `reason` is for operators.
+  void EndTrial(TrialResult result, const std::string& reason);
+  // The same if the GPU that scores it was lost.
+  void EndTrialOnLostDevice();
 
   // 0: nothing is served.
   uint64_t served_version() const;
@@ -108,6 +131,9 @@ class VersionSwitch {
   bool IsAlive(const LoadedVersion& loaded) const;
   // False when it was told to stop.
   bool Serve(LoadedVersion next, bool keep_previous);
+  bool BeginTrial(LoadedVersion candidate);
+  // What ends a trial, but for its record.
+  LoadedVersion LeaveTrial(TrialResult result, const std::string& reason);
   bool SwapIn(const std::shared_ptr<const Snapshot>& next);
   void LogServing(const Snapshot& snapshot, absl::Duration took) const;
   absl::Status Refuse(const CheckpointFile& file, uint64_t attempt,
@@ -121,6 +147,7 @@ class VersionSwitch {
   std::atomic<bool> stopping_{false};
   std::atomic<bool> given_up_{false};
   LoadedVersions loaded_;
+  LoadedVersion candidate_;  // without a snapshot: there is no trial
   Refusals refusals_;
   Mutex swap_mutex_;  // so that no swap ends after RequestStop()
 };

@@ -527,7 +527,7 @@ TEST_F(RequestBatcherTest, ABatchNeverMixesSnapshots) {
   calls.push_back(Submit(1));
   scorer_->Unblock();
   for (const TestCall& call : calls) NEUMF_EXPECT_OK(call.answer->status());
-  EXPECT_THAT(scorer_->batch_sizes(), ElementsAre(1, 2, 1));
+  EXPECT_THAT(scorer_->batch_sizes(), ElementsAre(1, 3));
   EXPECT_THAT(made.scorer->batch_sizes(), ElementsAre(2));
   EXPECT_EQ(scorer_->num_foreign_queries(), 0);
   EXPECT_EQ(made.scorer->num_foreign_queries(), 0);

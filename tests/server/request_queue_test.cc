@@ -110,6 +110,26 @@ TEST_F(RequestQueueTest, ABatchIsOfOneSnapshot) {
   EXPECT_THAT(Take(8), ElementsAre(1));
 }
 
+TEST_F(RequestQueueTest, VersionsThatComeMixedMakeABatchEach) {
+  std::vector<std::shared_ptr<PendingCall>> calls;
+  for (int i = 0; i < 6; ++i) {
+    calls.push_back(Push(1, kSingle));
+    snapshot_.swap(next_);
+  }
+  const std::vector<CallPiece> first = queue_.TakeBatch(2);
+  ASSERT_EQ(first.size(), 2U);
+  EXPECT_EQ(first[0].call, calls[0]);
+  EXPECT_EQ(first[1].call, calls[2]);
+  EXPECT_EQ(queue_.num_users(), 4U);
+  // Who was passed by comes next, in order.
+  const std::vector<CallPiece> second = queue_.TakeBatch(8);
+  ASSERT_EQ(second.size(), 3U);
+  EXPECT_EQ(second[0].call, calls[1]);
+  EXPECT_EQ(second[1].call, calls[3]);
+  EXPECT_EQ(second[2].call, calls[5]);
+  EXPECT_THAT(Take(8), ElementsAre(1));
+}
+
 TEST_F(RequestQueueTest, RemovesWhereverTheyStand) {
   Push(1, kSingle);
   const auto single = Push(1, kSingle);
