@@ -47,7 +47,10 @@ absl::Status CheckSignature(FileSystem& files, absl::string_view path,
   }
   if (!text.ok()) return text.status();
   std::string signature;
-  if (!absl::Base64Unescape(absl::StripSuffix(*text, "\n"), &signature)) {
+  const absl::string_view encoded = absl::StripSuffix(*text, "\n");
+  // Written in one way only: Abseil's reader lets the padding be left out.
+  if (!absl::Base64Unescape(encoded, &signature) ||
+      absl::Base64Escape(signature) != encoded) {
     return Refused(signature_path, "is no signature in base64");
   }
   const std::string signed_text = SignedText(version, digest);
