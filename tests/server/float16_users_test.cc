@@ -55,8 +55,7 @@ class Float16UsersTest : public testing::TestWithParam<Backend> {
     options.backend = GetParam();
     ScoringDevice device({}, /*uses_gpu=*/false, &metrics_, [] {});
     const CheckpointLoader loader(files_.get(), options, &device, &metrics_);
-    LoadOutcome outcome =
-        loader.Load({version_, path}, served, [] { return false; });
+    LoadOutcome outcome = loader.Load({{version_, path}, served});
     EXPECT_EQ(outcome.result, ReloadResult::kOk) << outcome.reason;
     return std::move(outcome.snapshot);
   }

@@ -52,7 +52,7 @@ class GoldenAnswersTest : public testing::TestWithParam<Backend> {
     options.backend = GetParam();
     ScoringDevice device({}, /*uses_gpu=*/false, &metrics_, [] {});
     const CheckpointLoader loader(files_.get(), options, &device, &metrics_);
-    LoadOutcome outcome = loader.Load({1, path}, nullptr, [] { return false; });
+    LoadOutcome outcome = loader.Load({{1, path}});
     EXPECT_EQ(outcome.result, ReloadResult::kOk) << outcome.reason;
     return std::move(outcome.snapshot);
   }

@@ -55,7 +55,7 @@ class SignedCheckpointsTest : public testing::Test {
                       reader->info().digest)));
   }
   LoadOutcome Load(uint64_t version) {
-    return loader_.Load(folder_.File(version), nullptr, [] { return false; });
+    return loader_.Load({folder_.File(version)});
   }
   void ExpectRefused(uint64_t version, const std::string& why) {
     const LoadOutcome outcome = Load(version);
