@@ -178,14 +178,19 @@ absl::Status CheckRequest(const v1::RecommendRequest& request,
   return violations.ToStatus();
 }
 
-absl::Status CheckBatch(const v1::BatchRecommendRequest& request,
+absl::Status CheckBatch(const BatchOutline& batch,
                         const RequestLimits& limits) {
   Violations violations("");
-  if (request.requests_size() == 0 ||
-      request.requests_size() > limits.max_batch_requests) {
+  if (batch.num_requests == 0 ||
+      batch.num_requests > limits.max_batch_requests) {
     violations.Add("requests",
                    absl::StrCat("must hold 1 to ", limits.max_batch_requests,
                                 " requests"));
+  }
+  if (batch.num_excluded > limits.max_batch_excluded) {
+    violations.Add("requests",
+                   absl::StrCat("must hold at most ", limits.max_batch_excluded,
+                                " exclude_item_ids in all"));
   }
   return violations.ToStatus();
 }

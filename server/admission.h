@@ -14,15 +14,17 @@
 #include "model/user_vectors.h"
 #include "neumf/v1/recommendation_service.pb.h"
 #include "scoring/scorer.h"
+#include "server/batch_outline.h"
 #include "server/snapshot.h"
 
 namespace neumf {
 
 struct RequestLimits {
-  int32_t default_k = 10;           // for k = 0
-  int32_t max_k = 1000;             // above it: INVALID_ARGUMENT
-  int max_batch_requests = 1000;    // requests in one BatchRecommend
-  int max_excluded_items = 10'000;  // ids in one request
+  int32_t default_k = 10;                // for k = 0
+  int32_t max_k = 1000;                  // above it: INVALID_ARGUMENT
+  int max_batch_requests = 1000;         // requests in one BatchRecommend
+  int max_excluded_items = 10'000;       // ids in one request
+  int64_t max_batch_excluded = 100'000;  // ids in all of a BatchRecommend
   // What calls that come without a deadline have: nobody waits for ever.
   absl::Duration default_deadline = absl::Seconds(5);         // Recommend
   absl::Duration default_batch_deadline = absl::Seconds(30);  // BatchRecommend
@@ -42,8 +44,7 @@ absl::Status CheckRequest(const v1::RecommendRequest& request,
                           absl::string_view path_prefix = "");
 // Of the batch as a whole; its requests are checked one by one, with the prefix
 // "requests[i].": a wrong one fails alone.
-absl::Status CheckBatch(const v1::BatchRecommendRequest& request,
-                        const RequestLimits& limits);
+absl::Status CheckBatch(const BatchOutline& batch, const RequestLimits& limits);
 
 // A checked request in the rows of one snapshot. It owns what a RankQuery
 // points to, beside the snapshot itself.

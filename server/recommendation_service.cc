@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "grpcpp/support/proto_buffer_reader.h"
 #include "server/errors.h"
 
 namespace neumf {
@@ -109,6 +110,7 @@ absl::Status RecommendationService::Admit(const grpc::ByteBuffer& bytes,
   NEUMF_RETURN_IF_ERROR(PinSnapshot(call));
   NEUMF_RETURN_IF_ERROR(parts_.quotas->Take(caller, 1));
   JoinTrial(request.user_id(), call);
+  LogVersion(call);
   NEUMF_ASSIGN_OR_RETURN(ResolvedQuery query, ResolveFor(request, *call));
   call->Admit(std::move(query));
   if (call->arm() == VersionTrial::Arm::kShadow) {
@@ -120,13 +122,17 @@ absl::Status RecommendationService::Admit(const grpc::ByteBuffer& bytes,
 absl::Status RecommendationService::Admit(const grpc::ByteBuffer& bytes,
                                           const Caller& caller,
                                           BatchCall* call) const {
+  grpc::ByteBuffer counted(bytes);  // shares them
+  grpc::ProtoBufferReader reader(&counted);
+  const BatchOutline outline = OutlineBatch(&reader);
+  NEUMF_RETURN_IF_ERROR(CheckBatch(outline, limits_));
+  NEUMF_RETURN_IF_ERROR(PinSnapshot(call));
+  NEUMF_RETURN_IF_ERROR(parts_.quotas->Take(caller, outline.num_requests));
   v1::BatchRecommendRequest batch;
   NEUMF_RETURN_IF_ERROR(ParseBuffer(bytes, &batch));
   Sample(batch, call);
-  NEUMF_RETURN_IF_ERROR(CheckBatch(batch, limits_));
-  NEUMF_RETURN_IF_ERROR(PinSnapshot(call));
+  LogVersion(call);
   NEUMF_RETURN_IF_ERROR(CheckAnswerSize(batch, call->snapshot()));
-  NEUMF_RETURN_IF_ERROR(parts_.quotas->Take(caller, batch.requests_size()));
   for (int i = 0; i < batch.requests_size(); ++i) {
     const v1::RecommendRequest& request = batch.requests(i);
     absl::Status checked =
@@ -139,6 +145,11 @@ absl::Status RecommendationService::Admit(const grpc::ByteBuffer& bytes,
     }
   }
   return absl::OkStatus();
+}
+
+void RecommendationService::LogVersion(ScoringCall* call) {
+  if (call->logged() == nullptr) return;
+  call->logged()->set_model_version(call->snapshot().version_text);
 }
 
 template <typename Request>

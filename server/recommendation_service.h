@@ -70,6 +70,8 @@ class RecommendationService
   // Makes the call part of the trial that is on, if there is one: some users
   // have their calls pinned to the candidate.
   void JoinTrial(const std::string& user_id, RecommendCall* call) const;
+  // Puts the version that answers there. REQUIRES: both came first.
+  static void LogVersion(ScoringCall* call);
   absl::StatusOr<ResolvedQuery> ResolveFor(const v1::RecommendRequest& request,
                                            const ScoringCall& call) const;
   absl::Status CheckAnswerSize(const v1::BatchRecommendRequest& batch,

@@ -126,7 +126,15 @@ void BatchCall::Take(size_t first, absl::Span<const Ranking> rankings) {
 }
 
 absl::Status BatchCall::Complete() {
+  const CallRecord& call = record();
   for (const PopularQuery& popular : popular_) {
+    // A thousand of them take milliseconds.
+    if (finished()) return absl::CancelledError("the call is over");
+    if (call.deadline() <= call.parts().clock->MonotonicNow()) {
+      call.parts().metrics->RequestExpired(Stage::kEncode);
+      return absl::DeadlineExceededError(
+          "the deadline passed before the request was answered");
+    }
     FillPopular(popular.query,
                 response_.mutable_results(popular.result)->mutable_response());
   }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/logging.h"
+#include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 #include "google/protobuf/stubs/logging.h"
 #include "neumf/v1/recommendation_service.pb.h"
 #include "scoring/scorer.h"
@@ -165,7 +166,11 @@ bool IsRefused(const absl::Status& status) {
 void CheckBatchOf(absl::string_view bytes, const World& world) {
   v1::BatchRecommendRequest batch;
   if (IsRefused(ParseRequest(bytes, &batch))) return;
-  if (IsRefused(CheckBatch(batch, kLimits))) return;
+  google::protobuf::io::ArrayInputStream stream(bytes.data(),
+                                                static_cast<int>(bytes.size()));
+  const BatchOutline outline = OutlineBatch(&stream);
+  NEUMF_CHECK(outline.num_requests == batch.requests_size());
+  if (IsRefused(CheckBatch(outline, kLimits))) return;
   std::vector<ResolvedQuery> scored;
   for (const v1::RecommendRequest& request : batch.requests()) {
     if (IsRefused(CheckRequest(request, kLimits))) continue;

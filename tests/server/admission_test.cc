@@ -140,12 +140,16 @@ TEST_F(AdmissionTest, NeverEchoesTheCaller) {
 }
 
 TEST_F(AdmissionTest, ABatchHoldsOneToTheMostRequests) {
-  v1::BatchRecommendRequest batch;
-  EXPECT_THAT(BadFields(CheckBatch(batch, limits_)), ElementsAre("requests"));
-  for (int i = 0; i < 1000; ++i) batch.add_requests();
-  NEUMF_EXPECT_OK(CheckBatch(batch, limits_));
-  batch.add_requests();
-  EXPECT_THAT(BadFields(CheckBatch(batch, limits_)), ElementsAre("requests"));
+  EXPECT_THAT(BadFields(CheckBatch({0, 0}, limits_)), ElementsAre("requests"));
+  NEUMF_EXPECT_OK(CheckBatch({1000, 0}, limits_));
+  EXPECT_THAT(BadFields(CheckBatch({1001, 0}, limits_)),
+              ElementsAre("requests"));
+}
+
+TEST_F(AdmissionTest, ABatchExcludesSoManyItemsInAll) {
+  NEUMF_EXPECT_OK(CheckBatch({11, 100'000}, limits_));
+  EXPECT_THAT(BadFields(CheckBatch({11, 100'001}, limits_)),
+              ElementsAre("requests"));
 }
 
 TEST_F(AdmissionTest, FindsRowsAndDefaults) {
