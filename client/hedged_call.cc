@@ -52,6 +52,8 @@ class HedgedCall {
                : nullptr;
   }
 
+  Attempt* first() { return &attempts_[0]; }
+
  private:
   v1::RecommendationService::Stub& stub_;
   const v1::RecommendRequest& request_;
@@ -79,8 +81,11 @@ grpc::Status HedgedRecommend(v1::RecommendationService::Stub& stub,
     if (hedged) call.Send();
     // Deadlines end all attempts.
     ended = call.WaitUntil(absl::InfiniteFuture());
-    if (hedged && ended->status.error_code() == grpc::StatusCode::UNAVAILABLE) {
-      ended = call.WaitUntil(absl::InfiniteFuture());
+    // An error may be of one server alone: its quota, its version. Sending a
+    // call again must not make an error of what would have been an answer.
+    if (hedged && !ended->status.ok()) {
+      Attempt* const other = call.WaitUntil(absl::InfiniteFuture());
+      ended = other->status.ok() ? other : call.first();
     }
   }
   if (ended->status.ok()) policy.RecordCall(absl::Now() - start);

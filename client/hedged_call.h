@@ -8,7 +8,8 @@
 namespace neumf {
 
 // Recommend, sent again when `policy` says so. The first answer counts, and the
-// other call is cancelled; a refusal (UNAVAILABLE) of one waits for the other.
+// other call is cancelled. An error of one waits for the other, and where both
+// fail the error is that of the first: hedging never adds one.
 // Blocks until the answer is there. Any number of threads may share a stub and
 // a policy.
 grpc::Status HedgedRecommend(v1::RecommendationService::Stub& stub,

@@ -52,9 +52,12 @@ Times TimesOfAll(const LoadResult& result) {
 }
 
 std::vector<Times> AllTimes(const LoadResult& result) {
-  return {TimesOfAll(result), TimesOf("answered", result.answered()),
+  return {TimesOfAll(result),
+          TimesOf("answered", result.answered()),
           TimesOf("refused", result.refused()),
-          TimesOf("failed", result.failed()), TimesOf("lag", result.lag())};
+          TimesOf("over_quota", result.over_quota()),
+          TimesOf("failed", result.failed()),
+          TimesOf("lag", result.lag())};
 }
 
 std::string MillisText(absl::Duration time) {
@@ -103,6 +106,13 @@ const char* VerdictName(RateVerdict verdict) {
   return "";
 }
 
+// Said of a run or a sweep with `count` such calls.
+std::string QuotaWarning(int64_t count) {
+  if (count == 0) return "";
+  return absl::StrCat("calls beyond the caller's quota: ", count,
+                      "; this measures the quota, not the server\n");
+}
+
 // Where the lag of the client is looked at.
 constexpr double kLagQuantile = 0.99;
 
@@ -138,6 +148,7 @@ std::string LoadTable(const LoadResult& result) {
     absl::StrAppend(&text, "users of answered batches who got an error: ",
                     result.failed_users(), "\n");
   }
+  absl::StrAppend(&text, QuotaWarning(result.over_quota().count()));
   return text;
 }
 
@@ -165,11 +176,14 @@ std::string SweepTable(absl::Span<const RateTrial> trials,
                    {"p50 ms", Align::kRight},
                    {"p99 ms", Align::kRight},
                    {"refused", Align::kRight},
+                   {"over_quota", Align::kRight},
                    {"failed", Align::kRight},
                    {"lag p99 ms", Align::kRight},
                    {"goal", Align::kLeft}});
+  int64_t over_quota = 0;
   for (const RateTrial& trial : trials) {
     const LoadResult& result = trial.result;
+    over_quota += result.over_quota().count();
     const Times all = TimesOfAll(result);
     const Times lag = TimesOf("lag", result.lag());
     const auto cell = [](const Times& times, size_t quantile) {
@@ -177,6 +191,7 @@ std::string SweepTable(absl::Span<const RateTrial> trials,
     };
     table.AddRow({absl::StrFormat("%.1f", result.offered_rate()), cell(all, 0),
                   cell(all, 2), absl::StrCat(result.refused().count()),
+                  absl::StrCat(result.over_quota().count()),
                   absl::StrCat(result.failed().count()), cell(lag, 2),
                   VerdictName(trial.verdict)});
   }
@@ -184,7 +199,8 @@ std::string SweepTable(absl::Span<const RateTrial> trials,
       table.ToString(),
       absl::StrFormat("highest rate with p99 <= %s: %s%.1f calls/s\n",
                       absl::FormatDuration(goal),
-                      found.limited_by_client ? "at least " : "", found.rate));
+                      found.limited_by_client ? "at least " : "", found.rate),
+      QuotaWarning(over_quota));
 }
 
 std::string SweepJson(absl::Span<const RateTrial> trials,

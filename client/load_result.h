@@ -22,7 +22,8 @@ class LoadResult {
   LoadResult(double offered_rate, absl::Duration duration,
              absl::Duration deadline);
 
-  void RecordCall(absl::StatusCode code, absl::Duration latency);
+  // `status` has google.rpc details as payloads, as FromGrpcStatus() leaves them.
+  void RecordCall(const absl::Status& status, absl::Duration latency);
   // Users of an answered batch who got an error in place of recommendations.
   void RecordFailedUsers(int64_t count) { failed_users_ += count; }
   // How long after they were due calls were handed to gRPC.
@@ -38,10 +39,12 @@ class LoadResult {
   int64_t failed_users() const { return failed_users_; }
   double receiver_load() const { return receiver_load_; }
 
-  // Calls of OK; of UNAVAILABLE, by which a server that is full says so; of all
-  // other codes.
+  // Calls of OK; those that a neumf-server has refused because it was full, or
+  // for the caller's quota, and says so in an ErrorInfo; all others. A server
+  // that is not there is UNAVAILABLE, too, and refuses nothing.
   const LatencyDistribution& answered() const { return answered_; }
   const LatencyDistribution& refused() const { return refused_; }
+  const LatencyDistribution& over_quota() const { return over_quota_; }
   const LatencyDistribution& failed() const { return failed_; }
   const LatencyDistribution& lag() const { return lag_; }
 
@@ -64,6 +67,7 @@ class LoadResult {
   double receiver_load_ = 0;
   LatencyDistribution answered_;
   LatencyDistribution refused_;
+  LatencyDistribution over_quota_;
   LatencyDistribution failed_;
   LatencyDistribution lag_;
 };

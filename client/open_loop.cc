@@ -116,10 +116,9 @@ class OpenLoop::Receiver {
   }
 
   void Record(const Call& call) {
-    // gRPC and Abseil number their codes alike.
-    const auto code = static_cast<absl::StatusCode>(call.status.error_code());
-    result_->RecordCall(code, Since(call.due));
-    if (call.is_batch && code == absl::StatusCode::kOk) {
+    const absl::Duration latency = Since(call.due);
+    result_->RecordCall(FromGrpcStatus(call.status), latency);
+    if (call.is_batch && call.status.ok()) {
       result_->RecordFailedUsers(CountFailedUsers(call.response));
     }
   }

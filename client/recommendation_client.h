@@ -25,7 +25,7 @@
 //    "ipv4:A:PORT,B:PORT".
 // 4. HEDGING. With `Options::hedge` a Recommend that takes longer than 95 % of
 //    the latest ones is sent once more, the first answer counts and the other
-//    call is cancelled. At most 5 % of the calls are sent twice, see
+//    call is cancelled; an error counts only when both have failed. At most 5 % of the calls are sent twice, see
 //    hedge_policy.h.
 // 5. ERRORS. Code and message are the server's; its google.rpc details are
 //    payloads of the absl::Status, see rpc.h.

@@ -56,12 +56,13 @@ endfunction()
 
 # neumf_python_test(NAME recommend_test SCRIPT file.py [LABELS ...] [TIMEOUT s])
 # runs a script with Debian's Python, which is the one that has Debian's modules.
+# With -v unittest says why it skips a test, which scripts/skipped_tests lists.
 function(neumf_python_test)
   cmake_parse_arguments(ARG "" "NAME;SCRIPT;TIMEOUT" "LABELS" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)
   endif()
-  add_test(NAME ${ARG_NAME} COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_SCRIPT})
+  add_test(NAME ${ARG_NAME} COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_SCRIPT} -v)
   set_tests_properties(${ARG_NAME} PROPERTIES LABELS "python;${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
     SKIP_RETURN_CODE 77 ENVIRONMENT "${NEUMF_TEST_ENVIRONMENT}")
 endfunction()

@@ -142,6 +142,12 @@ v1::SeenPolicy EffectivePolicy(v1::SeenPolicy policy) {
 
 absl::Status ParseRequest(absl::string_view bytes,
                           google::protobuf::Message* message) {
+  if (bytes.size() > kMaxRequestBytes) {
+    return WithErrorInfo("REQUEST_TOO_LARGE",
+                         absl::ResourceExhaustedError(absl::StrCat(
+                             "the request has ", bytes.size(),
+                             " bytes, more than ", kMaxRequestBytes)));
+  }
   if (message->ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     return absl::OkStatus();
   }

@@ -3,6 +3,7 @@
 // From a request to a query: checks what was asked, and finds its rows in a
 // snapshot. Pure functions over messages and a snapshot: no gRPC, no threads.
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -30,7 +31,11 @@ struct RequestLimits {
   absl::Duration default_batch_deadline = absl::Seconds(30);  // BatchRecommend
 };
 
-// Parses the bytes of a request. What fails is INVALID_ARGUMENT: a string that
+// The largest request that is taken.
+constexpr size_t kMaxRequestBytes = 1 << 20;
+
+// Parses the bytes of a request. What is longer than kMaxRequestBytes is
+// RESOURCE_EXHAUSTED; what else fails is INVALID_ARGUMENT: a string that
 // is not UTF-8 is named by its field's path, other bytes are said to be no such
 // message. (Protobuf's own parser refuses bad UTF-8 without saying where, and
 // gRPC would make UNIMPLEMENTED of it.)

@@ -87,6 +87,15 @@ absl::Status CallerQuotas::Take(const Caller& caller, size_t num_users) {
   return Refusal(caller, quota, num_users);
 }
 
+void CallerQuotas::GiveBack(const Caller& caller, size_t num_users) {
+  if (!limits_) return;
+  MutexLock lock(&mutex_);
+  const auto found = places_.find(caller.name);
+  if (found == places_.end()) return;  // unlimited, or a full one by now
+  // The next Take() sees to it that the bucket holds no more than its burst.
+  found->second->users += static_cast<double>(num_users);
+}
+
 CallerQuotas::Bucket& CallerQuotas::BucketOf(const std::string& caller,
                                              const Quota& quota,
                                              absl::Duration now) {

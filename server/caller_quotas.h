@@ -52,6 +52,9 @@ class CallerQuotas {
   // QuotaFailure when it does not hold so many; it then loses none, and the
   // refusal is counted. Any thread.
   absl::Status Take(const Caller& caller, size_t num_users);
+  // Puts back what Take() took for a call that the server had no room for. Any
+  // thread.
+  void GiveBack(const Caller& caller, size_t num_users);
 
  private:
   struct Bucket {

@@ -9,11 +9,14 @@
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/impl/server_builder_option.h"
 #include "grpcpp/impl/server_builder_plugin.h"
+#include "server/admission.h"
 
 namespace neumf {
 namespace {
 
-constexpr int kMaxRequestBytes = 1 << 20;
+// gRPC's own refusal of a message has no details, hence it takes a bit more than
+// ParseRequest() does, whose refusal has: of what exceeds the limit by little.
+constexpr int kMaxMessageBytes = kMaxRequestBytes + (64 << 10);
 constexpr int kMaxMetadataBytes = 8 << 10;
 // gRPC reads up to 4 MiB at once otherwise, and makes calls of all that before
 // anything can stop it (intake_guard.h).
@@ -92,7 +95,7 @@ void ConfigureServer(bool reflection, const ConnectionTimes& times,
                      const grpc::ResourceQuota& memory,
                      grpc::ServerBuilder* builder) {
   builder->SetResourceQuota(memory);
-  builder->SetMaxReceiveMessageSize(kMaxRequestBytes);
+  builder->SetMaxReceiveMessageSize(kMaxMessageBytes);
   LimitConnections(times, builder);
   KeepAlive(builder);
   LeaveDeadlinesToUs(builder);

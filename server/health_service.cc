@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "server/errors.h"
 #include "server/unary_call.h"
 
 namespace neumf {
@@ -9,10 +10,6 @@ namespace {
 
 using grpc::health::v1::HealthCheckRequest;
 using grpc::health::v1::HealthCheckResponse;
-
-absl::Status GoingAway() {
-  return absl::UnavailableError("the server is going away");
-}
 
 }  // namespace
 
@@ -29,7 +26,7 @@ void HealthService::Update() {
 
 void HealthService::EndWatches() {
   for (const auto* const list : {&watches_, &unknown_watches_}) {
-    for (const auto& watch : list->All()) watch->FinishWithError(GoingAway());
+    for (const auto& watch : list->All()) watch->FinishWithError(Draining());
   }
 }
 
@@ -67,7 +64,7 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* HealthService::Watch(
   list->Add(watch);
   // The protocol leaves the stream of an unknown service open: it may come.
   watch->Show(known ? CurrentStatus() : HealthCheckResponse::SERVICE_UNKNOWN);
-  if (calls_.registry->draining()) watch->FinishWithError(GoingAway());
+  if (calls_.registry->draining()) watch->FinishWithError(Draining());
   return watch.get();
 }
 

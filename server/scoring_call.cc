@@ -6,14 +6,14 @@
 
 namespace neumf {
 
-void ScoringCall::Proceed(RequestBatcher* batcher) {
+absl::Status ScoringCall::Proceed(RequestBatcher* batcher) {
   ServerMetrics* const metrics = record().parts().metrics;
   if (pending_.queries.empty()) {
     const absl::Duration admission = record().Elapsed();
-    if (!Answer()) return;
+    if (!Answer()) return absl::OkStatus();
     metrics->StageTook(Stage::kAdmission, admission);
     metrics->StageTook(Stage::kEncode, record().handling() - admission);
-    return;
+    return absl::OkStatus();
   }
   pending_.request_class = request_class();
   pending_.arrived = record().started();
@@ -30,9 +30,8 @@ void ScoringCall::Proceed(RequestBatcher* batcher) {
         record().started() + record().handling() - pending_.ended);
     Answered();
   };
-  const absl::Status submitted = batcher->Submit(
+  return batcher->Submit(
       std::shared_ptr<PendingCall>(shared_from_this(), &pending_));
-  if (!submitted.ok()) Fail(submitted);
 }
 
 bool ScoringCall::Answer() {

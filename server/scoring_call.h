@@ -42,8 +42,9 @@ class ScoringCall : public UnaryCall {
   // Finishes the call with an error. REQUIRES: the batcher does not have it.
   void Fail(const absl::Status& status);
   // Answers at once when nothing needs the scorer; otherwise the batcher does.
+  // An error is its refusal, with which the call has yet to Fail().
   // REQUIRES: admission is done. The snapshot may be gone afterwards.
-  void Proceed(RequestBatcher* batcher);
+  absl::Status Proceed(RequestBatcher* batcher);
 
  protected:
   // Leaves `query` to the scorer.
@@ -99,6 +100,7 @@ class RecommendCall : public ScoringCall {
     shadows_ = shadows;
     request_ = std::move(request);
   }
+  static constexpr size_t num_users() { return 1; }
 
  private:
   RequestClass request_class() const override { return RequestClass::kSingle; }
@@ -122,6 +124,9 @@ class BatchCall : public ScoringCall {
 
   // The outcome of admission for the next request of the batch.
   void Admit(absl::StatusOr<ResolvedQuery> query);
+  size_t num_users() const {
+    return static_cast<size_t>(response_.results_size());
+  }
 
  private:
   RequestClass request_class() const override { return RequestClass::kMany; }

@@ -1,5 +1,7 @@
 #include "server/stream_call.h"
 
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "server/grpc_status.h"
@@ -8,7 +10,7 @@ namespace neumf {
 
 StreamCall::StreamCall(const CallParts& parts, RpcMethod method,
                        grpc::CallbackServerContext* context)
-    : record_(parts, method, context) {}
+    : record_(parts, method, context), context_(context) {}
 
 void StreamCall::FinishWithError(const absl::Status& status) {
   {
@@ -44,6 +46,10 @@ void StreamCall::Advance() {
   if (action == Action::kWrite) {
     StartWrite(&message_);
   } else {
+    const std::optional<std::string> pushback = RetryPushback(end);
+    if (pushback.has_value()) {
+      context_->AddTrailingMetadata(kRetryPushbackTrailer, *pushback);
+    }
     record_.Finished(end.code());
     Finish(ToGrpcStatus(end));
   }

@@ -52,6 +52,7 @@ class StreamCall : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   Action NextAction() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   CallRecord record_;
+  grpc::CallbackServerContext* const context_;
   grpc::ByteBuffer message_;  // of the write that is under way
 
   Mutex mutex_;

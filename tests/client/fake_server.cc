@@ -6,8 +6,20 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/logging.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
 
 namespace neumf {
+
+grpc::Status ErrorWithInfo(grpc::StatusCode code, const std::string& reason) {
+  google::rpc::ErrorInfo info;
+  info.set_reason(reason);
+  info.set_domain("neumf");
+  google::rpc::Status details;
+  details.set_code(code);
+  details.add_details()->PackFrom(info);
+  return {code, reason, details.SerializeAsString()};
+}
 
 FakeServer::FakeServer(Services services) {
   int port = 0;
@@ -72,11 +84,12 @@ FakeServer::Reply FakeServer::NextReply(const v1::RecommendRequest& request,
     return reply;
   }
   Reply reply = replies_[std::min(calls_.size(), replies_.size()) - 1];
-  while (reply.hang && !ending_ && !context.IsCancelled()) {
+  while (Waits(reply) && !ending_ && !context.IsCancelled()) {
     // Nothing signals that a caller has left.
     ending_changed_.WaitFor(&mutex_, std::chrono::milliseconds(10));
   }
   if (reply.hang && !ending_) ++num_abandoned_;
+  ++num_answered_;
   return reply;
 }
 

@@ -16,6 +16,9 @@
 
 namespace neumf {
 
+// What a neumf-server would end a call with: `reason` stands in its ErrorInfo.
+grpc::Status ErrorWithInfo(grpc::StatusCode code, const std::string& reason);
+
 class FakeServer final : public v1::RecommendationService::Service,
                          public v1::ModelService::Service,
                          public grpc::health::v1::Health::Service {
@@ -26,6 +29,9 @@ class FakeServer final : public v1::RecommendationService::Service,
     std::string pushback;  // of grpc-retry-pushback-ms; empty: none
     v1::RecommendResponse response;
     bool hang = false;  // no answer before the caller leaves or the server ends
+    // No answer before so many calls have come, and so many were answered.
+    size_t after_calls = 0;
+    size_t after_answers = 0;
   };
 
   // One that has all services, or, as neumf-server's admin listener,
@@ -87,6 +93,10 @@ class FakeServer final : public v1::RecommendationService::Service,
                          writer) override;
 
  private:
+  bool Waits(const Reply& reply) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return reply.hang || calls_.size() < reply.after_calls ||
+           num_answered_ < reply.after_answers;
+  }
   Reply NextReply(const v1::RecommendRequest& request,
                   const grpc::ServerContext& context);
 
@@ -96,6 +106,7 @@ class FakeServer final : public v1::RecommendationService::Service,
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<Reply> replies_ ABSL_GUARDED_BY(mutex_);
   std::vector<Call> calls_ ABSL_GUARDED_BY(mutex_);
+  size_t num_answered_ ABSL_GUARDED_BY(mutex_) = 0;
   int num_abandoned_ ABSL_GUARDED_BY(mutex_) = 0;
   v1::ListModelVersionsResponse versions_ ABSL_GUARDED_BY(mutex_);
   grpc::health::v1::HealthCheckResponse::ServingStatus health_

@@ -14,6 +14,7 @@
 #include "base/mutex.h"
 #include "grpcpp/grpcpp.h"
 #include "neumf/v1/recommendation_service.grpc.pb.h"
+#include "tests/client/fake_server.h"
 #include "tests/support/status_matchers.h"
 
 namespace neumf {
@@ -112,7 +113,7 @@ class StallingServer final : public v1::RecommendationService::Service {
       refused = refuse_every_ > 0 && num_calls_ % refuse_every_ == 0;
     }
     absl::SleepFor(stalled_until - absl::Now());
-    return refused ? grpc::Status(grpc::StatusCode::UNAVAILABLE, "full")
+    return refused ? ErrorWithInfo(grpc::StatusCode::UNAVAILABLE, "QUEUE_FULL")
                    : grpc::Status::OK;
   }
 

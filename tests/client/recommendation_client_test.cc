@@ -316,6 +316,60 @@ TEST_F(HedgingTest, WaitsForTheOtherCallWhenOneIsRefused) {
   EXPECT_THAT(server_.calls(), SizeIs(2));
 }
 
+// One that waits for the second call, whose answer comes first.
+FakeServer::Reply AfterTheSecond(FakeServer::Reply reply) {
+  reply.after_calls = 2;
+  reply.after_answers = 1;
+  return reply;
+}
+
+// The order the other way round.
+std::vector<FakeServer::Reply> InOrder(FakeServer::Reply first,
+                                       FakeServer::Reply second) {
+  first.after_calls = 2;
+  second.after_answers = 1;
+  return {first, second};
+}
+
+constexpr grpc::StatusCode kErrorsOfOneServer[] = {
+    grpc::StatusCode::UNAVAILABLE, grpc::StatusCode::RESOURCE_EXHAUSTED,
+    grpc::StatusCode::NOT_FOUND, grpc::StatusCode::INTERNAL};
+
+class HedgeErrorTest : public HedgingTest,
+                       public testing::WithParamInterface<grpc::StatusCode> {};
+
+TEST_P(HedgeErrorTest, OfTheSecondCallWaitsForTheFirst) {
+  server_.ReplyWith({AfterTheSecond(Ok()), Failing(GetParam())});
+
+  EXPECT_TRUE(HedgedRecommend(absl::Seconds(60)).ok());
+  EXPECT_EQ(response_.model_version(), "7");
+  EXPECT_THAT(server_.calls(), SizeIs(2));
+}
+
+TEST_P(HedgeErrorTest, OfTheFirstCallWaitsForTheSecond) {
+  server_.ReplyWith(InOrder(Failing(GetParam()), Ok()));
+
+  EXPECT_TRUE(HedgedRecommend(absl::Seconds(60)).ok());
+  EXPECT_EQ(response_.model_version(), "7");
+}
+
+TEST_P(HedgeErrorTest, OfTheFirstCallIsToldWhenBothFail) {
+  const auto second = Failing(grpc::StatusCode::PERMISSION_DENIED);
+  server_.ReplyWith({AfterTheSecond(Failing(GetParam())), second});
+
+  EXPECT_EQ(HedgedRecommend(absl::Seconds(60)).error_code(), GetParam());
+}
+
+TEST_P(HedgeErrorTest, OfTheFirstCallIsToldWhenItCameFirst) {
+  server_.ReplyWith(InOrder(Failing(GetParam()),
+                            Failing(grpc::StatusCode::PERMISSION_DENIED)));
+
+  EXPECT_EQ(HedgedRecommend(absl::Seconds(60)).error_code(), GetParam());
+}
+
+INSTANTIATE_TEST_SUITE_P(OfOneServer, HedgeErrorTest,
+                         testing::ValuesIn(kErrorsOfOneServer));
+
 TEST_F(HedgingTest, EndsAtTheDeadlineWhenBothCallsHang) {
   server_.ReplyWith({Hanging()});
 

@@ -15,6 +15,10 @@ from protos import error_details, recommendation_grpc, recommendation_pb as pb
 LARGE_MODEL = {"items": 50_000, "tower": (64, 32)}
 NUM_CALLS = 20_000 if trial.LONG else 2_000
 DEADLINE_SECONDS = 0.2
+# Of one flood of several: a stall of the machine for a deadline spoils it.
+FEWEST_ANSWERS = 20
+MOST_EXPIRED_FRACTION = 0.5
+NUM_FLOODS = 10
 MOST_RETRY_SECONDS = 1
 BULK_USERS = 300
 NUM_SINGLE_CALLS = 20
@@ -37,7 +41,10 @@ def check_refusal(call):
 
 
 def flood(daemon, stub, request):
-    """All at once; some of them find the server alone with too many others."""
+    """All at once; some of them find the server alone with too many others.
+
+    Whether enough of them were answered, and few enough had to wait in vain.
+    """
     expected = stub.Recommend(request, timeout=trial.CALL_SECONDS)
     calls = [stub.Recommend.future(request, timeout=DEADLINE_SECONDS)
              for _ in range(NUM_CALLS)]
@@ -53,6 +60,10 @@ def flood(daemon, stub, request):
     shed = sum(value for (name, _), value in daemon.metrics().items()
                if name == "neumf_requests_shed_total")
     assert shed >= codes[grpc.StatusCode.UNAVAILABLE], (shed, codes)
+    print(", ".join(f"{code.name} {count}" for code, count in codes.items()))
+    expired = codes.get(grpc.StatusCode.DEADLINE_EXCEEDED, 0)
+    return (codes.get(grpc.StatusCode.OK, 0) >= FEWEST_ANSWERS and
+            expired <= MOST_EXPIRED_FRACTION * NUM_CALLS)
 
 
 def num_answers_beside_many(stub, request):
@@ -74,7 +85,8 @@ def main():
         with trial.restored(daemon, request), grpc.insecure_channel(
                 daemon.addresses["grpc"]) as channel:
             stub = recommendation_grpc.RecommendationServiceStub(channel)
-            flood(daemon, stub, request)
+            assert any(flood(daemon, stub, request)
+                       for _ in range(NUM_FLOODS))
             # A stall on our side can let the large call end first.
             assert any(num_answers_beside_many(stub, request) > 2
                        for _ in range(NUM_TRIES))

@@ -11,9 +11,10 @@ import time
 import http2
 import trial  # finds the modules below
 
+import grpc
 import models
 from daemon import Daemon
-from protos import recommendation_pb as pb
+from protos import recommendation_grpc, recommendation_pb as pb
 
 SOAK_SECONDS = 600 if trial.LONG else 10
 RELOAD_SECONDS = 1
@@ -23,16 +24,54 @@ KEPT_VERSIONS = 3
 
 REQUEST = pb.RecommendRequest(user_id="user-0", k=10)
 UNKNOWN = pb.RecommendRequest(user_id="nobody", k=10)
+BATCH = pb.BatchRecommendRequest(requests=[REQUEST, UNKNOWN] * 50)
+# Calls at once; the queue has room for fewer.
+NUM_AT_ONCE = 50
+FEW_PLACES = "--max_queue_users=2"
+_CODES = {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE,
+          grpc.StatusCode.DEADLINE_EXCEEDED}
+
+
+def answer(daemon):
+    """As soon as there is room."""
+    def once():
+        try:
+            return trial.answer(daemon, REQUEST)
+        except grpc.RpcError as error:
+            assert error.code() == grpc.StatusCode.UNAVAILABLE, error
+            return None
+    return daemon.wait_until(once, trial.RECOVERY_SECONDS)
 
 
 def one_round(daemon):
-    """Callers who stay, who are wrong, and who leave."""
-    trial.answer(daemon, REQUEST)
+    """Callers who stay, who are wrong, who leave, and who are too many."""
+    answer(daemon)
     with http2.Connection(daemon.addresses["grpc"]) as connection:
         for stream, request in ((1, REQUEST), (3, UNKNOWN), (5, REQUEST)):
             connection.call(stream, http2.RECOMMEND,
                             request.SerializeToString(), 1000)
         connection.send(http2.frame(http2.RST_STREAM, 0, 5, http2.CANCEL))
+    crowd(daemon)
+
+
+def crowd(daemon):
+    """Batches and single calls, of which some find no room."""
+    # A connection of its own, which is gone afterwards.
+    with grpc.insecure_channel(
+            daemon.addresses["grpc"],
+            [("grpc.use_local_subchannel_pool", 1)]) as channel:
+        stub = recommendation_grpc.RecommendationServiceStub(channel)
+        calls = [stub.BatchRecommend.future(BATCH, timeout=trial.CALL_SECONDS)
+                 for _ in range(NUM_AT_ONCE // 10)]
+        calls += [stub.Recommend.future(REQUEST, timeout=trial.CALL_SECONDS)
+                  for _ in range(NUM_AT_ONCE)]
+        codes = {call.code() for call in calls}
+    assert codes <= _CODES, codes
+
+
+def num_refused(daemon):
+    return sum(value for (name, _), value in daemon.metrics().items()
+               if name == "neumf_requests_shed_total")
 
 
 class Publisher:
@@ -64,7 +103,7 @@ def soak(daemon, publisher, seconds):
         publisher.publish_if_due()
         one_round(daemon)
     daemon.wait_until(
-        lambda: trial.answer(daemon, REQUEST).model_version ==
+        lambda: answer(daemon).model_version ==
         str(publisher.version), trial.RECOVERY_SECONDS)
     daemon.wait_until(lambda: trial.Holdings(daemon).connections == 0)
     time.sleep(trial.COUNTING_SECONDS)
@@ -74,9 +113,10 @@ def soak(daemon, publisher, seconds):
 def main():
     with tempfile.TemporaryDirectory() as directory:
         publisher = Publisher(directory)
-        with Daemon(directory) as daemon:
+        with Daemon(directory, FEW_PLACES) as daemon:
             middle = soak(daemon, publisher, SOAK_SECONDS / 2)
             end = soak(daemon, publisher, SOAK_SECONDS / 2)
+            assert num_refused(daemon) > 0
     print(middle, end, sep="\n")
     assert end.bytes <= middle.bytes + MOST_GROWTH_BYTES, (middle, end)
     assert end.descriptors <= middle.descriptors, (middle, end)

@@ -137,6 +137,30 @@ class CallersTest(QuotaCase):
         self.ask(SHOP)
         self.assert_refused("caller:shop", lambda: self.ask(SHOP))
 
+    def test_a_call_that_finds_no_room_costs_nothing(self):
+        # Each takes a while, and one waits at most.
+        self.model = models.random_model(seed=1, items=50_000, tower=(64, 32))
+        self.model.publish(self.checkpoints, 2)
+        num_calls = 200
+        self.write(f"shop {SLOW} {num_calls}")
+        QuotaCase.start(self, f"--auth_tokens_file={self.tokens}",
+                        "--max_queue_users=1")
+        calls = [self.stub.Recommend.future(
+            self.request(), timeout=TIMEOUT, metadata=metadata(SHOP))
+            for _ in range(num_calls)]
+        codes = [call.code() for call in calls]
+        num_refused = codes.count(grpc.StatusCode.UNAVAILABLE)
+        self.assertEqual(
+            codes.count(grpc.StatusCode.OK) + num_refused, num_calls, codes)
+        self.assertGreater(num_refused, 0)
+        while num_refused > 0:
+            try:
+                self.ask(SHOP)
+                num_refused -= 1
+            except grpc.RpcError as error:  # the queue of those before
+                self.assertEqual(error.code(), grpc.StatusCode.UNAVAILABLE)
+        self.assert_refused("caller:shop", lambda: self.ask(SHOP))
+
     def test_a_changed_file_counts_and_a_broken_one_does_not(self):
         self.write(f"shop {SLOW} 1")
         self.start()

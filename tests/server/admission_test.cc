@@ -368,6 +368,23 @@ TEST_F(ParseRequestTest, NamesItInABatchToo) {
               ElementsAre("requests[3].exclude_item_ids[1]"));
 }
 
+TEST_F(ParseRequestTest, TakesARequestUpToItsLimit) {
+  // Repeated fields of the same kind, the last of which counts.
+  v1::RecommendRequest request = RequestFor("u1");
+  std::string bytes = request.SerializeAsString();
+  request.set_user_id(std::string(kMaxRequestBytes - bytes.size() - 4, 'x'));
+  bytes = request.SerializeAsString() + bytes;
+  ASSERT_EQ(bytes.size(), kMaxRequestBytes);
+  v1::RecommendRequest parsed;
+  NEUMF_ASSERT_OK(Parse(bytes, &parsed));
+  EXPECT_EQ(parsed.user_id(), "u1");
+
+  bytes += '\0';
+  EXPECT_THAT(Parse(bytes, &parsed),
+              StatusIs(absl::StatusCode::kResourceExhausted,
+                       "the request has 1048577 bytes, more than 1048576"));
+}
+
 TEST_F(ParseRequestTest, JunkIsNoSuchMessage) {
   v1::RecommendRequest parsed;
   for (const std::string& junk :

@@ -87,6 +87,26 @@ TEST_F(CallerQuotasTest, ACallOfManyUsersCostsSoManyOrNone) {
   ExpectTaken("shop", 5);
 }
 
+TEST_F(CallerQuotasTest, WhatIsGivenBackCanBeTakenAgain) {
+  Open("shop 10 20\nreports unlimited");
+  ExpectTaken("shop", 15);
+  quotas_->GiveBack({"shop", Rights::All()}, 15);
+  ExpectTaken("shop", 20);
+  ExpectRefused("shop", 1);
+  quotas_->GiveBack({"reports", Rights::All()}, 5);
+  ExpectTaken("reports", 1'000);
+}
+
+TEST_F(CallerQuotasTest, WhatIsGivenBackFillsNoMoreThanTheBurst) {
+  Open("shop 10 20");
+  ExpectTaken("shop", 15);
+  clock_.Advance(absl::Seconds(10));
+  ExpectTaken("shop", 5);
+  quotas_->GiveBack({"shop", Rights::All()}, 15);
+  ExpectRefused("shop", 21);
+  ExpectTaken("shop", 20);
+}
+
 TEST_F(CallerQuotasTest, ABucketHoldsNoMoreThanItsBurst) {
   Open("shop 10 20");
   clock_.Advance(absl::Hours(1));

@@ -15,6 +15,9 @@
 namespace neumf {
 namespace {
 
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
 using grpc::health::v1::Health;
 using grpc::health::v1::HealthCheckRequest;
 using grpc::health::v1::HealthCheckResponse;
@@ -53,6 +56,14 @@ class Watch {
   }
   void Cancel() { context_->TryCancel(); }
   grpc::Status Finish() { return reader_->Finish(); }
+  // After Finish(): when to come back, in milliseconds.
+  std::string Pushback() const {
+    const auto& trailers = context_->GetServerTrailingMetadata();
+    const auto found = trailers.find("grpc-retry-pushback-ms");
+    return found == trailers.end()
+               ? ""
+               : std::string(found->second.data(), found->second.size());
+  }
 
  private:
   const std::unique_ptr<grpc::ClientContext> context_ = PatientContext();
@@ -103,7 +114,12 @@ TEST(HealthRpcTest, WatchTellsOfTheFirstModelAndOfTheDrain) {
   EXPECT_LT(server.Drain(), absl::Seconds(5));
   EXPECT_EQ(watch.Next(), HealthCheckResponse::NOT_SERVING);
   EXPECT_EQ(watch.Next(), -1);
-  EXPECT_EQ(watch.Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  const grpc::Status end = watch.Finish();
+  EXPECT_EQ(end.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_THAT(end.error_details(),
+              AllOf(HasSubstr("google.rpc.ErrorInfo"), HasSubstr("DRAINING"),
+                    HasSubstr("google.rpc.RetryInfo")));
+  EXPECT_EQ(watch.Pushback(), "50");
 }
 
 // Takes the five seconds after which a silent scorer counts as stuck.
