@@ -370,10 +370,10 @@ TEST_F(ParseRequestTest, NamesItInABatchToo) {
 
 TEST_F(ParseRequestTest, TakesARequestUpToItsLimit) {
   // Repeated fields of the same kind, the last of which counts.
-  v1::RecommendRequest request = RequestFor("u1");
-  std::string bytes = request.SerializeAsString();
-  request.set_user_id(std::string(kMaxRequestBytes - bytes.size() - 4, 'x'));
-  bytes = request.SerializeAsString() + bytes;
+  std::string bytes = RequestFor("u1").SerializeAsString();
+  v1::RecommendRequest first;
+  first.set_user_id(std::string(kMaxRequestBytes - bytes.size() - 4, 'x'));
+  bytes = first.SerializeAsString() + bytes;
   ASSERT_EQ(bytes.size(), kMaxRequestBytes);
   v1::RecommendRequest parsed;
   NEUMF_ASSERT_OK(Parse(bytes, &parsed));
