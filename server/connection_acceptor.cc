@@ -381,6 +381,7 @@ void ConnectionAcceptor::CutConnection(int duplicate, const char* event) {
   const std::string peer = connections_[duplicate].peer;
   Disconnect(duplicate);
   ForgetConnection(duplicate);
+  held_.Cut(std::chrono::steady_clock::now());
   metrics_->ConnectionCut();
   if (IsTimeToLog(&next_cut_log_)) LogEvent(event).With("peer", peer);
 }

@@ -32,6 +32,9 @@ class HeldRequests {
   // hold `most_bytes` at most.
   std::vector<int> TakeStock(std::vector<Holder> holders, Time now);
 
+  // A connection was cut: what it had the server keep is to be given back, too.
+  void Cut(Time now) { held_much_ = now; }
+
   // There is memory to be given back: stock is to be taken even though there is
   // no connection.
   bool is_settling() const { return held_much_.has_value(); }

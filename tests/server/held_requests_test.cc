@@ -39,5 +39,14 @@ TEST(HeldRequestsTest, SettlesOnceItWasQuietForLong) {
   EXPECT_FALSE(held.is_settling());
 }
 
+TEST(HeldRequestsTest, SettlesAfterACut) {
+  HeldRequests held(100);
+  const HeldRequests::Time cut;
+  held.Cut(cut);
+  EXPECT_TRUE(held.is_settling());
+  held.TakeStock({}, cut + HeldRequests::kQuiet);
+  EXPECT_FALSE(held.is_settling());
+}
+
 }  // namespace
 }  // namespace neumf
