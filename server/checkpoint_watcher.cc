@@ -185,8 +185,11 @@ bool CheckpointWatcher::MustWait(const CheckpointFile* next) {
 }
 
 absl::Status CheckpointWatcher::Load(const CheckpointFile& file) {
+  const ServingPolicy& policy = policy_.policy();
   VersionSwitch::Wish wish;
-  wish.keep_previous = !policy_.policy().Refuses(switch_.served_version());
+  wish.keep_previous = !policy.Refuses(switch_.served_version());
+  // Operators have judged: a comparison would hold up a rollback of the fleet.
+  wish.is_judged = policy.pinned != file.version && wish.keep_previous;
   wish.on_trial = TriesFirst();
   wish.meanwhile = [&] { ServeRequestsBeside(file, nullptr); };
   return switch_.Load(file, wish);
@@ -310,6 +313,7 @@ absl::Status CheckpointWatcher::LoadFor(const VersionRequest& request,
                                         const CheckpointFile& file) {
   VersionSwitch::Wish wish;
   wish.by_name = true;
+  wish.is_judged = false;
   wish.is_wanted = request.is_wanted;
   wish.meanwhile = [&] { ServeRequestsBeside(file, &request); };
   wish.keep_previous = request.kind != VersionRequest::Kind::kRollback &&

@@ -65,6 +65,14 @@ void Refusals::Remember(uint64_t version, const LoadOutcome& outcome) {
   refusal.retry_at = clock_->MonotonicNow() + refusal.backoff;
 }
 
+void Refusals::ForgetVerdict(uint64_t version) {
+  const auto it = refusals_.find(version);
+  if (it == refusals_.end() || it->second.result != ReloadResult::kGateFailed) {
+    return;
+  }
+  refusals_.erase(it);
+}
+
 void Refusals::ForgetMissing(const std::vector<CheckpointFile>& found) {
   auto file = found.begin();  // both ascend
   for (auto it = refusals_.begin(); it != refusals_.end();) {

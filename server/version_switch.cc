@@ -66,6 +66,7 @@ absl::Status VersionSwitch::Load(const CheckpointFile& file, const Wish& wish) {
     LogServing(*snapshot, absl::ZeroDuration());
     return absl::OkStatus();
   }
+  if (!wish.is_judged) refusals_.ForgetVerdict(file.version);
   const Refusals::Attempt next = refusals_.Next(file.version, info);
   if (next == Refusals::Attempt::kNone && !wish.by_name) {
     return absl::FailedPreconditionError("refused before");
@@ -112,7 +113,7 @@ LoadOutcome VersionSwitch::ReadFile(const CheckpointFile& file,
     return stopping_ || given_up_ || !wish.is_wanted();
   };
   request.make_room = [&] { return MakeRoom(file); };
-  request.is_judged = !wish.by_name;
+  request.is_judged = wish.is_judged;
   LoadOutcome outcome = load_.Run(request, wish.meanwhile);
   if (outcome.result != ReloadResult::kCrashedLoading || !wish.by_name) {
     return outcome;

@@ -71,6 +71,10 @@ class VersionSwitch {
     // Whoever asks for a version by name wants to know how it is now: the file
     // is tried even if nothing about it is new, or it crashed us.
     bool by_name = false;
+    // Whether the quality gate and trials have a say. What an operator has
+    // decided on, or what has to take the place of a version that must go, is
+    // tried even if they refused it before.
+    bool is_judged = true;
     bool keep_previous = true;
     // Unless it is warm, it is put on trial, not served.
     bool on_trial = false;
