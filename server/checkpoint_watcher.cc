@@ -41,6 +41,12 @@ absl::Status CheckpointWatcher::LoadFirst() {
   if (parts_.holder->Get() != nullptr) return absl::OkStatus();
   const std::string where =
       absl::StrCat("no servable checkpoint in ", options_.directory, ": ");
+  if (!policy_.is_known() && !policy_.met().ok()) {
+    return absl::NotFoundError(absl::StrCat(
+        where, policy_.met().message(),
+        "; until it can be read, nothing is served but a last known good "
+        "version in --state_dir"));
+  }
   if (!listed.ok()) {
     return absl::NotFoundError(absl::StrCat(where, listed.message()));
   }
@@ -151,8 +157,11 @@ absl::Status CheckpointWatcher::ServeByPolicy() {
     policy_.Poll();
     switch_.refusals().ForgetMissing(found);
     JudgeTrial(found);
-    const CheckpointFile* next = NextVersion(
-        found, policy_.policy(), switch_.served_version(), unfit, last_good);
+    const CheckpointFile* next =
+        policy_.is_known()
+            ? NextVersion(found, policy_.policy(), switch_.served_version(),
+                          unfit, last_good)
+            : SafeVersion(found, switch_.served_version(), unfit, last_good);
     if (next != nullptr && TriesFirst() && switch_.IsOnTrial(*next)) break;
     if ((!may_load && MustWait(next)) || next == nullptr) break;
     may_load = true;
@@ -376,7 +385,13 @@ VersionAnswer CheckpointWatcher::ChangePolicy(const VersionRequest& request,
   const absl::Status written = policy_.Change(wanted, request.caller);
   VersionAnswer answer;
   answer.version = switch_.served_record();
-  if (!written.ok()) {
+  if (!policy_.met().ok()) {
+    answer.unsaved_reason = absl::StrCat(
+        kServingPolicyFile, " cannot be read (",
+        absl::StatusCodeToString(written.code()),
+        ") and was left as it is: this holds for this server alone, until the "
+        "file is mended");
+  } else if (!written.ok()) {
     answer.unsaved_reason =
         absl::StrCat(kServingPolicyFile, " could not be written (",
                      absl::StatusCodeToString(written.code()),

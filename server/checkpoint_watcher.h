@@ -108,9 +108,9 @@ class CheckpointWatcher {
   ~CheckpointWatcher();
 
   // Serves what the policy says, or else the largest version, the last known
-  // good one or one below, in this order; a GPU that is lost meanwhile is
-  // recovered. NOT_FOUND says where it looked, what it found and why it was
-  // refused.
+  // good one or one below, in this order; only the last known good one where
+  // serving.json cannot be read. A GPU that is lost meanwhile is recovered.
+  // NOT_FOUND says where it looked, what it found and why it was refused.
   absl::Status LoadFirst();
 
   // Begins to poll on a thread of its own. Call it once.

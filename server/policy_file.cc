@@ -39,35 +39,65 @@ void PolicyFile::Poll() {
         .With("reason", read.status().message());
     return;
   }
-  if (is_news || !(*read == in_file_)) {
+  is_known_ = true;
+  const bool is_changed = !(*read == in_file_);
+  if (is_news || is_changed) {
     metrics_->ConfigReloaded(ConfigFile::kServingPolicy, true);
   }
-  if (*read == in_file_) return;
-  in_file_ = *read;
-  policy_ = *read;
-  for (const uint64_t version : held_) {
-    if (version != policy_.pinned) policy_.Refuse(version);
+  if (is_changed) {
+    in_file_ = *read;
+    policy_ = *read;
+    for (const uint64_t version : held_) {
+      if (version != policy_.pinned) policy_.Refuse(version);
+    }
+    LogEvent event("policy_changed");
+    Describe(policy_, &event);
   }
-  LogEvent event("policy_changed");
-  Describe(policy_, &event);
+  if (is_waiting_ && !(policy_ == in_file_)) Log("", Write());
+  is_waiting_ = false;
 }
 
 absl::Status PolicyFile::Change(const ServingPolicy& wanted,
                                 absl::string_view caller) {
   if (met_.ok() && wanted == in_file_ && wanted == policy_) return met_;
   policy_ = wanted;
+  is_known_ = true;
+  is_waiting_ = !met_.ok();
+  absl::Status written = met_;
+  if (met_.ok()) {
+    written = Write();
+  } else {
+    Hold();
+  }
+  Log(caller, written);
+  return written;
+}
+
+absl::Status PolicyFile::Write() {
   const absl::Status written = WriteServingPolicy(*files_, directory_, policy_);
   if (written.ok()) {
     in_file_ = policy_;
     held_.clear();
   } else {
-    held_ = policy_.refused;
+    Hold();
   }
+  return written;
+}
+
+// What the file refuses itself is its own to take back.
+void PolicyFile::Hold() {
+  held_.clear();
+  for (const uint64_t version : policy_.refused) {
+    if (!in_file_.Refuses(version)) held_.insert(version);
+  }
+}
+
+void PolicyFile::Log(absl::string_view caller,
+                     const absl::Status& written) const {
   LogEvent event("policy_changed");
   Describe(policy_, &event);
   event.With("caller", caller).WithNumber("written", written.ok());
   if (!written.ok()) event.With("reason", written.message());
-  return written;
 }
 
 }  // namespace neumf

@@ -3,11 +3,15 @@
 // serving.json as one daemon obeys it.
 //
 // What the file says is in force from the next poll on. One that cannot be read
-// or understood changes nothing; the log and a metric say so once. A change of
-// our own is in force at once and written to the file. Where that fails, as in
-// a directory that is read-only, this daemon holds it on its own: the change
-// until the file says something new, and what it refuses as long as the daemon
-// runs or until that version is pinned.
+// or understood changes nothing; the log and a metric say so once.
+//
+// A change of our own is in force at once and written to the file. Where that
+// fails, as in a directory that is read-only, this daemon holds it on its own:
+// the change until the file says something new, and what it refuses as long as
+// the daemon runs or until that version is pinned. A file that cannot be read is
+// not replaced, since what it refuses for the fleet would be lost: the change is
+// held likewise, and written when the file can be read again. When that then
+// says something new, only what the change refuses is added to it.
 //
 // Belongs to whichever one thread polls for checkpoints.
 
@@ -34,15 +38,27 @@ class PolicyFile {
   absl::Status Change(const ServingPolicy& wanted, absl::string_view caller);
 
   const ServingPolicy& policy() const { return policy_; }
+  // Whether the policy is somebody's word: the file was understood or absent
+  // once, or Change() was called. Before that nobody knows what is refused.
+  bool is_known() const { return is_known_; }
+  // What the last look at the file met.
+  const absl::Status& met() const { return met_; }
 
  private:
+  // Puts policy_ into the file.
+  absl::Status Write();
+  void Hold();
+  void Log(absl::string_view caller, const absl::Status& written) const;
+
   const std::string directory_;
   FileSystem* const files_;
   ServerMetrics* const metrics_;
 
   ServingPolicy policy_;
-  ServingPolicy in_file_;    // when it was last understood
-  absl::Status met_;         // by the last look at it
+  ServingPolicy in_file_;  // when it was last understood
+  absl::Status met_;       // by the last look at it
+  bool is_known_ = false;
+  bool is_waiting_ = false;  // to write policy_, until the file can be read
   std::set<uint64_t> held_;  // what we refuse and could not write
 };
 

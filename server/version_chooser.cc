@@ -3,6 +3,18 @@
 #include <algorithm>
 
 namespace neumf {
+namespace {
+
+// Null when it is not there.
+const CheckpointFile* Find(const std::vector<CheckpointFile>& found,
+                           uint64_t version) {
+  const auto file = std::find_if(
+      found.begin(), found.end(),
+      [&](const CheckpointFile& f) { return f.version == version; });
+  return file == found.end() ? nullptr : &*file;
+}
+
+}  // namespace
 
 const CheckpointFile* NextVersion(const std::vector<CheckpointFile>& found,
                                   const ServingPolicy& policy, uint64_t served,
@@ -28,11 +40,16 @@ const CheckpointFile* NextVersion(const std::vector<CheckpointFile>& found,
   if (largest == std::find_if(found.rbegin(), found.rend(), is_allowed)) {
     return &*largest;
   }
-  const auto good =
-      std::find_if(found.begin(), found.end(), [&](const CheckpointFile& file) {
-        return file.version == last_good && is_fit(file);
-      });
-  return good == found.end() ? &*largest : &*good;
+  const CheckpointFile* const good = Find(found, last_good);
+  return good != nullptr && is_fit(*good) ? good : &*largest;
+}
+
+const CheckpointFile* SafeVersion(const std::vector<CheckpointFile>& found,
+                                  uint64_t served,
+                                  const std::set<uint64_t>& unfit,
+                                  uint64_t last_good) {
+  const bool is_free = served == 0 && unfit.count(last_good) == 0;
+  return is_free ? Find(found, last_good) : nullptr;
 }
 
 ServingPolicy PolicyAfterLoad(ServingPolicy policy, uint64_t version) {

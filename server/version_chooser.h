@@ -27,6 +27,13 @@ const CheckpointFile* NextVersion(const std::vector<CheckpointFile>& found,
                                   const std::set<uint64_t>& unfit,
                                   uint64_t last_good = 0);
 
+// The same while nobody knows what the policy refuses: `last_good` alone, and
+// only where nothing is served.
+const CheckpointFile* SafeVersion(const std::vector<CheckpointFile>& found,
+                                  uint64_t served,
+                                  const std::set<uint64_t>& unfit,
+                                  uint64_t last_good);
+
 // The policy under which a load of `version` by name holds.
 ServingPolicy PolicyAfterLoad(ServingPolicy policy, uint64_t version);
 

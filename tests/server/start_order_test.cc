@@ -15,6 +15,7 @@
 namespace neumf {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::StartsWith;
 
@@ -128,6 +129,48 @@ TEST_F(StartOrderTest, TheLargestAndWhatIsPinnedGoBeforeTheLastKnownGood) {
   EXPECT_EQ(Start(), 3U);
   WritePolicyText(R"({"serve": 1})");
   EXPECT_EQ(Start(), 1U);
+}
+
+TEST_F(StartOrderTest, WithABrokenPolicyOnlyTheLastKnownGoodVersionIsSafe) {
+  for (const uint64_t version : {1, 2, 3}) folder_.Publish(version);
+  NEUMF_ASSERT_OK(files_->CreateDirectories(state_));
+  NEUMF_ASSERT_OK(
+      WriteFileAtomically(*files_, state_ + "/last_known_good", "2 abc\n"));
+  WritePolicyText(R"({"refuse": [3)");
+  EXPECT_EQ(Start(), 2U);
+  folder_.Publish(4);
+  EXPECT_EQ(Poll(), 2U);
+  WritePolicyText(R"({"refuse": [3, 4]})");
+  EXPECT_EQ(Poll(), 2U);
+  WritePolicyText(R"({"refuse": [3]})");
+  EXPECT_EQ(Poll(), 4U);
+  WritePolicyText("{");  // nobody takes back what was understood before
+  folder_.Publish(5);
+  EXPECT_EQ(Poll(), 5U);
+}
+
+TEST_F(StartOrderTest, WithABrokenPolicyAndNoGoodVersionNothingIsChosen) {
+  folder_.Publish(1);
+  WritePolicyText(R"({"refuse": 1})");
+  Restart();
+  EXPECT_THAT(watcher_->LoadFirst(),
+              StatusIs(absl::StatusCode::kNotFound,
+                       AllOf(HasSubstr(folder_.path()),
+                             HasSubstr("serving.json: refuse must be a list"),
+                             HasSubstr("--state_dir"))));
+  EXPECT_EQ(Poll(), 0U);
+  EXPECT_TRUE(history_->List().empty());
+  WritePolicyText("{}");
+  EXPECT_EQ(Poll(), 1U);
+}
+
+TEST_F(StartOrderTest, ALoadByNameDecidesWhereThePolicyIsBroken) {
+  folder_.Publish(1);
+  folder_.Publish(2);
+  WritePolicyText("{");
+  EXPECT_EQ(Poll(), 0U);
+  NEUMF_EXPECT_OK(LoadByName(1));
+  EXPECT_EQ(Poll(), 1U);
 }
 
 TEST_F(StartOrderTest, WhatEndedTwoProcessesIsSkippedAndShown) {

@@ -54,6 +54,20 @@ TEST(VersionChooserTest, StartsWithTheLastKnownGoodWhenTheLargestIsUnfit) {
   EXPECT_EQ(Next({1, 2, 3, 4}, {}, 1, {4}, 2), 3U);
 }
 
+TEST(VersionChooserTest, OnlyTheLastKnownGoodIsSafeWithoutAPolicy) {
+  const auto safe = [](uint64_t served, const std::set<uint64_t>& unfit,
+                       uint64_t last_good) -> uint64_t {
+    const std::vector<CheckpointFile> files = Files({1, 2, 3});
+    const CheckpointFile* file = SafeVersion(files, served, unfit, last_good);
+    return file == nullptr ? 0 : file->version;
+  };
+  EXPECT_EQ(safe(0, {}, 2), 2U);
+  EXPECT_EQ(safe(0, {2}, 2), 0U);
+  EXPECT_EQ(safe(1, {}, 2), 0U);
+  EXPECT_EQ(safe(0, {}, 7), 0U);
+  EXPECT_EQ(safe(0, {}, 0), 0U);
+}
+
 TEST(VersionChooserTest, NeverGoesBackByItself) {
   EXPECT_EQ(Next({1, 2, 3}, {}, 3), 0U);
   EXPECT_EQ(Next({1, 2}, {}, 3), 0U);

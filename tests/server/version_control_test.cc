@@ -350,9 +350,51 @@ TEST_F(VersionControlTest, ABadPolicyChangesNothingAndIsToldOnce) {
   EXPECT_EQ(ReadMetric(metrics_, "neumf_config_reload_failures_total",
                        {{"file", "serving_policy"}}),
             1);
-  // A request starts from the last good one, and mends the file.
+}
+
+TEST_F(VersionControlTest, AChangeLeavesAPolicyThatCannotBeReadAsItIs) {
+  const std::string broken = R"({"refuse": [9], "refuse": [8]})";
+  ServeUpTo(2);
+  WritePolicyText(broken);
+  const auto answer = Get(Kind::kRollback);
+  NEUMF_ASSERT_OK(answer.status());
+  EXPECT_THAT(answer->unsaved_reason,
+              AllOf(HasSubstr("serving.json cannot be read (DATA_LOSS)"),
+                    Not(HasSubstr(folder_.path()))));
+  Poll();
+  EXPECT_EQ(Served(), 1U);
+  EXPECT_EQ(PolicyText(), broken);
+  EXPECT_THAT(Log(), HasSubstr("refuse=2 caller=ops written=0"));
+  // Who mends it is obeyed; what was rolled back meanwhile stays so, for all.
+  WritePolicyText(R"({"refuse": [9]})");
+  Poll();
+  EXPECT_EQ(Served(), 1U);
+  EXPECT_EQ(PolicyText(), "{\"serve\": \"largest\", \"refuse\": [2, 9]}\n");
+}
+
+TEST_F(VersionControlTest, AChangeIsWrittenWhenThePolicyCanBeReadAgain) {
+  const std::string before = R"({"refuse": [9]})";
+  ServeUpTo(2);
+  WritePolicyText(before);
+  Poll();
+  WritePolicyText("{");
+  NEUMF_ASSERT_OK(Get(Kind::kLoad, 1).status());
+  EXPECT_EQ(PolicyText(), "{");
+  WritePolicyText(before);
+  Poll();
+  EXPECT_EQ(Served(), 1U);
+  EXPECT_EQ(PolicyText(), "{\"serve\": 1, \"refuse\": [9]}\n");
+}
+
+TEST_F(VersionControlTest, ARefusalThatIsTakenBackInTheFileIsNotPutThereAgain) {
+  ServeUpTo(2);
+  WritePolicyText(R"({"refuse": [7]})");
+  Poll();
+  WritePolicyText("{");
   NEUMF_ASSERT_OK(Get(Kind::kRollback).status());
-  EXPECT_EQ(PolicyText(), "{\"serve\": 2, \"refuse\": [1]}\n");
+  WritePolicyText("{}");
+  Poll();
+  EXPECT_EQ(PolicyText(), "{\"serve\": \"largest\", \"refuse\": [2]}\n");
 }
 
 TEST_F(VersionControlTest, ARollbackBesideALoadComesAtOnce) {
