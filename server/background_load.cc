@@ -44,7 +44,9 @@ void BackgroundLoad::Wake() {
 
 bool BackgroundLoad::WaitForWake() {
   MutexLock lock(&mutex_);
-  while (!ended_ && !woken_) changed_.Wait(&mutex_);
+  const absl::Duration next = clock_->MonotonicNow() + interval_;
+  while (!ended_ && !woken_ && clock_->WaitUntil(&changed_, &mutex_, next)) {
+  }
   woken_ = false;
   return !ended_;
 }

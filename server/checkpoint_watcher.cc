@@ -20,7 +20,7 @@ CheckpointWatcher::CheckpointWatcher(Options options, const Parts& parts)
     : options_(std::move(options)),
       parts_(parts),
       switch_({options_.directory, options_.keep_versions, options_.may_unload,
-               options_.trial},
+               options_.trial, options_.poll_interval},
               {parts.files, parts.clock, parts.loader, parts.device,
                parts.holder, parts.reaper, parts.history, parts.metrics,
                parts.crash_guard, parts.trials}),
@@ -200,7 +200,7 @@ absl::Status CheckpointWatcher::Load(const CheckpointFile& file) {
   // Operators have judged: a comparison would hold up a rollback of the fleet.
   wish.is_judged = policy.pinned != file.version && wish.keep_previous;
   wish.on_trial = TriesFirst();
-  wish.meanwhile = [&] { ServeRequestsBeside(file, nullptr); };
+  wish.meanwhile = Meanwhile(file, nullptr);
   return switch_.Load(file, wish);
 }
 
@@ -268,6 +268,34 @@ void CheckpointWatcher::ServeRequest(const VersionRequest& request) {
   }
 }
 
+std::function<void()> CheckpointWatcher::Meanwhile(
+    const CheckpointFile& loading, const VersionRequest* wish) {
+  const absl::Duration interval = options_.poll_interval;
+  return [this, &loading, wish, interval, begun_under = policy_.policy(),
+          next_look = parts_.clock->MonotonicNow() + interval]() mutable {
+    ServeRequestsBeside(loading, wish);
+    const absl::Duration now = parts_.clock->MonotonicNow();
+    if (now < next_look) return;
+    next_look = now + interval;
+    LookBeside(loading, wish == nullptr ? &begun_under : nullptr);
+  };
+}
+
+// A load may take minutes: what another server has rolled back, or a trial that
+// breaks a rule, does not wait for its end.
+void CheckpointWatcher::LookBeside(const CheckpointFile& loading,
+                                   const ServingPolicy* begun_under) {
+  policy_.Poll();
+  const auto found = ListCheckpoints(*parts_.files, options_.directory);
+  if (found.ok()) JudgeTrial(*found);
+  const ServingPolicy& policy = policy_.policy();
+  if (begun_under == nullptr || policy == *begun_under) return;
+  const bool is_wanted =
+      !policy.Refuses(loading.version) &&
+      policy.pinned.value_or(loading.version) == loading.version;
+  if (!is_wanted) switch_.GiveUpLoad();
+}
+
 void CheckpointWatcher::ServeRequestsBeside(const CheckpointFile& loading,
                                             const VersionRequest* wish) {
   while (auto request = requests_.Take()) {
@@ -324,7 +352,7 @@ absl::Status CheckpointWatcher::LoadFor(const VersionRequest& request,
   wish.by_name = true;
   wish.is_judged = false;
   wish.is_wanted = request.is_wanted;
-  wish.meanwhile = [&] { ServeRequestsBeside(file, &request); };
+  wish.meanwhile = Meanwhile(file, &request);
   wish.keep_previous = request.kind != VersionRequest::Kind::kRollback &&
                        !policy_.policy().Refuses(switch_.served_version());
   const absl::Status loaded = switch_.Load(file, wish);

@@ -19,6 +19,8 @@
 //                                                      another rollback
 //   load of that version   waits for it                waits for it
 //   load of another        ends it and comes next      FAILED_PRECONDITION
+//   serving.json wants     ends it, a poll later       goes on
+//   another
 //   the daemon stops       ends it                     UNAVAILABLE
 //
 // A new version that a poll finds beside one that is served may be put on trial
@@ -39,6 +41,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <random>
 #include <string>
 #include <thread>
@@ -149,6 +152,15 @@ class CheckpointWatcher {
 
   void ServeRequests();
   void ServeRequest(const VersionRequest& request);
+  // What is done while `loading` is loaded, for `wish` if somebody asked for it.
+  // Both must outlive the load.
+  std::function<void()> Meanwhile(const CheckpointFile& loading,
+                                  const VersionRequest* wish);
+  // Obeys serving.json and judges the trial. The load is given up if a policy
+  // other than the one that it was begun under does not want it; null: somebody
+  // asked for it.
+  void LookBeside(const CheckpointFile& loading,
+                  const ServingPolicy* begun_under);
   // While `loading` is loaded, for `wish` if somebody asked for it.
   void ServeRequestsBeside(const CheckpointFile& loading,
                            const VersionRequest* wish);

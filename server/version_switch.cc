@@ -20,7 +20,7 @@ constexpr int kUnloadLooks = 10'000;
 VersionSwitch::VersionSwitch(Options options, const Parts& parts)
     : options_(std::move(options)),
       parts_(parts),
-      load_(parts.loader),
+      load_(parts.loader, parts.clock, options_.look_interval),
       loaded_(std::max<size_t>(options_.keep_versions, 1)),
       refusals_(parts.clock) {}
 

@@ -50,6 +50,8 @@ class VersionSwitch {
     // is served while it is loaded. Default: then it is refused.
     bool may_unload = false;
     VersionTrial::Options trial;
+    // Longest time between two calls of Wish::meanwhile.
+    absl::Duration look_interval = absl::Seconds(2);
   };
 
   // What it works with; all must outlive it.
@@ -80,7 +82,8 @@ class VersionSwitch {
     bool on_trial = false;
     // Asked all the time, by several threads; false gives the load up.
     std::function<bool()> is_wanted = [] { return true; };
-    // Called while a file is loaded, at first and after each Wake().
+    // Called while a file is loaded: at first, after each Wake(), and at least
+    // once in Options::look_interval.
     std::function<void()> meanwhile = [] {};
   };
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +14,7 @@
 #include "server/checkpoint_watcher.h"
 #include "tests/server/metric_reader.h"
 #include "tests/server/test_checkpoint.h"
+#include "tests/support/eventually.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/status_matchers.h"
 
@@ -27,6 +29,13 @@ class TrialControlTest : public testing::Test {
  protected:
   TrialControlTest() {
     testing::internal::CaptureStderr();
+    CheckpointLoader::Options loader_options;
+    loader_options.available_memory = [this] {
+      on_load_();
+      return FindAvailableMemory();
+    };
+    loader_ = std::make_unique<CheckpointLoader>(files_.get(), loader_options,
+                                                 &device_, &metrics_);
     options_.directory = folder_.path();
     options_.trial.shadow_share = 1;
     options_.trial.shadow_duration = absl::Minutes(1);
@@ -42,7 +51,7 @@ class TrialControlTest : public testing::Test {
   void StartTrial() {
     watcher_ = std::make_unique<CheckpointWatcher>(
         options_,
-        CheckpointWatcher::Parts{files_.get(), &clock_, &loader_, &device_,
+        CheckpointWatcher::Parts{files_.get(), &clock_, loader_.get(), &device_,
                                  &recovery_, &holder_, &reaper_, &history_,
                                  &metrics_, /*crash_guard=*/nullptr,
                                  /*last_good=*/nullptr, &trials_});
@@ -106,7 +115,8 @@ class TrialControlTest : public testing::Test {
   SnapshotHolder holder_;
   TrialHolder trials_;
   VersionHistory history_;
-  CheckpointLoader loader_{files_.get(), {}, &device_, &metrics_};
+  std::function<void()> on_load_ = [] {};  // by the thread that loads
+  std::unique_ptr<CheckpointLoader> loader_;
   CheckpointWatcher::Options options_;
   std::unique_ptr<CheckpointWatcher> watcher_;
 };
@@ -228,6 +238,37 @@ TEST_F(TrialControlTest, ANewerVersionTakesItsPlaceIfItIsValid) {
                                     "1 SERVING"));
 }
 
+TEST_F(TrialControlTest, ATrialIsJudgedWhileANewerVersionIsLoaded) {
+  StartTrial();
+  folder_.Publish(3);
+  on_load_ = [&] {
+    trials_.Get()->Compared(0.1, std::nullopt);
+    EXPECT_TRUE(Eventually([&] {
+      clock_.Advance(options_.poll_interval);
+      return OnTrial() == 0;
+    }));
+  };
+  Poll();
+  EXPECT_EQ(Trials("rolled_back"), 1);
+  EXPECT_EQ(OnTrial(), 3U);
+  EXPECT_THAT(States(), ElementsAre("3 CANDIDATE", "2 REFUSED", "1 SERVING"));
+}
+
+TEST_F(TrialControlTest, ThePolicyIsObeyedWhileANewerVersionIsLoaded) {
+  StartTrial();
+  folder_.Publish(3);
+  on_load_ = [&] {
+    WritePolicyText(R"({"refuse": [2, 3]})");
+    EXPECT_TRUE(Eventually([&] {
+      clock_.Advance(options_.poll_interval);
+      return OnTrial() == 0;
+    }));
+  };
+  Poll();
+  EXPECT_EQ(Served(), 1U);
+  EXPECT_THAT(States(), ElementsAre("2 RETIRED", "1 SERVING"));
+}
+
 TEST_F(TrialControlTest, AFileThatIsTakenAwayEndsItsTrial) {
   StartTrial();
   folder_.Remove(2);
@@ -249,7 +290,7 @@ TEST_F(TrialControlTest, WithoutSharesThereAreNoTrials) {
   options_.trial.shadow_share = 0;
   watcher_ = std::make_unique<CheckpointWatcher>(
       options_, CheckpointWatcher::Parts{
-                    files_.get(), &clock_, &loader_, &device_, &recovery_,
+                    files_.get(), &clock_, loader_.get(), &device_, &recovery_,
                     &holder_, &reaper_, &history_, &metrics_,
                     /*crash_guard=*/nullptr, /*last_good=*/nullptr, &trials_});
   for (uint64_t version = 1; version <= 2; ++version) {
