@@ -228,6 +228,8 @@ void CheckpointWatcher::JudgeTrial(const std::vector<CheckpointFile>& found) {
       return;
     case VersionTrial::Verdict::Kind::kPromote:
       return switch_.Promote();
+    case VersionTrial::Verdict::Kind::kUndecided:
+      return switch_.GiveUpTrial(verdict.reason);
     case VersionTrial::Verdict::Kind::kRollBack:
       // Where it cannot be written, the log says so.
       policy_.Change(RejectCandidate(verdict.reason), "").IgnoreError();

@@ -67,10 +67,11 @@ void Refusals::Remember(uint64_t version, const LoadOutcome& outcome) {
 
 void Refusals::ForgetVerdict(uint64_t version) {
   const auto it = refusals_.find(version);
-  if (it == refusals_.end() || it->second.result != ReloadResult::kGateFailed) {
-    return;
-  }
-  refusals_.erase(it);
+  if (it == refusals_.end()) return;
+  const ReloadResult result = it->second.result;
+  const bool is_verdict = result == ReloadResult::kGateFailed ||
+                          result == ReloadResult::kRolledBack;
+  if (is_verdict) refusals_.erase(it);
 }
 
 void Refusals::ForgetMissing(const std::vector<CheckpointFile>& found) {

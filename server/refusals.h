@@ -44,7 +44,7 @@ class Refusals {
   bool IsRepetition(uint64_t version, const LoadOutcome& outcome) const;
   void Remember(uint64_t version, const LoadOutcome& outcome);
   void Forget(uint64_t version) { refusals_.erase(version); }
-  // The same for one that was found to be whole, but worse than another.
+  // The same for one that is whole, and has failed the gate or its trial.
   void ForgetVerdict(uint64_t version);
   // Those whose files are not in `found`, which ascends.
   void ForgetMissing(const std::vector<CheckpointFile>& found);

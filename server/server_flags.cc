@@ -181,13 +181,16 @@ void AddTrial(VersionTrial::Options* trial, FlagTable* flags) {
   flags->Add("shadow_share", &trial->shadow_share, 0.0, 1.0,
              "The share of the users, 0 to 1, whose requests a new version\n"
              "scores too, after the answer; metrics say how far they agree.");
-  flags->Add("shadow_duration", &trial->shadow_duration, absl::ZeroDuration(),
-             kLongest, "For how long, at least.");
+  flags->Add(
+      "shadow_duration", &trial->shadow_duration, absl::ZeroDuration(),
+      kLongest,
+      "For how long, at least. After ten times as long (10 minutes at\n"
+      "least) a new version that there was no time to score is refused.");
   flags->Add("shadow_min_overlap", &trial->min_overlap, 0.0, 1.0,
              "The least share of the items of an answer, on average, that\n"
              "both have; below it the new version is rolled back.");
   flags->Add("canary_share", &trial->canary_share, 0.0, 1.0,
-             "The share of the users, 0 to 1, whom a new version answers\n"
+             "The share of the users, below 1, whom a new version answers\n"
              "after that, before it serves all.");
   flags->Add("canary_duration", &trial->canary_duration, absl::ZeroDuration(),
              kLongest, "For how long, at least.");
@@ -327,6 +330,11 @@ absl::Status Apply(const Choices& choices, FileSystem& files,
       ApplyPublicKey(choices.checkpoint_public_key, files, &options->loader));
   if (options->limits.default_k > options->limits.max_k) {
     return absl::InvalidArgumentError("--default_k: must not exceed --max_k");
+  }
+  if (options->trial.canary_share >= 1) {
+    return absl::InvalidArgumentError(
+        "--canary_share: must be below 1: the served version has to answer "
+        "some users, to be compared with");
   }
   options->loader.scorer.num_threads =
       choices.threads > 0

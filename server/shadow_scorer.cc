@@ -58,7 +58,7 @@ void ShadowScorer::Add(Sample sample) {
     is_taken = !stopping_ && waiting_.size() < kMaxWaiting;
     if (is_taken) waiting_.push_back(std::move(sample));
   }
-  if (!is_taken) return parts_.metrics->ShadowEnded(ShadowResult::kDropped);
+  if (!is_taken) return sample.trial->Dropped();
   wake_.Signal();
 }
 
@@ -105,9 +105,7 @@ bool ShadowScorer::Pause(absl::Duration time) {
 
 void ShadowScorer::Score(const Sample& sample) const {
   const auto candidate = sample.trial->candidate();
-  if (candidate == nullptr || parts_.is_busy()) {
-    return parts_.metrics->ShadowEnded(ShadowResult::kDropped);
-  }
+  if (candidate == nullptr || parts_.is_busy()) return sample.trial->Dropped();
   v1::RecommendResponse answer;
   const absl::Status status = ScoreBy(*candidate, sample.request, &answer);
   if (!status.ok() && !absl::IsNotFound(status)) {

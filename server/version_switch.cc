@@ -228,6 +228,18 @@ void VersionSwitch::EndTrial(TrialResult result, const std::string& reason) {
   }
 }
 
+void VersionSwitch::GiveUpTrial(const std::string& reason) {
+  const LoadedVersion candidate = LeaveTrial(TrialResult::kEnded, reason);
+  LoadOutcome outcome;
+  outcome.result = ReloadResult::kRolledBack;
+  outcome.reason = reason;
+  outcome.digest = candidate.snapshot->digest;
+  outcome.file = candidate.file;
+  refusals_.Remember(candidate.snapshot->version, outcome);
+  parts_.history->Refused(candidate.attempt, outcome.digest, reason);
+  parts_.metrics->RolledBack();
+}
+
 void VersionSwitch::EndTrialOnLostDevice() {
   if (candidate_.snapshot == nullptr || IsAlive(candidate_)) return;
   EndTrial(TrialResult::kEnded, "the GPU was lost");

@@ -117,6 +117,8 @@ class VersionSwitch {
   void Promote();
   // Lets go of what is on trial; `reason` is for operators.
   void EndTrial(TrialResult result, const std::string& reason);
+  // The same for what could not be judged: it is not tried again by itself.
+  void GiveUpTrial(const std::string& reason);
   // The same if the GPU that scores it was lost.
   void EndTrialOnLostDevice();
 

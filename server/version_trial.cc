@@ -116,6 +116,12 @@ void VersionTrial::NotScored() {
   ++num_not_scored_;
 }
 
+void VersionTrial::Dropped() {
+  metrics_->ShadowEnded(ShadowResult::kDropped);
+  MutexLock lock(&mutex_);
+  ++num_dropped_;
+}
+
 void VersionTrial::Answered(Arm arm, absl::StatusCode code,
                             absl::Duration handling) {
   const bool failed = IsFailure(code);
@@ -134,9 +140,13 @@ void VersionTrial::Answered(Arm arm, absl::StatusCode code,
 VersionTrial::Verdict VersionTrial::Judge() {
   MutexLock lock(&mutex_);
   const bool in_shadow = phase_ == TrialPhase::kShadow;
-  const uint64_t seen =
-      in_shadow ? num_compared_ + num_not_scored_ : by_candidate_.count;
-  if (seen < options_.min_requests) return {};
+  if (NumSeen() < options_.min_requests) {
+    if (!IsStarved()) return {};
+    return {Verdict::Kind::kUndecided,
+            absl::StrFormat("shadow: only %d of %d requests could be scored in "
+                            "the time that callers left; it was not tried",
+                            NumSeen(), NumSeen() + num_dropped_)};
+  }
   std::string fault = in_shadow ? FaultOfShadow() : FaultOfCanary();
   if (!fault.empty()) return {Verdict::Kind::kRollBack, std::move(fault)};
   const absl::Duration duration =
@@ -149,8 +159,22 @@ VersionTrial::Verdict VersionTrial::Judge() {
   return {};
 }
 
+uint64_t VersionTrial::NumSeen() const {
+  return phase_ == TrialPhase::kShadow
+             ? num_compared_ + num_not_scored_
+             : std::min(by_candidate_.count, by_served_.count);
+}
+
+bool VersionTrial::IsStarved() const {
+  const absl::Duration patience =
+      std::max(kPatience * options_.shadow_duration, kLeastPatience);
+  return phase_ == TrialPhase::kShadow &&
+         NumSeen() + num_dropped_ >= options_.min_requests &&
+         clock_->MonotonicNow() >= began_ + patience;
+}
+
 std::string VersionTrial::FaultOfShadow() const {
-  const uint64_t seen = num_compared_ + num_not_scored_;
+  const uint64_t seen = NumSeen();
   if (static_cast<double>(num_not_scored_) >
       options_.max_errors * static_cast<double>(seen)) {
     return absl::StrFormat("shadow: %d of %d requests could not be scored",

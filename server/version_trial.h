@@ -11,14 +11,19 @@
 // stay of one version within a phase, on every server alike, and other users
 // go first next time. A phase whose share is 0 is left out.
 //
-// A phase ends when its time is over and it has seen enough requests. From
-// enough requests on, whatever breaks a rule ends the trial at once:
+// A phase ends when its time is over and it has seen enough requests; in the
+// canary phase, as many of each version. From enough requests on, whatever
+// breaks a rule ends the trial at once:
 //
 //   shadow   too many requests that the new version could not score; a mean
 //            overlap@k below the least
 //   canary   a share of failed answers that exceeds the served version's by
 //            too much; a p95 of the times of answers that is too many times
 //            the served version's
+//
+// A shadow is scored in time that nobody else needs. Where there is never
+// enough of it, the trial ends undecided after a while; where nobody asks, it
+// goes on.
 //
 //   trials->Set(std::make_shared<VersionTrial>(...));
 //   ... of each request: trial = trials->Get(); trial->ArmOf(user_id) ...
@@ -51,8 +56,10 @@ class VersionTrial {
     // phase they cost computing time, in the canary phase they meet what is
     // wrong with a version. Default, 0: there is no such phase.
     double shadow_share = 0;
+    // 1 never ends: the served version has to answer some, to be compared with.
     double canary_share = 0;
-    // At least; longer while too few requests come.
+    // At least; longer while too few requests come. Without the time to score
+    // them, a shadow takes kPatience times as long at most.
     absl::Duration shadow_duration = absl::Minutes(10);
     absl::Duration canary_duration = absl::Minutes(10);
     // Requests that a rule is based on, at least 1. Fewer judge sooner, and by
@@ -68,6 +75,10 @@ class VersionTrial {
     bool enabled() const { return shadow_share > 0 || canary_share > 0; }
   };
 
+  static constexpr int kPatience = 10;
+  // No shadow is given up sooner, however short it is to be.
+  static constexpr absl::Duration kLeastPatience = absl::Minutes(10);
+
   // What becomes of a user's request.
   enum class Arm {
     kNone,       // the served version answers, and nobody looks
@@ -77,9 +88,14 @@ class VersionTrial {
   };
 
   struct Verdict {
-    enum class Kind { kGoesOn, kPromote, kRollBack };
+    enum class Kind {
+      kGoesOn,
+      kPromote,
+      kRollBack,
+      kUndecided,  // and will stay so: nothing speaks for it, nor against it
+    };
     Kind kind = Kind::kGoesOn;
-    std::string reason;  // of a rollback
+    std::string reason;  // of the last two
   };
 
   // `clock` and `metrics` must outlive this. REQUIRES: options.enabled().
@@ -98,6 +114,7 @@ class VersionTrial {
   // such items.
   void Compared(double overlap, std::optional<double> drift);
   void NotScored();
+  void Dropped();  // there was no time to score it
   // What came of a call of the canary phase.
   void Answered(Arm arm, absl::StatusCode code, absl::Duration handling);
 
@@ -130,6 +147,10 @@ class VersionTrial {
   };
 
   void Begin(TrialPhase phase) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What is to be judged, so far.
+  uint64_t NumSeen() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether enough requests came to a shadow that has not scored enough.
+  bool IsStarved() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Why the phase breaks a rule; empty: it does not.
   std::string FaultOfShadow() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string FaultOfCanary() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -146,6 +167,7 @@ class VersionTrial {
   absl::Duration began_ ABSL_GUARDED_BY(mutex_);  // the phase did
   uint64_t num_compared_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t num_not_scored_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t num_dropped_ ABSL_GUARDED_BY(mutex_) = 0;
   double overlaps_ ABSL_GUARDED_BY(mutex_) = 0;  // their sum
   Answers by_served_ ABSL_GUARDED_BY(mutex_);
   Answers by_candidate_ ABSL_GUARDED_BY(mutex_);

@@ -110,6 +110,8 @@ TEST_F(ServerFlagsTest, NamesTheFlagThatIsWrong) {
               IsBadFlag("--max_k", "from"));
   EXPECT_THAT(ParseWithDirectory({"--default_k=20", "--max_k=10"}),
               IsBadFlag("--default_k", "--max_k"));
+  EXPECT_THAT(ParseWithDirectory({"--canary_share=1"}),
+              IsBadFlag("--canary_share", "below 1"));
   EXPECT_THAT(ParseWithDirectory({"--drain_timeout=-1s"}),
               IsBadFlag("--drain_timeout", "from 0"));
   EXPECT_THAT(ParseWithDirectory({"--handshake_timeout=0"}),

@@ -113,13 +113,40 @@ TEST_F(VersionTrialTest, TheSameVersionHasTheSameUsersAndAnotherOneOthers) {
   EXPECT_LT(in_both, static_cast<int>(first.size()) / 2);
 }
 
-TEST_F(VersionTrialTest, AllOrNoneOfTheUsersCanBeMeant) {
+TEST_F(VersionTrialTest, WithoutAnswersOfTheServedVersionNothingIsJudged) {
   options_.canary_share = 1;
   StartCanary();
   EXPECT_EQ(UsersOf(Arm::kCandidate).size(), kNumUsers);
-  Answer(Arm::kCandidate, 10);
+  Answer(Arm::kCandidate, 95);
+  Answer(Arm::kCandidate, 5, kQuick, absl::StatusCode::kInternal);
+  Answer(Arm::kServed, 9);
   clock_.Advance(absl::Minutes(2));
+  EXPECT_EQ(Judge(), Kind::kGoesOn);
+  Answer(Arm::kServed, 1);
   EXPECT_EQ(Judge(), Kind::kPromote);
+}
+
+TEST_F(VersionTrialTest, AShadowThatThereIsNoTimeForEndsUndecided) {
+  Start();
+  Compare(4, 1);
+  for (int i = 0; i < 6; ++i) trial_->Dropped();
+  clock_.Advance(absl::Minutes(10) - absl::Seconds(1));
+  EXPECT_EQ(Judge(), Kind::kGoesOn);
+  clock_.Advance(absl::Seconds(1));
+  const VersionTrial::Verdict verdict = trial_->Judge();
+  EXPECT_EQ(verdict.kind, Kind::kUndecided);
+  EXPECT_THAT(verdict.reason, HasSubstr("only 4 of 10 requests"));
+  Compare(6, 1);  // enough after all
+  EXPECT_EQ(Judge(), Kind::kGoesOn);
+  EXPECT_EQ(Phase(), 2);
+}
+
+TEST_F(VersionTrialTest, AShadowThatFewAskForGoesOn) {
+  Start();
+  Compare(4, 1);
+  for (int i = 0; i < 5; ++i) trial_->Dropped();
+  clock_.Advance(absl::Hours(100));
+  EXPECT_EQ(Judge(), Kind::kGoesOn);
 }
 
 TEST_F(VersionTrialTest, AShadowAloneEndsInAPromotion) {
