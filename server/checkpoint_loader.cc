@@ -191,6 +191,7 @@ void CheckpointLoader::LoadInto(const LoadRequest& request, bool may_use_gpu,
   outcome->digest = info.digest;
   outcome->file = info.file;
   if (!IsSigned(file, info, outcome)) return;
+  if (!IsNew(request, outcome)) return;
   if (options_.crash_guard != nullptr &&
       !options_.crash_guard->Begin(info.digest)) {
     return Refuse(ReloadResult::kCrashedLoading,
@@ -250,6 +251,15 @@ void CheckpointLoader::Examine(const LoadRequest& request,
   usable = OfScorer(usable, snapshot.device_life);
   if (!usable.ok()) return Refuse(usable, outcome);
   outcome->result = ReloadResult::kOk;
+}
+
+bool CheckpointLoader::IsNew(const LoadRequest& request, LoadOutcome* outcome) {
+  if (!request.known_refusal) return true;
+  const auto known = request.known_refusal(outcome->digest);
+  if (!known.has_value()) return true;
+  Refuse(known->result, known->reason, outcome);
+  outcome->was_known = true;
+  return false;
 }
 
 bool CheckpointLoader::IsSigned(const CheckpointFile& file,

@@ -46,12 +46,19 @@
 
 namespace neumf {
 
+// How a load of certain content ended before.
+struct KnownRefusal {
+  ReloadResult result = ReloadResult::kProbeFailed;
+  std::string reason;
+};
+
 // One try to load a file. `snapshot` is set when, and only when, result is kOk.
 struct LoadOutcome {
   ReloadResult result = ReloadResult::kIoError;
-  std::string reason;  // why not, for logs and operators
-  std::string digest;  // of the header; empty when it could not be read
-  FileInfo file;       // as it was when it was opened
+  std::string reason;      // why not, for logs and operators
+  std::string digest;      // of the header; empty when it could not be read
+  FileInfo file;           // as it was when it was opened
+  bool was_known = false;  // of LoadRequest::known_refusal
   // Of kNoMemory: whether there were enough without what is served.
   bool fits_alone = false;
   std::unique_ptr<Snapshot> snapshot;
@@ -70,6 +77,10 @@ struct LoadRequest {
   // says whether there was something. The budget is looked at again then. Null:
   // nothing is kept.
   std::function<bool()> make_room = nullptr;
+  // Asked before any data is read, by the digest of the header: content that is
+  // known is not loaded again. By the thread that loads. Null: nothing is.
+  std::function<std::optional<KnownRefusal>(absl::string_view digest)>
+      known_refusal = nullptr;
   // Whether the quality gate may refuse it. Who asks for a version by name has
   // judged it.
   bool is_judged = true;
@@ -118,6 +129,8 @@ class CheckpointLoader {
 
   void LoadInto(const LoadRequest& request, bool may_use_gpu,
                 LoadOutcome* outcome) const;
+  // False with the outcome of content that was refused before.
+  static bool IsNew(const LoadRequest& request, LoadOutcome* outcome);
   // Leaves the outcome as it is when one of the keys signed the file, or there
   // are none.
   bool IsSigned(const CheckpointFile& file, const CheckpointInfo& info,

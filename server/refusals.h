@@ -11,6 +11,8 @@
 // than the file; so is, once, a file whose load met an error of the GPU: twice,
 // and the file is taken for the cause.
 //
+// This knows files; the Quarantine knows what is in them.
+//
 // Belongs to whichever one thread polls for checkpoints.
 
 #include <cstdint>

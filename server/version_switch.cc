@@ -90,6 +90,7 @@ absl::Status VersionSwitch::Load(const CheckpointFile& file, const Wish& wish) {
   }
   if (!loaded) return Refuse(file, attempt, outcome, took);
   refusals_.Forget(file.version);
+  quarantine_.Remove(outcome.digest);
   const auto snapshot = parts_.reaper->Adopt(std::move(outcome.snapshot));
   const LoadedVersion fresh{snapshot, attempt, outcome.file};
   // What it was to be compared with may have gone meanwhile.
@@ -114,6 +115,11 @@ LoadOutcome VersionSwitch::ReadFile(const CheckpointFile& file,
   };
   request.make_room = [&] { return MakeRoom(file); };
   request.is_judged = wish.is_judged;
+  if (!wish.by_name) {
+    request.known_refusal = [&](absl::string_view digest) {
+      return quarantine_.Find(digest, wish.is_judged);
+    };
+  }
   LoadOutcome outcome = load_.Run(request, wish.meanwhile);
   if (outcome.result != ReloadResult::kCrashedLoading || !wish.by_name) {
     return outcome;
@@ -294,6 +300,7 @@ absl::Status VersionSwitch::Refuse(const CheckpointFile& file, uint64_t attempt,
         .WithNumber("seconds", absl::ToDoubleSeconds(took));
   }
   refusals_.Remember(file.version, outcome);
+  quarantine_.Add(file.version, outcome);
   return VersionNotLoaded(file.version, outcome.result, reason);
 }
 

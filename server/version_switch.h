@@ -29,6 +29,7 @@
 #include "server/checkpoint_loader.h"
 #include "server/crash_guard.h"
 #include "server/loaded_versions.h"
+#include "server/quarantine.h"
 #include "server/reaper.h"
 #include "server/refusals.h"
 #include "server/scoring_device.h"
@@ -158,6 +159,7 @@ class VersionSwitch {
   LoadedVersions loaded_;
   LoadedVersion candidate_;  // without a snapshot: there is no trial
   Refusals refusals_;
+  Quarantine quarantine_;
   Mutex swap_mutex_;  // so that no swap ends after RequestStop()
 };
 
