@@ -127,6 +127,7 @@ absl::Status CheckpointWatcher::Look() {
       parts_.recovery->Reloaded(parts_.holder->Get().get());
       break;
   }
+  switch_.EndLook();
   const auto now_served = parts_.holder->Get();
   parts_.device->ReportMemory(now_served.get());
   if (parts_.last_good != nullptr) parts_.last_good->Look(now_served.get());

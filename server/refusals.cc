@@ -32,7 +32,7 @@ Refusals::Attempt Refusals::Next(uint64_t version, const FileInfo& info) {
     refusal.last_look = info;
     refusal.still_since = now;
   }
-  if (now - refusal.still_since < kStill) return Attempt::kNone;
+  if (now - refusal.still_since < kStill) return Attempt::kWaiting;
   const absl::Time modified = absl::FromUnixNanos(info.modified_nanos);
   const bool is_young = clock_->WallNow() - modified < kYoung;
   return is_young ? Attempt::kAgain : Attempt::kFirst;
@@ -44,8 +44,15 @@ bool Refusals::IsRepetition(uint64_t version,
   return it != refusals_.end() && it->second.result == outcome.result;
 }
 
-void Refusals::Remember(uint64_t version, const LoadOutcome& outcome) {
+uint64_t Refusals::attempt(uint64_t version) const {
+  const auto it = refusals_.find(version);
+  return it == refusals_.end() ? 0 : it->second.attempt;
+}
+
+void Refusals::Remember(uint64_t version, const LoadOutcome& outcome,
+                        uint64_t attempt) {
   Refusal& refusal = refusals_[version];
+  if (attempt != 0) refusal.attempt = attempt;
   const bool is_first_device_error =
       outcome.result == ReloadResult::kDeviceError &&
       (refusal.result != ReloadResult::kDeviceError ||

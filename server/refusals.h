@@ -32,9 +32,10 @@ namespace neumf {
 class Refusals {
  public:
   enum class Attempt {
-    kNone,   // nothing new about the file
-    kFirst,  // of this content
-    kAgain,  // of a content that could not be loaded
+    kNone,     // nothing new about the file
+    kWaiting,  // it is being written: wait until it is still
+    kFirst,    // of this content
+    kAgain,    // of a content that could not be loaded
   };
 
   // `clock` must outlive this.
@@ -44,7 +45,10 @@ class Refusals {
   Attempt Next(uint64_t version, const FileInfo& info);
   // Whether the last attempt at this file ended as the one in `outcome`.
   bool IsRepetition(uint64_t version, const LoadOutcome& outcome) const;
-  void Remember(uint64_t version, const LoadOutcome& outcome);
+  // `attempt` is its record in the VersionHistory; 0: that of the last one.
+  void Remember(uint64_t version, const LoadOutcome& outcome, uint64_t attempt);
+  // 0: there is none.
+  uint64_t attempt(uint64_t version) const;
   void Forget(uint64_t version) { refusals_.erase(version); }
   // The same for one that is whole, and has failed the gate or its trial.
   void ForgetVerdict(uint64_t version);
@@ -62,6 +66,7 @@ class Refusals {
     absl::Duration still_since = absl::ZeroDuration();  // it looks like that
     ReloadResult result = ReloadResult::kCorrupt;
     std::string reason;
+    uint64_t attempt = 0;
     // For what passes: monotonic time of the next try, and the wait before it.
     absl::Duration retry_at = absl::InfiniteDuration();
     absl::Duration backoff = absl::ZeroDuration();

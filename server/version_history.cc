@@ -55,7 +55,7 @@ uint64_t VersionHistory::Found(uint64_t version, uint64_t file_bytes,
   {
     MutexLock lock(&mutex_);
     attempt = ++last_attempt_;
-    records_.push_back({attempt, 0, {}});
+    records_.push_back({attempt, 0, {}, ""});
     Record& record = records_.back();
     record.version.set_version(absl::StrCat(version));
     record.version.set_file_bytes(static_cast<int64_t>(file_bytes));
@@ -147,6 +147,20 @@ void VersionHistory::Refused(uint64_t attempt, absl::string_view digest,
     record->version.set_reason(CleanReason(reason));
     record->version.set_resident_bytes(0);
     SetState(v1::MODEL_STATE_REFUSED, record);
+  }
+  on_change_();
+}
+
+void VersionHistory::SetWaiting(uint64_t attempt, bool is_waiting) {
+  const v1::ModelState from =
+      is_waiting ? v1::MODEL_STATE_REFUSED : v1::MODEL_STATE_FOUND;
+  {
+    MutexLock lock(&mutex_);
+    Record* record = Find(attempt);
+    if (record == nullptr || record->version.state() != from) return;
+    record->version.mutable_reason()->swap(record->put_aside);
+    SetState(is_waiting ? v1::MODEL_STATE_FOUND : v1::MODEL_STATE_REFUSED,
+             record);
   }
   on_change_();
 }

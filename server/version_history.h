@@ -6,7 +6,8 @@
 //
 //   FOUND -> LOADING -> SERVING <-> STANDBY -> RETIRED
 //                    `-> CANDIDATE -> SERVING, RETIRED or REFUSED
-//                    `-> REFUSED, with a reason
+//                    `-> REFUSED, with a reason; FOUND again while its file is
+//                        being written, which is tried anew when it is still
 //
 // Loading a version again is a new attempt with a record of its own. The oldest
 // finished records are forgotten when there are more than kMaxRecords, and so
@@ -51,6 +52,8 @@ class VersionHistory {
   void Unserved();
   void Refused(uint64_t attempt, absl::string_view digest,
                absl::string_view reason);
+  // What was REFUSED is FOUND, or the other way round, with its old reason.
+  void SetWaiting(uint64_t attempt, bool is_waiting);
   // Drops an attempt that was given up before it said anything about its file.
   void Forget(uint64_t attempt);
 
@@ -73,6 +76,7 @@ class VersionHistory {
     uint64_t attempt = 0;
     uint64_t changed = 0;  // the number of its last change
     v1::ModelVersion version;
+    std::string put_aside;  // the reason of what was REFUSED and is FOUND
   };
   // Null when there is none.
   Record* Find(uint64_t attempt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

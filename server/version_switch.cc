@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
@@ -68,9 +69,10 @@ absl::Status VersionSwitch::Load(const CheckpointFile& file, const Wish& wish) {
   }
   if (!wish.is_judged) refusals_.ForgetVerdict(file.version);
   const Refusals::Attempt next = refusals_.Next(file.version, info);
-  if (next == Refusals::Attempt::kNone && !wish.by_name) {
-    return absl::FailedPreconditionError("refused before");
-  }
+  const bool is_due = next == Refusals::Attempt::kFirst ||
+                      next == Refusals::Attempt::kAgain || wish.by_name;
+  if (next == Refusals::Attempt::kWaiting) ShowWaiting(file.version);
+  if (!is_due) return absl::FailedPreconditionError("refused before");
   // A second try is silent unless it ends otherwise than the first.
   const bool again = next != Refusals::Attempt::kFirst;
   uint64_t attempt = again ? 0 : Announce(file, info);
@@ -82,6 +84,7 @@ absl::Status VersionSwitch::Load(const CheckpointFile& file, const Wish& wish) {
   }
   const absl::Duration took = parts_.clock->MonotonicNow() - started;
   const bool loaded = outcome.snapshot != nullptr;
+  EndWaiting(file.version);
   if (given_up_ || !wish.is_wanted() || (!loaded && IsStopping())) {
     return GiveUp(attempt, file.version);
   }
@@ -234,6 +237,29 @@ void VersionSwitch::EndTrial(TrialResult result, const std::string& reason) {
   }
 }
 
+void VersionSwitch::ShowWaiting(uint64_t version) {
+  const uint64_t attempt = refusals_.attempt(version);
+  waiting_[version] = {attempt, /*was_seen=*/true};
+  parts_.history->SetWaiting(attempt, true);
+}
+
+void VersionSwitch::EndWaiting(uint64_t version) {
+  const auto it = waiting_.find(version);
+  if (it == waiting_.end()) return;
+  parts_.history->SetWaiting(it->second.attempt, false);
+  waiting_.erase(it);
+}
+
+// A file that is gone, or that a larger version has overtaken, is looked at no
+// more.
+void VersionSwitch::EndLook() {
+  std::vector<uint64_t> passed_by;
+  for (auto& [version, waiting] : waiting_) {
+    if (!std::exchange(waiting.was_seen, false)) passed_by.push_back(version);
+  }
+  for (const uint64_t version : passed_by) EndWaiting(version);
+}
+
 void VersionSwitch::GiveUpTrial(const std::string& reason) {
   const LoadedVersion candidate = LeaveTrial(TrialResult::kEnded, reason);
   LoadOutcome outcome;
@@ -241,7 +267,7 @@ void VersionSwitch::GiveUpTrial(const std::string& reason) {
   outcome.reason = reason;
   outcome.digest = candidate.snapshot->digest;
   outcome.file = candidate.file;
-  refusals_.Remember(candidate.snapshot->version, outcome);
+  refusals_.Remember(candidate.snapshot->version, outcome, candidate.attempt);
   parts_.history->Refused(candidate.attempt, outcome.digest, reason);
   parts_.metrics->RolledBack();
 }
@@ -299,8 +325,13 @@ absl::Status VersionSwitch::Refuse(const CheckpointFile& file, uint64_t attempt,
         .With("reason", outcome.reason)
         .WithNumber("seconds", absl::ToDoubleSeconds(took));
   }
-  refusals_.Remember(file.version, outcome);
+  refusals_.Remember(file.version, outcome, attempt);
   quarantine_.Add(file.version, outcome);
+  const auto info = parts_.files->Stat(file.path);
+  const bool is_being_written = info.ok() &&
+                                info->inode == outcome.file.inode &&
+                                !(*info == outcome.file);
+  if (is_being_written) ShowWaiting(file.version);
   return VersionNotLoaded(file.version, outcome.result, reason);
 }
 

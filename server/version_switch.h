@@ -16,6 +16,7 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -102,6 +103,9 @@ class VersionSwitch {
   // The load in progress ends without a record. By Wish::meanwhile.
   void GiveUpLoad() { given_up_ = true; }
 
+  // To be called after each poll: files that it passed by are not waited for.
+  void EndLook();
+
   // Serves the version that was served before, if it is kept warm, and drops
   // the one that it leaves. False when there is none.
   bool ServeStandby();
@@ -148,6 +152,9 @@ class VersionSwitch {
   void LogServing(const Snapshot& snapshot, absl::Duration took) const;
   absl::Status Refuse(const CheckpointFile& file, uint64_t attempt,
                       const LoadOutcome& outcome, absl::Duration took);
+  // Shows what was refused, and is being written, as FOUND.
+  void ShowWaiting(uint64_t version);
+  void EndWaiting(uint64_t version);
   // `attempt` may be 0: none was announced.
   absl::Status GiveUp(uint64_t attempt, uint64_t version) const;
 
@@ -160,6 +167,12 @@ class VersionSwitch {
   LoadedVersion candidate_;  // without a snapshot: there is no trial
   Refusals refusals_;
   Quarantine quarantine_;
+  // Files that are being written, by version.
+  struct Waiting {
+    uint64_t attempt = 0;
+    bool was_seen = false;  // by the present poll
+  };
+  std::map<uint64_t, Waiting> waiting_;
   Mutex swap_mutex_;  // so that no swap ends after RequestStop()
 };
 

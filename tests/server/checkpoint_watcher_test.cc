@@ -241,8 +241,10 @@ TEST_F(CheckpointWatcherTest, AFileThatGrowsIsTriedAgainWhenItIsStill) {
   for (const size_t size : {200, 300, 400}) {
     folder_.Overwrite(1, whole.substr(0, size));
     Poll();
+    EXPECT_EQ(Newest().state(), v1::MODEL_STATE_FOUND);
   }
   EXPECT_EQ(Reloads("corrupt"), 1);
+  EXPECT_THAT(history_.List(), SizeIs(1));
   folder_.Overwrite(1, whole);
   Poll(2);
   EXPECT_EQ(Served(), 0U);
@@ -262,7 +264,47 @@ TEST_F(CheckpointWatcherTest, ACopyThatPausesIsTriedAgainInSilence) {
   }
   EXPECT_EQ(Reloads("corrupt"), 1);
   EXPECT_THAT(history_.List(), SizeIs(1));
+  EXPECT_EQ(Newest().state(), v1::MODEL_STATE_REFUSED);
   EXPECT_EQ(Count(Log(), "event=checkpoint_refused version=1"), 1);
+}
+
+TEST_F(CheckpointWatcherTest, AFileThatChangesWhileItIsReadIsWaitedFor) {
+  folder_.Publish(1);
+  const std::string whole = folder_.Bytes(1);
+  folder_.Overwrite(1, whole.substr(0, 100));
+  files_.on_open = [&] { folder_.Overwrite(1, whole.substr(0, 200)); };
+  Poll();
+  files_.on_open = [] {};
+  EXPECT_EQ(Newest().state(), v1::MODEL_STATE_FOUND);
+  clock_.Advance(absl::Seconds(1));
+  Poll();
+  EXPECT_EQ(Newest().state(),
+            v1::MODEL_STATE_FOUND);  // seen for the first time
+  clock_.Advance(absl::Seconds(1));
+  Poll();
+  EXPECT_EQ(Newest().state(), v1::MODEL_STATE_REFUSED);
+  EXPECT_FALSE(Newest().reason().empty());
+}
+
+TEST_F(CheckpointWatcherTest, WhatIsOvertakenOrGoneIsNotWaitedFor) {
+  folder_.Publish(1);
+  NEUMF_ASSERT_OK(watcher_->LoadFirst());
+  for (const uint64_t version : {2, 4}) {
+    folder_.Overwrite(version, "junk");
+    Poll();
+    folder_.Overwrite(version, "and more junk");
+    Poll();
+    ASSERT_EQ(Newest().state(), v1::MODEL_STATE_FOUND);
+    if (version == 2) {
+      folder_.Publish(3);
+    } else {
+      folder_.Remove(4);
+    }
+    Poll();
+    for (const v1::ModelVersion& record : history_.List()) {
+      EXPECT_NE(record.state(), v1::MODEL_STATE_FOUND) << record.version();
+    }
+  }
 }
 
 TEST_F(CheckpointWatcherTest, AnOldFileThatIsWrittenAnewSaysAgainWhatIsWrong) {

@@ -121,6 +121,23 @@ TEST_F(VersionHistoryTest, ARefusalSaysWhyAndLeavesTheServedOneAlone) {
   EXPECT_EQ(versions[1].state(), v1::MODEL_STATE_SERVING);
 }
 
+TEST_F(VersionHistoryTest, ARefusedFileThatIsBeingWrittenIsFoundAgain) {
+  const uint64_t served = Serve(1);
+  const uint64_t refused = history_.Found(2, 500, kNow);
+  history_.Refused(refused, "abc", "too short");
+  history_.SetWaiting(refused, true);
+  EXPECT_EQ(history_.List()[0].state(), v1::MODEL_STATE_FOUND);
+  EXPECT_EQ(history_.List()[0].reason(), "");
+  const uint64_t point = history_.ChangesAfter(0).until;
+  history_.SetWaiting(refused, true);  // nothing new
+  history_.SetWaiting(served, true);
+  EXPECT_TRUE(history_.ChangesAfter(point).versions.empty());
+  history_.SetWaiting(refused, false);
+  EXPECT_EQ(history_.List()[0].state(), v1::MODEL_STATE_REFUSED);
+  EXPECT_EQ(history_.List()[0].reason(), "too short");
+  EXPECT_EQ(history_.List()[1].state(), v1::MODEL_STATE_SERVING);
+}
+
 TEST_F(VersionHistoryTest, ReasonsAreAlwaysTextThatCanBeSent) {
   history_.Refused(history_.Found(1, 500, kNow), "", "tensor \xff\xfe");
   EXPECT_EQ(history_.List()[0].reason(), "tensor ??");
