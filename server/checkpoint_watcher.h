@@ -150,6 +150,7 @@ class CheckpointWatcher {
   void JudgeTrial(const std::vector<CheckpointFile>& found);
   ServingPolicy RejectCandidate(const std::string& reason);
 
+  // In watcher_requests.cc, as the next ones.
   void ServeRequests();
   void ServeRequest(const VersionRequest& request);
   // What is done while `loading` is loaded, for `wish` if somebody asked for it.

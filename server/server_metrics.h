@@ -74,7 +74,7 @@ enum class TrialPhase { kNone, kShadow, kCanary };
 enum class TrialResult {
   kPromoted,
   kRolledBack,  // by its rules, or because somebody asked for that
-  kEnded,       // it gave way to another version, or its GPU was lost
+  kEnded,       // undecided: it gave way, its GPU was lost, no time to score
 };
 const char* TrialResultName(TrialResult result);  // "promoted", ...
 

@@ -1,0 +1,202 @@
+// What callers ask of the CheckpointWatcher, between two loads and beside one.
+
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/logging.h"
+#include "base/status_macros.h"
+#include "server/checkpoint_watcher.h"
+#include "server/errors.h"
+#include "server/version_chooser.h"
+#include "server/version_errors.h"
+
+namespace neumf {
+
+void CheckpointWatcher::ServeRequests() {
+  for (;;) {
+    requests_.Resume();  // what came beside the last one
+    const auto request = requests_.Take();
+    if (!request.has_value()) return;
+    ServeRequest(*request);
+  }
+}
+
+void CheckpointWatcher::ServeRequest(const VersionRequest& request) {
+  policy_.Poll();
+  switch (request.kind) {
+    case VersionRequest::Kind::kLoad:
+      return request.answer(LoadByName(request));
+    case VersionRequest::Kind::kLoadLargest: {
+      ServingPolicy wanted = policy_.policy();
+      wanted.pinned.reset();
+      return request.answer(ChangePolicy(request, wanted));
+    }
+    case VersionRequest::Kind::kRollback:
+      return request.answer(RollBack(request));
+  }
+}
+
+std::function<void()> CheckpointWatcher::Meanwhile(
+    const CheckpointFile& loading, const VersionRequest* wish) {
+  const absl::Duration interval = options_.poll_interval;
+  return [this, &loading, wish, interval, begun_under = policy_.policy(),
+          next_look = parts_.clock->MonotonicNow() + interval]() mutable {
+    ServeRequestsBeside(loading, wish);
+    const absl::Duration now = parts_.clock->MonotonicNow();
+    if (now < next_look) return;
+    next_look = now + interval;
+    LookBeside(loading, wish == nullptr ? &begun_under : nullptr);
+  };
+}
+
+// A load may take minutes: what another server has rolled back, or a trial that
+// breaks a rule, does not wait for its end.
+void CheckpointWatcher::LookBeside(const CheckpointFile& loading,
+                                   const ServingPolicy* begun_under) {
+  policy_.Poll();
+  const auto found = ListCheckpoints(*parts_.files, options_.directory);
+  if (found.ok()) JudgeTrial(*found);
+  const ServingPolicy& policy = policy_.policy();
+  if (begun_under == nullptr || policy == *begun_under) return;
+  const bool is_wanted =
+      !policy.Refuses(loading.version) &&
+      policy.pinned.value_or(loading.version) == loading.version;
+  if (!is_wanted) switch_.GiveUpLoad();
+}
+
+void CheckpointWatcher::ServeRequestsBeside(const CheckpointFile& loading,
+                                            const VersionRequest* wish) {
+  while (auto request = requests_.Take()) {
+    const bool is_load = request->kind == VersionRequest::Kind::kLoad;
+    if (request->kind == VersionRequest::Kind::kRollback &&
+        (wish == nullptr || wish->kind == VersionRequest::Kind::kLoad)) {
+      switch_.GiveUpLoad();
+      if (switch_.trial() != nullptr) {
+        request->answer(RollBack(*request));
+        continue;
+      }
+      const uint64_t left = switch_.served_version();
+      if (switch_.ServeStandby()) {
+        policy_.Poll();
+        request->answer(RolledBack(*request, left, /*was_warm=*/true));
+        continue;
+      }
+    } else if (is_load && request->version == loading.version) {
+      // Its turn comes when the version is there.
+    } else if (wish != nullptr) {
+      request->answer(LoadInProgress(loading.version));
+      continue;
+    } else if (is_load) {
+      switch_.GiveUpLoad();
+    }
+    requests_.PutOff(*std::move(request));
+  }
+}
+
+absl::StatusOr<VersionAnswer> CheckpointWatcher::LoadByName(
+    const VersionRequest& request) {
+  const CheckpointFile file = FileOf(request.version);
+  if (!switch_.IsServed(file)) {
+    LogEvent("load_requested")
+        .WithNumber("version", request.version)
+        .WithNumber("from", switch_.served_version())
+        .With("caller", request.caller);
+    if (absl::IsNotFound(parts_.files->Stat(file.path).status())) {
+      return VersionNotFound(request.version);
+    }
+    if (parts_.device->lost()) return DeviceLost();
+    if (switch_.trial() != nullptr && !switch_.IsOnTrial(file)) {
+      switch_.EndTrial(TrialResult::kEnded, "another version was asked for");
+    }
+    NEUMF_RETURN_IF_ERROR(LoadFor(request, file));
+  }
+  return ChangePolicy(request,
+                      PolicyAfterLoad(policy_.policy(), request.version));
+}
+
+absl::Status CheckpointWatcher::LoadFor(const VersionRequest& request,
+                                        const CheckpointFile& file) {
+  VersionSwitch::Wish wish;
+  wish.by_name = true;
+  wish.is_judged = false;
+  wish.is_wanted = request.is_wanted;
+  wish.meanwhile = Meanwhile(file, &request);
+  wish.keep_previous = request.kind != VersionRequest::Kind::kRollback &&
+                       !policy_.policy().Refuses(switch_.served_version());
+  const absl::Status loaded = switch_.Load(file, wish);
+  if (!absl::IsCancelled(loaded)) return loaded;
+  if (switch_.IsStopping()) return Draining();
+  return request.is_wanted() ? LoadAborted() : loaded;
+}
+
+absl::StatusOr<VersionAnswer> CheckpointWatcher::RollBack(
+    const VersionRequest& request) {
+  if (switch_.trial() != nullptr) {
+    policy_.Poll();
+    return ChangePolicy(request, RejectCandidate("it was rolled back"));
+  }
+  const uint64_t left = switch_.served_version();
+  const bool is_warm = switch_.ServeStandby();
+  if (!is_warm) NEUMF_RETURN_IF_ERROR(LoadEarlier(request, left));
+  return RolledBack(request, left, is_warm);
+}
+
+absl::Status CheckpointWatcher::LoadEarlier(const VersionRequest& request,
+                                            uint64_t left) {
+  if (left == 0) return NoPreviousVersion();
+  if (parts_.device->lost()) return DeviceLost();
+  const auto found = ListCheckpoints(*parts_.files, options_.directory);
+  if (!found.ok()) return NoPreviousVersion();
+  const ServingPolicy earlier = PolicyOfEarlier(policy_.policy(), left, *found);
+  std::set<uint64_t> unfit;
+  while (const CheckpointFile* file =
+             NextVersion(*found, earlier, left, unfit)) {
+    const absl::Status loaded = LoadFor(request, *file);
+    const bool may_go_on = request.is_wanted() && !switch_.IsStopping() &&
+                           !absl::IsAborted(loaded) && !parts_.device->lost();
+    if (loaded.ok() || !may_go_on) return loaded;
+    unfit.insert(file->version);
+  }
+  return NoPreviousVersion();
+}
+
+VersionAnswer CheckpointWatcher::RolledBack(const VersionRequest& request,
+                                            uint64_t left, bool was_warm) {
+  const uint64_t target = switch_.served_version();
+  LogEvent("rollback")
+      .WithNumber("from", left)
+      .WithNumber("to", target)
+      .WithNumber("warm", was_warm)
+      .With("caller", request.caller);
+  parts_.metrics->RolledBack();
+  const auto found = ListCheckpoints(*parts_.files, options_.directory);
+  return ChangePolicy(
+      request,
+      PolicyAfterRollback(policy_.policy(), left, target,
+                          found.ok() ? *found : std::vector<CheckpointFile>()));
+}
+
+VersionAnswer CheckpointWatcher::ChangePolicy(const VersionRequest& request,
+                                              const ServingPolicy& wanted) {
+  const absl::Status written = policy_.Change(wanted, request.caller);
+  VersionAnswer answer;
+  answer.version = switch_.served_record();
+  if (!policy_.met().ok()) {
+    answer.unsaved_reason = absl::StrCat(
+        kServingPolicyFile, " cannot be read (",
+        absl::StatusCodeToString(written.code()),
+        ") and was left as it is: this holds for this server alone, until the "
+        "file is mended");
+  } else if (!written.ok()) {
+    answer.unsaved_reason =
+        absl::StrCat(kServingPolicyFile, " could not be written (",
+                     absl::StatusCodeToString(written.code()),
+                     "): this holds for this server alone, until it ends");
+  }
+  return answer;
+}
+
+}  // namespace neumf
