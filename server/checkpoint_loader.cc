@@ -166,8 +166,7 @@ LoadOutcome CheckpointLoader::Load(const LoadRequest& request) const {
     Refuse(ReloadResult::kCorrupt, absl::StrCat(file.path, ": ", error.what()),
            &outcome);
   }
-  if (options_.crash_guard != nullptr &&
-      outcome.result != ReloadResult::kCrashedLoading) {
+  if (options_.crash_guard != nullptr) {
     options_.crash_guard->End(outcome.digest);
   }
   return outcome;

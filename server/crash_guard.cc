@@ -36,7 +36,12 @@ bool CrashGuard::Begin(absl::string_view digest) {
 }
 
 void CrashGuard::End(absl::string_view digest) {
+  if (running_ != digest) return;
   running_.clear();
+  Forgive(digest);
+}
+
+void CrashGuard::Forgive(absl::string_view digest) {
   const auto end =
       std::remove_if(loads_.begin(), loads_.end(),
                      [&](const auto& load) { return load.first == digest; });

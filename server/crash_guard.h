@@ -30,10 +30,11 @@ class CrashGuard {
   CrashGuard(const std::string& directory, FileSystem* files);
 
   bool Begin(absl::string_view digest);
-  // Nothing happens unless Begin() was called before.
+  // Nothing happens unless it has begun: what is refused before that says
+  // nothing about what a load would do.
   void End(absl::string_view digest);
   // Lets it be loaded again.
-  void Forgive(absl::string_view digest) { End(digest); }
+  void Forgive(absl::string_view digest);
 
  private:
   void Read();

@@ -65,6 +65,18 @@ TEST_F(CrashGuardTest, WhatIsForgivenMayBeginAgain) {
   EXPECT_FALSE(Guard().Begin("def"));
 }
 
+TEST_F(CrashGuardTest, AnEndOfWhatNeverBeganForgivesNothing) {
+  Crash("abc", 1);
+  CrashGuard guard = Guard();
+  guard.End("abc");  // it was refused for want of a signature
+  EXPECT_TRUE(guard.Begin("def"));
+  guard.End("abc");
+  Crash("abc", 1);
+  EXPECT_FALSE(Guard().Begin("abc"));
+  guard.End("def");
+  Crash("def", 2);
+}
+
 TEST_F(CrashGuardTest, RemembersTheNewestOfMany) {
   CrashGuard guard = Guard();
   for (int i = 0; i < 1000; ++i) guard.Begin(std::to_string(i));

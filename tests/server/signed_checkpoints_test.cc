@@ -100,6 +100,20 @@ TEST_F(SignedCheckpointsTest, AreThoseThatWereSigned) {
   ExpectRefused(1, "is no signature of version 1");
 }
 
+TEST_F(SignedCheckpointsTest, AreNotForgivenACrashForWantOfASignature) {
+  folder_.Publish(1);
+  const std::string digest = Load(1).digest;
+  const TempDirectory state;
+  EXPECT_TRUE(CrashGuard(state.path(), posix_.get()).Begin(digest));
+  CrashGuard guard(state.path(), posix_.get());
+  CheckpointLoader::Options options = WithPublicKey();
+  options.crash_guard = &guard;
+  const CheckpointLoader loader(&files_, options, &device_, &metrics_);
+  EXPECT_EQ(loader.Load({folder_.File(1)}).result, ReloadResult::kBadSignature);
+  EXPECT_TRUE(CrashGuard(state.path(), posix_.get()).Begin(digest));
+  EXPECT_FALSE(CrashGuard(state.path(), posix_.get()).Begin(digest));
+}
+
 TEST_F(SignedCheckpointsTest, AreNotRefusedForASignatureThatCannotBeRead) {
   folder_.Publish(1);
   Sign(1);
