@@ -231,8 +231,10 @@ void CheckpointLoader::Examine(const LoadRequest& request,
   if (absl::IsFailedPrecondition(probed)) {
     return Refuse(ReloadResult::kProbeFailed, probed.message(), outcome);
   }
-  const bool is_judged = options_.gate != nullptr &&
-                         request.served != nullptr && request.is_judged;
+  // What is dead answers nothing that a version could be measured by.
+  const bool is_judged = options_.gate != nullptr && request.is_judged &&
+                         request.served != nullptr &&
+                         !device_->IsDead(*request.served);
   const auto pace = request.served == nullptr ? BackgroundPace::kAll
                                               : BackgroundPace::kQuarter;
   std::vector<RecentQuery> recent;

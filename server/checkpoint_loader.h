@@ -81,8 +81,8 @@ struct LoadRequest {
   // known is not loaded again. By the thread that loads. Null: nothing is.
   std::function<std::optional<KnownRefusal>(absl::string_view digest)>
       known_refusal = nullptr;
-  // Whether the quality gate may refuse it. Who asks for a version by name has
-  // judged it.
+  // Whether the quality gate may refuse it, if `served` can be asked. Who asks
+  // for a version by name has judged it.
   bool is_judged = true;
 };
 

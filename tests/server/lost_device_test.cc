@@ -37,8 +37,8 @@ class LostDeviceTest : public testing::Test {
                                               [this] { watcher_->Wake(); });
     recovery_ = std::make_unique<DeviceRecovery>(recovery_options_, &clock_,
                                                  device_.get());
-    loader_ = std::make_unique<CheckpointLoader>(
-        files_.get(), CheckpointLoader::Options(), device_.get(), &metrics_);
+    loader_ = std::make_unique<CheckpointLoader>(files_.get(), loader_options_,
+                                                 device_.get(), &metrics_);
     CheckpointWatcher::Options options;
     options.directory = folder_.path();
     watcher_ = std::make_unique<CheckpointWatcher>(
@@ -85,6 +85,7 @@ class LostDeviceTest : public testing::Test {
   SnapshotHolder holder_;
   DeviceOptions device_options_;
   DeviceRecovery::Options recovery_options_;
+  CheckpointLoader::Options loader_options_;
   std::unique_ptr<ScoringDevice> device_;
   std::unique_ptr<DeviceRecovery> recovery_;
   std::unique_ptr<CheckpointLoader> loader_;
@@ -101,6 +102,27 @@ TEST_F(LostDeviceTest, TheSameVersionIsLoadedAgain) {
   EXPECT_EQ(gpu_.num_resets(), 1);
   EXPECT_EQ(history_.List()[0].state(), v1::MODEL_STATE_SERVING);
   EXPECT_EQ(history_.List()[1].state(), v1::MODEL_STATE_RETIRED);
+}
+
+TEST_F(LostDeviceTest, NothingIsJudgedByTheVersionThatWasLost) {
+  const TempDirectory scratch;
+  QualityGate::Options gate_options;
+  gate_options.file = JoinPath(scratch.path(), "choices");
+  gate_options.min_users = 1;
+  std::string choices;
+  for (int item = 0; item < 33; ++item) {
+    choices += "u0\ti" + std::to_string(item) + "\n";
+  }
+  NEUMF_ASSERT_OK(WriteFileAtomically(*files_, gate_options.file, choices));
+  QualityGate gate(gate_options, files_.get(), &metrics_);
+  NEUMF_ASSERT_OK(gate.Load());
+  loader_options_.gate = &gate;
+  Start();
+  Lose();
+  Poll();
+  EXPECT_TRUE(Serves(1, "cuda"));
+  EXPECT_FALSE(device_->lost());
+  EXPECT_EQ(gpu_.num_resets(), 1);
 }
 
 TEST_F(LostDeviceTest, TheCpuTakesOverWhenThatIsWanted) {
