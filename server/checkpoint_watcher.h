@@ -119,8 +119,7 @@ class CheckpointWatcher {
   // Begins to poll on a thread of its own. Call it once.
   void Start();
   // From now on nothing new is served. A load in progress is given up at its
-  // next step or piece of the file, and leaves no record. Any thread may call
-  // it.
+  // next step or piece of the file, and refuses nothing. Any thread may call it.
   void RequestStop();
   // The same, and returns when the thread has ended.
   void Stop();

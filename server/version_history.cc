@@ -165,15 +165,6 @@ void VersionHistory::SetWaiting(uint64_t attempt, bool is_waiting) {
   on_change_();
 }
 
-void VersionHistory::Forget(uint64_t attempt) {
-  MutexLock lock(&mutex_);
-  records_.erase(std::remove_if(records_.begin(), records_.end(),
-                                [&](const Record& record) {
-                                  return record.attempt == attempt;
-                                }),
-                 records_.end());
-}
-
 std::vector<v1::ModelVersion> VersionHistory::List() const {
   MutexLock lock(&mutex_);
   std::vector<v1::ModelVersion> versions;

@@ -8,6 +8,7 @@
 //                    `-> CANDIDATE -> SERVING, RETIRED or REFUSED
 //                    `-> REFUSED, with a reason; FOUND again while its file is
 //                        being written, which is tried anew when it is still
+//                    `-> RETIRED, when it was given up
 //
 // Loading a version again is a new attempt with a record of its own. The oldest
 // finished records are forgotten when there are more than kMaxRecords, and so
@@ -41,7 +42,8 @@ class VersionHistory {
   void Loading(uint64_t attempt);
   // It is loaded, and on trial.
   void OnTrial(uint64_t attempt, const Snapshot& snapshot);
-  // What was on trial gave way.
+  // What was on trial gave way; or the load was given up, before it said
+  // anything about its file.
   void Retired(uint64_t attempt);
   // What was SERVING or STANDBY becomes STANDBY if it is in `kept`, or RETIRED.
   void Serving(uint64_t attempt, const Snapshot& snapshot, absl::Time now,
@@ -54,8 +56,6 @@ class VersionHistory {
                absl::string_view reason);
   // What was REFUSED is FOUND, or the other way round, with its old reason.
   void SetWaiting(uint64_t attempt, bool is_waiting);
-  // Drops an attempt that was given up before it said anything about its file.
-  void Forget(uint64_t attempt);
 
   // Newest first.
   std::vector<v1::ModelVersion> List() const;

@@ -337,7 +337,7 @@ absl::Status VersionSwitch::Refuse(const CheckpointFile& file, uint64_t attempt,
 
 absl::Status VersionSwitch::GiveUp(uint64_t attempt, uint64_t version) const {
   if (attempt != 0) {
-    parts_.history->Forget(attempt);
+    parts_.history->Retired(attempt);
     LogEvent("checkpoint_given_up").WithNumber("version", version);
   }
   return absl::CancelledError("the load was given up");

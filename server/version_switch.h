@@ -100,7 +100,7 @@ class VersionSwitch {
   // Serves `file`, from memory if it is there. OK when it is served now, or on
   // trial, CANCELLED when it was given up, else an error for callers.
   absl::Status Load(const CheckpointFile& file, const Wish& wish);
-  // The load in progress ends without a record. By Wish::meanwhile.
+  // The load in progress ends, and its file is not refused. By Wish::meanwhile.
   void GiveUpLoad() { given_up_ = true; }
 
   // To be called after each poll: files that it passed by are not waited for.

@@ -181,7 +181,8 @@ TEST_F(CheckpointWatcherTest, ALoadThatIsGivenUpIsNeitherServedNorRefused) {
   files_.on_open = [&] { watcher_->RequestStop(); };
   Poll(2);
   EXPECT_EQ(Served(), 1U);
-  EXPECT_THAT(history_.List(), SizeIs(1));
+  ASSERT_THAT(history_.List(), SizeIs(2));
+  EXPECT_EQ(history_.List()[0].state(), v1::MODEL_STATE_RETIRED);
   EXPECT_EQ(ReadMetric(metrics_, "neumf_reload_duration_seconds"), 1);
   EXPECT_THAT(Log(), AllOf(HasSubstr("event=checkpoint_given_up version=3"),
                            Not(HasSubstr("event=checkpoint_refused")),

@@ -156,14 +156,18 @@ TEST_F(VersionHistoryTest, ForgetsTheOldestFinishedAttempts) {
   EXPECT_EQ(versions.back().state(), v1::MODEL_STATE_SERVING);
 }
 
-TEST_F(VersionHistoryTest, AnAttemptThatIsGivenUpLeavesNoRecord) {
-  Serve(1);
-  const uint64_t attempt = history_.Found(2, 500, kNow);
-  history_.Loading(attempt);
-  history_.Forget(attempt);
-  const std::vector<v1::ModelVersion> versions = history_.List();
-  ASSERT_EQ(versions.size(), 1U);
-  EXPECT_EQ(versions[0].version(), "1");
+TEST_F(VersionHistoryTest, WatchersAreToldOfAnAttemptThatIsGivenUp) {
+  int num_calls = 0;
+  VersionHistory history([&] { ++num_calls; });
+  const uint64_t attempt = history.Found(2, 500, kNow);
+  history.Loading(attempt);
+  const uint64_t point = history.ChangesAfter(0).until;
+  history.Retired(attempt);
+  EXPECT_EQ(num_calls, 3);
+  const VersionHistory::Changes changes = history.ChangesAfter(point);
+  ASSERT_EQ(changes.versions.size(), 1U);
+  EXPECT_EQ(changes.versions[0].state(), v1::MODEL_STATE_RETIRED);
+  EXPECT_FALSE(changes.versions[0].has_load_time());
 }
 
 TEST_F(VersionHistoryTest, LoadingAgainIsANewAttempt) {
