@@ -526,6 +526,19 @@ void ServerMetrics::ModelServed(const Snapshot& snapshot, absl::Time now) {
   series_->served_info->Set(1);
 }
 
+void ServerMetrics::ModelUnloaded() {
+  for (Gauge* gauge :
+       {&series_->loaded_time, &series_->trained_time, &series_->file_bytes,
+        &series_->resident_bytes, &series_->catalog_items,
+        &series_->known_users}) {
+    gauge->Set(0);
+  }
+  MutexLock lock(&series_->mutex);
+  if (series_->served_info == nullptr) return;
+  series_->model_info.Remove(series_->served_info);
+  series_->served_info = nullptr;
+}
+
 void ServerMetrics::ReloadFinished(ReloadResult result, absl::Duration took) {
   series_->reloads[IndexOf(result)]->Increment();
   series_->reload_duration.Observe(absl::ToDoubleSeconds(took));

@@ -126,6 +126,8 @@ class ServerMetrics {
 
   // Models.
   void ModelServed(const Snapshot& snapshot, absl::Time now);
+  // Nothing is served any more: as before the first.
+  void ModelUnloaded();
   void ReloadFinished(ReloadResult result, absl::Duration took);
   void RolledBack();
   void SetLoadProgress(double ratio);  // 0 to 1; of the load in progress

@@ -196,6 +196,22 @@ TEST_F(ServerMetricsTest, TheGpusMemoryIsThereWhileThereIsAGpu) {
   EXPECT_EQ(Read("neumf_gpu_memory_bytes", used), -1);
 }
 
+TEST_F(ServerMetricsTest, AnUnloadedModelLeavesNothingBehind) {
+  ServeVersion(1);
+  EXPECT_THAT(Scrape(), HasSubstr("neumf_model_info{"));
+  metrics_.ModelUnloaded();
+  metrics_.ModelUnloaded();
+  EXPECT_THAT(Scrape(), testing::Not(HasSubstr("neumf_model_info{")));
+  EXPECT_EQ(Read("neumf_model_bytes", {{"kind", "file"}}), 0);
+  EXPECT_EQ(Read("neumf_model_bytes", {{"kind", "resident"}}), 0);
+  EXPECT_EQ(Read("neumf_model_loaded_timestamp_seconds"), 0);
+  EXPECT_EQ(Read("neumf_model_trained_timestamp_seconds"), 0);
+  EXPECT_EQ(Read("neumf_catalog_items"), 0);
+  EXPECT_EQ(Read("neumf_known_users"), 0);
+  ServeVersion(2);
+  EXPECT_THAT(Scrape(), HasSubstr("version=\"2\""));
+}
+
 TEST_F(ServerMetricsTest, NoLabelHoldsATextFromAFile) {
   const TestSnapshot made = MakeTestSnapshot(1);
   made.snapshot->kind = "evil\"kind";
