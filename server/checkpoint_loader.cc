@@ -201,14 +201,18 @@ void CheckpointLoader::LoadInto(const LoadRequest& request, bool may_use_gpu,
   }
 
   const KeptParts kept = KeptOf(served, info);
-  auto place = FindPlace(request, **reader, kept, may_use_gpu);
-  if (!place.ok()) {
-    outcome->fits_alone = FitsAlone(request, **reader);
-    return Refuse(place.status(), outcome);
+  Place place;
+  const absl::Status found =
+      FindPlace(request, **reader, kept, may_use_gpu, &place);
+  if (!found.ok()) {
+    outcome->fits_alone =
+        absl::IsResourceExhausted(found) &&
+        FitsAlone(request, **reader, place.device_life.has_value());
+    return Refuse(found, outcome);
   }
-  auto snapshot = BuildSnapshot(request, kept, *place, **reader);
-  place->builder.reset();
-  if (place->is_full &&
+  auto snapshot = BuildSnapshot(request, kept, place, **reader);
+  place.builder.reset();
+  if (place.is_full &&
       device_->GoesToCpu(file.version, snapshot.status(), served)) {
     return LoadInto(request, /*may_use_gpu=*/false, outcome);
   }
@@ -277,24 +281,27 @@ bool CheckpointLoader::IsSigned(const CheckpointFile& file,
   return status.ok();
 }
 
-absl::StatusOr<CheckpointLoader::Place> CheckpointLoader::FindPlace(
-    const LoadRequest& request, const CheckpointReader& reader,
-    const KeptParts& kept, bool may_use_gpu) const {
-  absl::StatusOr<Place> place = TryPlace(request, reader, kept, may_use_gpu);
-  if (absl::IsResourceExhausted(place.status()) && request.make_room &&
+absl::Status CheckpointLoader::FindPlace(const LoadRequest& request,
+                                         const CheckpointReader& reader,
+                                         const KeptParts& kept,
+                                         bool may_use_gpu, Place* place) const {
+  absl::Status found = TryPlace(request, reader, kept, may_use_gpu, place);
+  if (absl::IsResourceExhausted(found) && request.make_room &&
       request.make_room()) {
-    place = TryPlace(request, reader, kept, may_use_gpu);
+    found = TryPlace(request, reader, kept, may_use_gpu, place);
   }
-  if (!place.ok()) return Annotate(place.status(), reader.info().path);
-  return place;
+  return Annotate(found, reader.info().path);
 }
 
-absl::StatusOr<CheckpointLoader::Place> CheckpointLoader::TryPlace(
-    const LoadRequest& request, const CheckpointReader& reader,
-    const KeptParts& kept, bool may_use_gpu) const {
+absl::Status CheckpointLoader::TryPlace(const LoadRequest& request,
+                                        const CheckpointReader& reader,
+                                        const KeptParts& kept, bool may_use_gpu,
+                                        Place* place) const {
+  *place = {};
   if (kept.parts.items) {
-    NEUMF_RETURN_IF_ERROR(CheckMemory(reader, kept.parts, /*on_gpu=*/false));
-    return Place{nullptr, request.served->device_life};
+    place->device_life = request.served->device_life;
+    return CheckMemory(reader, kept.parts, /*on_gpu=*/false,
+                       options_.available_memory());
   }
   const ModelShape& shape = reader.info().shape;
   const uint64_t life = device_->life();
@@ -303,30 +310,34 @@ absl::StatusOr<CheckpointLoader::Place> CheckpointLoader::TryPlace(
     builder = device_->TryGpu(request.file.version, shape, reader.network(),
                               request.served);
   }
+  const bool on_gpu = !builder.ok() || *builder != nullptr;
+  if (on_gpu) place->device_life = life;
   if (!builder.ok()) return OfScorer(builder.status(), life);
-  const bool on_gpu = *builder != nullptr;
-  NEUMF_RETURN_IF_ERROR(CheckMemory(reader, kept.parts, on_gpu));
-  if (on_gpu) return Place{*std::move(builder), life};
-  ScorerOptions scorer = options_.scorer;
-  scorer.build_alone = request.served != nullptr;
-  builder =
-      MakeScorerBuilder(options_.backend, shape, reader.network(), scorer);
-  if (!builder.ok()) return builder.status();
-  return Place{*std::move(builder), std::nullopt};
+  NEUMF_RETURN_IF_ERROR(
+      CheckMemory(reader, kept.parts, on_gpu, options_.available_memory()));
+  if (!on_gpu) {
+    ScorerOptions scorer = options_.scorer;
+    scorer.build_alone = request.served != nullptr;
+    builder =
+        MakeScorerBuilder(options_.backend, shape, reader.network(), scorer);
+    if (!builder.ok()) return builder.status();
+  }
+  place->builder = *std::move(builder);
+  return absl::OkStatus();
 }
 
 bool CheckpointLoader::FitsAlone(const LoadRequest& request,
-                                 const CheckpointReader& reader) const {
+                                 const CheckpointReader& reader,
+                                 bool on_gpu) const {
+  if (request.served == nullptr) return false;
+  const Snapshot& served = *request.served;
+  const uint64_t device_bytes =
+      on_gpu ? device_->BytesNeeded(reader.info().shape, reader.network()) : 0;
+  if (on_gpu && !device_->HasRoomWithout(served, device_bytes)) return false;
   AvailableMemory available = options_.available_memory();
-  const uint64_t freed =
-      request.served == nullptr ? 0 : request.served->resident_bytes;
-  available.bytes += std::min(freed, ~available.bytes);  // it may be no limit
-  const ScorerMemory scorer = PredictScorerMemory(
-      options_.backend, reader.info().shape, reader.network(), options_.scorer);
-  return CheckBudget(
-             PredictLoadMemory(reader, scorer, options_.scorer.num_threads),
-             available)
-      .ok();
+  // It may be no limit.
+  available.bytes += std::min(HostBytes(served), ~available.bytes);
+  return CheckMemory(reader, /*kept=*/{}, on_gpu, available).ok();
 }
 
 // A scorer on a GPU that was lost since is of no use.
@@ -339,9 +350,9 @@ KeptParts CheckpointLoader::KeptOf(const Snapshot* served,
   return kept;
 }
 
-absl::Status CheckpointLoader::CheckMemory(const CheckpointReader& reader,
-                                           const ModelParts& kept,
-                                           bool on_gpu) const {
+absl::Status CheckpointLoader::CheckMemory(
+    const CheckpointReader& reader, const ModelParts& kept, bool on_gpu,
+    const AvailableMemory& available) const {
   ScorerMemory scorer;
   if (kept.items) {
     // Nothing is made.
@@ -353,7 +364,7 @@ absl::Status CheckpointLoader::CheckMemory(const CheckpointReader& reader,
   }
   return CheckBudget(
       PredictLoadMemory(reader, scorer, options_.scorer.num_threads, kept),
-      options_.available_memory());
+      available);
 }
 
 absl::StatusOr<std::unique_ptr<Snapshot>> CheckpointLoader::BuildSnapshot(
@@ -377,6 +388,9 @@ absl::StatusOr<std::unique_ptr<Snapshot>> CheckpointLoader::BuildSnapshot(
   snapshot->trained_time = ParseTrainedTime(info.manifest.created_at);
   snapshot->file_bytes = info.file.size_bytes;
   snapshot->device_life = place.device_life;
+  if (place.device_life.has_value()) {
+    snapshot->device_bytes = device_->BytesNeeded(info.shape, reader.network());
+  }
   snapshot->resident_bytes = ResidentBytes(*snapshot);
   if (request.served != nullptr) {
     snapshot->shared_bytes = SharedBytes(*snapshot, *request.served);

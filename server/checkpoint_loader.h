@@ -59,7 +59,8 @@ struct LoadOutcome {
   std::string digest;      // of the header; empty when it could not be read
   FileInfo file;           // as it was when it was opened
   bool was_known = false;  // of LoadRequest::known_refusal
-  // Of kNoMemory: whether there were enough without what is served.
+  // Of kNoMemory: whether there were enough, where it is to be scored, too,
+  // without what is served.
   bool fits_alone = false;
   std::unique_ptr<Snapshot> snapshot;
 };
@@ -122,7 +123,9 @@ class CheckpointLoader {
   // Where a model's scorer is made.
   struct Place {
     std::unique_ptr<ScorerBuilder> builder;  // null: the scorer is kept
-    std::optional<uint64_t> device_life;     // as in Snapshot
+    // As in Snapshot. It is there as soon as the place is chosen, also when
+    // that turns out to be too small.
+    std::optional<uint64_t> device_life;
     bool is_full = false;  // the builder found no memory after all
     absl::StatusOr<std::unique_ptr<Scorer>> scorer = nullptr;  // of the builder
   };
@@ -136,21 +139,22 @@ class CheckpointLoader {
   bool IsSigned(const CheckpointFile& file, const CheckpointInfo& info,
                 LoadOutcome* outcome) const;
   // Asks for the memory of all that will be loaded, and makes room once.
-  absl::StatusOr<Place> FindPlace(const LoadRequest& request,
-                                  const CheckpointReader& reader,
-                                  const KeptParts& kept,
-                                  bool may_use_gpu) const;
-  absl::StatusOr<Place> TryPlace(const LoadRequest& request,
-                                 const CheckpointReader& reader,
-                                 const KeptParts& kept, bool may_use_gpu) const;
-  // Whether the host had enough memory without `request.served`.
-  bool FitsAlone(const LoadRequest& request,
-                 const CheckpointReader& reader) const;
+  absl::Status FindPlace(const LoadRequest& request,
+                         const CheckpointReader& reader, const KeptParts& kept,
+                         bool may_use_gpu, Place* place) const;
+  absl::Status TryPlace(const LoadRequest& request,
+                        const CheckpointReader& reader, const KeptParts& kept,
+                        bool may_use_gpu, Place* place) const;
+  // Whether there were enough memory without `request.served`, of the GPU, too,
+  // if that shall score.
+  bool FitsAlone(const LoadRequest& request, const CheckpointReader& reader,
+                 bool on_gpu) const;
   // What a checkpoint has in common with `served`.
   KeptParts KeptOf(const Snapshot* served, const CheckpointInfo& info) const;
-  // RESOURCE_EXHAUSTED with the figures.
+  // Of the host. RESOURCE_EXHAUSTED with the figures.
   absl::Status CheckMemory(const CheckpointReader& reader,
-                           const ModelParts& kept, bool on_gpu) const;
+                           const ModelParts& kept, bool on_gpu,
+                           const AvailableMemory& available) const;
   // Asks the new version before it serves.
   void Examine(const LoadRequest& request, const CheckpointInfo& info,
                const Snapshot& snapshot, LoadOutcome* outcome) const;

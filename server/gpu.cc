@@ -13,6 +13,11 @@ Gpu MakeCudaGpu(int device) {
                                const ScoreNetwork& network) {
     return MakeCudaScorerBuilder(shape, network, options);
   };
+  gpu.bytes_needed = [options](const ModelShape& shape,
+                               const ScoreNetwork& network) {
+    return CudaBytesNeeded(shape, network, options);
+  };
+  gpu.reserve_bytes = kCudaReserveBytes;
   gpu.reset = [options] { return ResetCudaDevice(options.device); };
   return gpu;
 }

@@ -3,6 +3,7 @@
 // What the daemon needs of a GPU, as functions, so that tests can put one in
 // its place that fails when they say so.
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 
@@ -21,6 +22,9 @@ struct Gpu {
   std::function<absl::StatusOr<std::unique_ptr<ScorerBuilder>>(
       const ModelShape&, const ScoreNetwork&)>
       make_builder;
+  std::function<uint64_t(const ModelShape&, const ScoreNetwork&)> bytes_needed;
+  // Have to be free beside those.
+  uint64_t reserve_bytes = 0;
   std::function<absl::Status()> reset;
 };
 

@@ -72,6 +72,15 @@ bool ScoringDevice::MayUseCpu(const absl::Status& reason,
   return absl::IsResourceExhausted(reason) && !gpu_serves;
 }
 
+bool ScoringDevice::HasRoomWithout(const Snapshot& served,
+                                   uint64_t bytes) const {
+  if (lost()) return false;
+  const absl::StatusOr<CudaDeviceInfo> found = options_.gpu.find();
+  const uint64_t freed = IsDead(served) ? 0 : served.device_bytes;
+  return found.ok() &&
+         bytes + options_.gpu.reserve_bytes <= found->free_bytes + freed;
+}
+
 void ScoringDevice::ReportError(uint64_t life, const absl::Status& error) {
   if (lost() || !losses_.compare_exchange_strong(life, life + 1)) return;
   metrics_->DeviceFailed();

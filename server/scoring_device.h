@@ -21,8 +21,8 @@
 // change nothing, and what was made in an ended life is dead, for ever. Renew()
 // begins the next life, or leaves the GPU for good (--on_device_error=cpu).
 //
-// Any thread may call any method, but for TryGpu(), GoesToCpu(), Renew() and
-// ReportMemory(): one thread at a time.
+// Any thread may call any method, but for TryGpu(), GoesToCpu(), BytesNeeded(),
+// HasRoomWithout(), Renew() and ReportMemory(): one thread at a time.
 
 #include <atomic>
 #include <cstdint>
@@ -85,6 +85,15 @@ class ScoringDevice {
   // reason; then one line says so.
   bool GoesToCpu(uint64_t version, const absl::Status& reason,
                  const Snapshot* served) const;
+
+  // That a model takes of the GPU. REQUIRES: there is one.
+  uint64_t BytesNeeded(const ModelShape& shape,
+                       const ScoreNetwork& network) const {
+    return options_.gpu.bytes_needed(shape, network);
+  }
+  // Whether a model of so many would find room there if `served` were gone.
+  // False when the GPU is lost.
+  bool HasRoomWithout(const Snapshot& served, uint64_t bytes) const;
 
   // The life that a builder made now belongs to.
   uint64_t life() const { return losses_; }

@@ -45,6 +45,8 @@ struct Snapshot {
   // Which life of the GPU (scoring_device.h) the scorer lives in; none: it is
   // the CPU's.
   std::optional<uint64_t> device_life;
+  // That it takes of the GPU, buffers included; 0 when the CPU scores.
+  uint64_t device_bytes = 0;
   std::shared_ptr<const UserTables> users;
   std::shared_ptr<const IdTable> user_ids;
   std::shared_ptr<const IdTable> item_ids;

@@ -51,6 +51,11 @@ uint64_t ResidentBytes(const Snapshot& snapshot) {
          BytesIf(true, snapshot.seen) + BytesIf(true, snapshot.popularity);
 }
 
+uint64_t HostBytes(const Snapshot& snapshot) {
+  return snapshot.resident_bytes -
+         BytesIf(snapshot.device_life.has_value(), snapshot.scorer);
+}
+
 uint64_t SharedBytes(const Snapshot& a, const Snapshot& b) {
   return BytesIf(a.scorer == b.scorer, a.scorer) +
          BytesIf(a.users == b.users, a.users) +

@@ -17,6 +17,8 @@ void TakeParts(const ModelParts& kept, const Snapshot* served,
 
 // Of all parts.
 uint64_t ResidentBytes(const Snapshot& snapshot);
+// Of those in the memory of the host.
+uint64_t HostBytes(const Snapshot& snapshot);
 // Of the parts that both have.
 uint64_t SharedBytes(const Snapshot& a, const Snapshot& b);
 

@@ -274,6 +274,61 @@ TEST_F(CheckpointLoaderTest, SaysWhetherThereWereRoomWithoutWhatIsServed) {
   EXPECT_FALSE(outcome.fits_alone);
 }
 
+TEST_F(CheckpointLoaderTest, SaysWhetherTheGpuHadRoomWithoutWhatIsServed) {
+  UseGpu(DeviceFlag::kCuda);
+  folder_.Publish(1);
+  folder_.Publish(2);
+  gpu_.SetBytesNeeded(FakeGpu::kFreeBytes);  // as many as are free beside it
+  ScoringDevice device(device_, uses_gpu_, &metrics_, [] {});
+  const CheckpointLoader loader(&files_, options_, &device, &metrics_);
+  const LoadOutcome served = loader.Load({folder_.File(1)});
+  ASSERT_NE(served.snapshot, nullptr);
+  const auto fits_alone = [&](uint64_t bytes, const absl::Status& verdict) {
+    gpu_.SetBytesNeeded(bytes);
+    gpu_.SetVerdict(verdict);
+    const LoadOutcome outcome =
+        loader.Load({folder_.File(2), served.snapshot.get()});
+    EXPECT_EQ(outcome.snapshot, nullptr);
+    return outcome.fits_alone;
+  };
+  const absl::Status full = absl::ResourceExhaustedError("no room");
+  EXPECT_TRUE(fits_alone(2 * FakeGpu::kFreeBytes, full));
+  EXPECT_FALSE(fits_alone(2 * FakeGpu::kFreeBytes + 1, full));
+  EXPECT_FALSE(fits_alone(1, absl::UnimplementedError("only ReLU")));
+  gpu_.SetFound(absl::UnavailableError("gone"));
+  EXPECT_FALSE(fits_alone(1, full));
+  device.ReportError(device.life(), absl::UnavailableError("gone"));
+  EXPECT_FALSE(fits_alone(1, full));
+}
+
+TEST_F(CheckpointLoaderTest, WhatLiesOnTheGpuIsNoMemoryOfTheHost) {
+  folder_.Publish(1);
+  folder_.Publish(2);
+  uint64_t available = std::numeric_limits<uint64_t>::max();
+  options_.available_memory = [&] { return AvailableMemory{available, "it"}; };
+  ScoringDevice device({}, /*uses_gpu=*/false, &metrics_, [] {});
+  const CheckpointLoader loader(&files_, options_, &device, &metrics_);
+  const LoadOutcome served = loader.Load({folder_.File(1)});
+  ASSERT_NE(served.snapshot, nullptr);
+  const uint64_t scorer_bytes = served.snapshot->scorer->resident_bytes();
+  available = 0;
+  // What is freed, from which on version 2 fits.
+  uint64_t few = 0;
+  uint64_t enough = 100 << 20;
+  const auto fits_alone = [&](uint64_t bytes) {
+    served.snapshot->resident_bytes = bytes;
+    return loader.Load({folder_.File(2), served.snapshot.get()}).fits_alone;
+  };
+  ASSERT_TRUE(fits_alone(enough));
+  while (enough - few > 1) {
+    const uint64_t middle = few + (enough - few) / 2;
+    (fits_alone(middle) ? enough : few) = middle;
+  }
+  served.snapshot->device_life = device.life();
+  EXPECT_FALSE(fits_alone(enough + scorer_bytes - 1));
+  EXPECT_TRUE(fits_alone(enough + scorer_bytes));
+}
+
 // Every user has chosen what no version can miss, and a new version has to be
 // twice as good.
 TEST_F(CheckpointLoaderTest, TheGateRefusesWhatNobodyAskedForByName) {

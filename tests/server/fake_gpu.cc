@@ -92,6 +92,11 @@ Gpu FakeGpu::functions() const {
         auto truth, MakeScorerBuilder(Backend::kReference, shape, network, {}));
     return std::make_unique<FakeBuilder>(std::move(truth), state);
   };
+  gpu.bytes_needed = [state = state_](const ModelShape& /*shape*/,
+                                      const ScoreNetwork& /*network*/) {
+    MutexLock lock(&state->mutex);
+    return state->bytes_needed;
+  };
   gpu.reset = [state = state_] {
     MutexLock lock(&state->mutex);
     if (state->failing_resets-- > 0) return DeviceGone();
@@ -105,6 +110,11 @@ Gpu FakeGpu::functions() const {
 void FakeGpu::SetFound(const absl::Status& status) {
   MutexLock lock(&state_->mutex);
   state_->found = status;
+}
+
+void FakeGpu::SetBytesNeeded(uint64_t bytes) {
+  MutexLock lock(&state_->mutex);
+  state_->bytes_needed = bytes;
 }
 
 void FakeGpu::SetVerdict(const absl::Status& status) {

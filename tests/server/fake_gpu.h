@@ -27,6 +27,8 @@ class FakeGpu {
 
   // What `find` says from now on.
   void SetFound(const absl::Status& status);
+  // What `bytes_needed` says from now on; before that nothing is.
+  void SetBytesNeeded(uint64_t bytes);
   // What `make_builder` says from now on; OK: makes one.
   void SetVerdict(const absl::Status& status);
   // Everything on it is dead, and what is put there before a reset.
@@ -48,6 +50,7 @@ class FakeGpu {
   struct State {
     mutable Mutex mutex;
     absl::Status found ABSL_GUARDED_BY(mutex);
+    uint64_t bytes_needed ABSL_GUARDED_BY(mutex) = 0;
     absl::Status verdict ABSL_GUARDED_BY(mutex);
     absl::Status next_add ABSL_GUARDED_BY(mutex);
     absl::Status next_build ABSL_GUARDED_BY(mutex);
