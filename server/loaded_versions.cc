@@ -8,6 +8,8 @@ namespace neumf {
 void LoadedVersions::Serve(LoadedVersion next, bool keep_previous) {
   const uint64_t version = next.snapshot->version;
   MutexLock lock(&mutex_);
+  const bool was_unloaded = served_.snapshot == nullptr;
+  if (!was_unloaded || !keep_previous || unloaded_ == version) unloaded_ = 0;
   std::swap(served_, next);
   if (keep_previous && next.snapshot != nullptr) {
     standbys_.push_front(std::move(next));
@@ -45,11 +47,17 @@ bool LoadedVersions::DropStandbys() {
   return !dropped.empty();
 }
 
-void LoadedVersions::Clear() {
+void LoadedVersions::Unload() {
   DropStandbys();
   LoadedVersion dropped;  // let go of outside the lock
   MutexLock lock(&mutex_);
+  if (served_.snapshot != nullptr) unloaded_ = served_.snapshot->version;
   std::swap(served_, dropped);
+}
+
+uint64_t LoadedVersions::unloaded() const {
+  MutexLock lock(&mutex_);
+  return unloaded_;
 }
 
 std::vector<uint64_t> LoadedVersions::standby_attempts() const {

@@ -1,7 +1,8 @@
 #pragma once
 
 // The versions that are in memory: the served one, and those that were served
-// before it and are kept warm for a rollback (STANDBY), the last one first.
+// before it and are kept warm for a rollback (STANDBY), the last one first. Of
+// one that gave its memory to the next it knows the number.
 //
 // It keeps them alive and knows them; the SnapshotHolder alone says which one
 // answers. Any thread may call any method.
@@ -31,7 +32,8 @@ class LoadedVersions {
 
   LoadedVersion served() const;
   // `next` was swapped in. What was served is kept if `keep_previous`, as far
-  // as there is room; a standby of the same version is not.
+  // as there is room; a standby of the same version is not. Where nothing was
+  // served, what was unloaded for it stays known.
   void Serve(LoadedVersion next, bool keep_previous);
 
   // The one to roll back to; without a snapshot when there is none.
@@ -39,8 +41,11 @@ class LoadedVersions {
   LoadedVersion FindStandby(uint64_t version) const;
   // Lets go of all. False when there were none.
   bool DropStandbys();
-  // Lets go of what was served, too: nothing is.
-  void Clear();
+  // Lets go of what was served, too, so that another version finds room.
+  void Unload();
+  // What was served before Unload(), until it is served again, or the version
+  // after it is replaced; 0: nothing.
+  uint64_t unloaded() const;
   // Their records, for VersionHistory.
   std::vector<uint64_t> standby_attempts() const;
 
@@ -49,6 +54,7 @@ class LoadedVersions {
 
   mutable Mutex mutex_;
   LoadedVersion served_ ABSL_GUARDED_BY(mutex_);
+  uint64_t unloaded_ ABSL_GUARDED_BY(mutex_) = 0;
   // Last served first.
   std::deque<LoadedVersion> standbys_ ABSL_GUARDED_BY(mutex_);
 };

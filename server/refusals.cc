@@ -57,6 +57,7 @@ void Refusals::Remember(uint64_t version, const LoadOutcome& outcome,
       outcome.result == ReloadResult::kDeviceError &&
       (refusal.result != ReloadResult::kDeviceError ||
        !(refusal.file == outcome.file));
+  refusal.failed_unloaded &= refusal.file == outcome.file;
   refusal.file = outcome.file;
   refusal.last_look = outcome.file;
   refusal.result = outcome.result;
@@ -79,6 +80,16 @@ void Refusals::ForgetVerdict(uint64_t version) {
   const bool is_verdict = result == ReloadResult::kGateFailed ||
                           result == ReloadResult::kRolledBack;
   if (is_verdict) refusals_.erase(it);
+}
+
+void Refusals::RememberUnloaded(uint64_t version) {
+  refusals_[version].failed_unloaded = true;
+}
+
+bool Refusals::FailedUnloaded(uint64_t version, const FileInfo& file) const {
+  const auto it = refusals_.find(version);
+  return it != refusals_.end() && it->second.failed_unloaded &&
+         it->second.file == file;
 }
 
 void Refusals::ForgetMissing(const std::vector<CheckpointFile>& found) {

@@ -49,6 +49,11 @@ class Refusals {
   void Remember(uint64_t version, const LoadOutcome& outcome, uint64_t attempt);
   // 0: there is none.
   uint64_t attempt(uint64_t version) const;
+  // What was remembered last failed although what was served was unloaded for
+  // it, which is not worth a second time.
+  void RememberUnloaded(uint64_t version);
+  // Whether that happened, with this very file.
+  bool FailedUnloaded(uint64_t version, const FileInfo& file) const;
   void Forget(uint64_t version) { refusals_.erase(version); }
   // The same for one that is whole, and has failed the gate or its trial.
   void ForgetVerdict(uint64_t version);
@@ -67,6 +72,7 @@ class Refusals {
     ReloadResult result = ReloadResult::kCorrupt;
     std::string reason;
     uint64_t attempt = 0;
+    bool failed_unloaded = false;
     // For what passes: monotonic time of the next try, and the wait before it.
     absl::Duration retry_at = absl::InfiniteDuration();
     absl::Duration backoff = absl::ZeroDuration();

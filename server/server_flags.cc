@@ -156,7 +156,8 @@ void AddModel(Server::Options* o, Choices* choices, FlagTable* flags) {
       "reload_mode", &choices->reload_mode,
       "What happens to a new version that memory has no room for beside\n"
       "the served one: overlap refuses it; unload_first loads it all the\n"
-      "same, and NOTHING IS SERVED meanwhile.");
+      "same, and NOTHING IS SERVED meanwhile. Not with --gate_file and\n"
+      "trials, which need both versions.");
   flags->Add("gate_file", &o->gate.file,
              "File of a user's id, a tab and an item's id a line, which no\n"
              "version has learned from: a new version is refused when it\n"
@@ -326,6 +327,13 @@ absl::Status Apply(const Choices& choices, FileSystem& files,
         "--reload_mode: must be overlap or unload_first");
   }
   options->may_unload = choices.reload_mode == "unload_first";
+  if (options->may_unload &&
+      (!options->gate.file.empty() || options->trial.enabled())) {
+    return absl::InvalidArgumentError(
+        "--reload_mode: unload_first does not go with --gate_file, "
+        "--shadow_share and --canary_share: they compare a new version with "
+        "the served one, which is gone by then");
+  }
   NEUMF_RETURN_IF_ERROR(
       ApplyPublicKey(choices.checkpoint_public_key, files, &options->loader));
   if (options->limits.default_k > options->limits.max_k) {

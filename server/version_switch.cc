@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "base/logging.h"
@@ -12,9 +13,7 @@
 namespace neumf {
 namespace {
 
-// What batches have to end that hold the version which is unloaded: 10 s.
 constexpr absl::Duration kUnloadLook = absl::Milliseconds(1);
-constexpr int kUnloadLooks = 10'000;
 
 }  // namespace
 
@@ -38,6 +37,11 @@ uint64_t VersionSwitch::served_version() const {
   return served == nullptr ? 0 : served->version;
 }
 
+uint64_t VersionSwitch::version_to_leave() const {
+  const uint64_t served = served_version();
+  return served == 0 && unloaded_version() != 0 ? last_tried_ : served;
+}
+
 bool VersionSwitch::IsServed(const CheckpointFile& file) const {
   const LoadedVersion loaded = loaded_.served();
   const auto served = parts_.holder->Get();
@@ -55,11 +59,11 @@ bool VersionSwitch::IsAlive(const LoadedVersion& loaded) const {
 }
 
 absl::Status VersionSwitch::Load(const CheckpointFile& file, const Wish& wish) {
+  given_up_ = false;
+  if (file.version != loaded_.unloaded()) last_tried_ = file.version;
   // What cannot be looked at is loaded all the same, for the error's text.
   const FileInfo info = parts_.files->Stat(file.path).value_or(FileInfo());
-  LoadedVersion warm = loaded_.FindStandby(file.version);
-  if (IsOnTrial(file)) warm = candidate_;
-  if (IsAlive(warm) && warm.file == info) {
+  if (LoadedVersion warm = FindWarm(file, info); warm.snapshot != nullptr) {
     const auto snapshot = warm.snapshot;
     if (!Serve(std::move(warm), wish.keep_previous)) {
       return GiveUp(0, file.version);
@@ -67,6 +71,20 @@ absl::Status VersionSwitch::Load(const CheckpointFile& file, const Wish& wish) {
     LogServing(*snapshot, absl::ZeroDuration());
     return absl::OkStatus();
   }
+  absl::Status loaded = LoadFile(file, info, wish);
+  if (!loaded.ok() && !given_up_) BringBack(file);
+  return loaded;
+}
+
+LoadedVersion VersionSwitch::FindWarm(const CheckpointFile& file,
+                                      const FileInfo& info) const {
+  LoadedVersion warm =
+      IsOnTrial(file) ? candidate_ : loaded_.FindStandby(file.version);
+  return IsAlive(warm) && warm.file == info ? warm : LoadedVersion();
+}
+
+absl::Status VersionSwitch::LoadFile(const CheckpointFile& file,
+                                     const FileInfo& info, const Wish& wish) {
   if (!wish.is_judged) refusals_.ForgetVerdict(file.version);
   const Refusals::Attempt next = refusals_.Next(file.version, info);
   const bool is_due = next == Refusals::Attempt::kFirst ||
@@ -79,19 +97,20 @@ absl::Status VersionSwitch::Load(const CheckpointFile& file, const Wish& wish) {
 
   const absl::Duration started = parts_.clock->MonotonicNow();
   LoadOutcome outcome = ReadFile(file, wish);
-  if (outcome.fits_alone && options_.may_unload && Unload(file)) {
-    outcome = ReadFile(file, wish);
-  }
+  const bool unloads = MayUnloadFor(file, wish, &outcome);
+  if (unloads && Unload(file)) outcome = ReadFile(file, wish);
   const absl::Duration took = parts_.clock->MonotonicNow() - started;
-  const bool loaded = outcome.snapshot != nullptr;
   EndWaiting(file.version);
-  if (given_up_ || !wish.is_wanted() || (!loaded && IsStopping())) {
-    return GiveUp(attempt, file.version);
-  }
+  if (IsOver(wish)) return GiveUp(attempt, file.version);
+  const bool loaded = outcome.snapshot != nullptr;
   if (again && (loaded || !refusals_.IsRepetition(file.version, outcome))) {
     attempt = Announce(file, info);
   }
-  if (!loaded) return Refuse(file, attempt, outcome, took);
+  if (!loaded) {
+    const absl::Status refused = Refuse(file, attempt, outcome, took);
+    if (unloads) refusals_.RememberUnloaded(file.version);
+    return refused;
+  }
   refusals_.Forget(file.version);
   quarantine_.Remove(outcome.digest);
   const auto snapshot = parts_.reaper->Adopt(std::move(outcome.snapshot));
@@ -108,14 +127,11 @@ absl::Status VersionSwitch::Load(const CheckpointFile& file, const Wish& wish) {
 
 LoadOutcome VersionSwitch::ReadFile(const CheckpointFile& file,
                                     const Wish& wish) {
-  given_up_ = false;
   const auto served = parts_.holder->Get();
   LoadRequest request;
   request.file = file;
   request.served = served.get();
-  request.cancelled = [&] {
-    return stopping_ || given_up_ || !wish.is_wanted();
-  };
+  request.cancelled = [&] { return IsOver(wish); };
   request.make_room = [&] { return MakeRoom(file); };
   request.is_judged = wish.is_judged;
   if (!wish.by_name) {
@@ -131,6 +147,10 @@ LoadOutcome VersionSwitch::ReadFile(const CheckpointFile& file,
   return load_.Run(request, wish.meanwhile);
 }
 
+bool VersionSwitch::IsOver(const Wish& wish) const {
+  return stopping_ || given_up_ || !wish.is_wanted();
+}
+
 // Versions that are kept warm are worth less than the one that is asked for.
 bool VersionSwitch::MakeRoom(const CheckpointFile& file) {
   if (!loaded_.DropStandbys()) return false;
@@ -140,25 +160,71 @@ bool VersionSwitch::MakeRoom(const CheckpointFile& file) {
   return true;
 }
 
-bool VersionSwitch::Unload(const CheckpointFile& file) {
-  std::weak_ptr<const Snapshot> unloaded = parts_.holder->Get();
-  if (unloaded.expired() || !SwapIn(nullptr)) return false;
-  LogEvent("checkpoint_unloaded")
-      .WithNumber("version", loaded_.served().snapshot->version)
-      .WithNumber("for", file.version);
-  if (candidate_.snapshot != nullptr) {
-    EndTrial(TrialResult::kEnded, "what it is compared with is unloaded");
+bool VersionSwitch::MayUnloadFor(const CheckpointFile& file, const Wish& wish,
+                                 LoadOutcome* outcome) const {
+  if (!options_.may_unload || !outcome->fits_alone || IsOver(wish)) {
+    return false;
   }
-  loaded_.Clear();
+  if (!wish.by_name && refusals_.FailedUnloaded(file.version, outcome->file)) {
+    return false;
+  }
+  const LoadedVersion served = loaded_.served();
+  if (!IsAlive(served)) return true;
+  const uint64_t version = served.snapshot->version;
+  const auto there = parts_.files->Stat(FileOf(version).path);
+  if (there.ok() && *there == served.file) return true;
+  absl::StrAppend(&outcome->reason, "; version ", version,
+                  " stays: its file is not there any more, to be loaded again");
+  return false;
+}
+
+bool VersionSwitch::Unload(const CheckpointFile& file) {
+  LoadedVersion old = loaded_.served();
+  if (!SwapIn(nullptr)) return false;
+  LogEvent("checkpoint_unloaded")
+      .WithNumber("version", old.snapshot->version)
+      .WithNumber("for", file.version);
+  const std::weak_ptr<const Snapshot> unloaded = old.snapshot;
+  old.snapshot.reset();
+  loaded_.Unload();
   parts_.history->Unserved();
+  parts_.metrics->ModelUnloaded();
   // Batches that were formed before still have it; calls let go of it when they
   // are answered.
-  for (int i = 0; i < kUnloadLooks && !unloaded.expired() && !IsStopping();
+  const int64_t num_looks = options_.unload_wait / kUnloadLook;
+  for (int64_t i = 0; i < num_looks && !unloaded.expired() && !IsStopping();
        ++i) {
     absl::SleepFor(kUnloadLook);
   }
+  old.snapshot = unloaded.lock();
+  if (old.snapshot != nullptr) {
+    LogEvent("checkpoint_in_use").WithNumber("version", old.snapshot->version);
+    Serve(std::move(old), /*keep_previous=*/false);
+    return false;
+  }
   parts_.reaper->WaitUntilIdle();
-  return unloaded.expired();
+  return true;
+}
+
+// Nobody is asked beside it: until it ends there is nothing that could be
+// chosen in its place.
+void VersionSwitch::BringBack(const CheckpointFile& failed) {
+  const uint64_t version = loaded_.unloaded();
+  if (version == 0 || version == failed.version || served_version() != 0 ||
+      IsStopping() || parts_.device->lost()) {
+    return;
+  }
+  Wish wish;
+  wish.by_name = true;
+  wish.is_judged = false;
+  wish.keep_previous = false;
+  const CheckpointFile file = FileOf(version);
+  const FileInfo info = parts_.files->Stat(file.path).value_or(FileInfo());
+  LoadFile(file, info, wish).IgnoreError();  // said already; polls go on
+}
+
+CheckpointFile VersionSwitch::FileOf(uint64_t version) const {
+  return {version, JoinPath(options_.directory, VersionFileName(version))};
 }
 
 uint64_t VersionSwitch::Announce(const CheckpointFile& file,
@@ -188,8 +254,10 @@ bool VersionSwitch::Serve(LoadedVersion next, bool keep_previous) {
     EndTrial(TrialResult::kEnded, "another version is served");
   }
   const LoadedVersion previous = loaded_.served();
-  const bool keep = keep_previous && IsAlive(previous) &&
-                    previous.snapshot->version != snapshot->version;
+  const bool is_fit =
+      previous.snapshot == nullptr ||
+      (IsAlive(previous) && previous.snapshot->version != snapshot->version);
+  const bool keep = keep_previous && is_fit;
   loaded_.Serve(std::move(next), keep);
   const absl::Time now = parts_.clock->WallNow();
   parts_.history->Serving(attempt, *snapshot, now, loaded_.standby_attempts());

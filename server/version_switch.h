@@ -49,11 +49,15 @@ class VersionSwitch {
     // and take the memory of as many models. At least 1. Default: 2.
     size_t keep_versions = 2;
     // Where memory has no room for a new version beside the served one, nothing
-    // is served while it is loaded. Default: then it is refused.
+    // is served while it is loaded. Default: then it is refused. REQUIRES: there
+    // are no trials, which compare two versions.
     bool may_unload = false;
     VersionTrial::Options trial;
     // Longest time between two calls of Wish::meanwhile.
     absl::Duration look_interval = absl::Seconds(2);
+    // What calls have to let go of a version that is unloaded. Longer waits for
+    // slower ones, while nothing is served. Default: much longer than a batch.
+    absl::Duration unload_wait = absl::Seconds(10);
   };
 
   // What it works with; all must outlive it.
@@ -98,7 +102,9 @@ class VersionSwitch {
   void Wake() { load_.Wake(); }
 
   // Serves `file`, from memory if it is there. OK when it is served now, or on
-  // trial, CANCELLED when it was given up, else an error for callers.
+  // trial, CANCELLED when it was given up, else an error for callers; then what
+  // was unloaded for it serves again, if it can. But after GiveUpLoad() that is
+  // left to who called it.
   absl::Status Load(const CheckpointFile& file, const Wish& wish);
   // The load in progress ends, and its file is not refused. By Wish::meanwhile.
   void GiveUpLoad() { given_up_ = true; }
@@ -129,18 +135,38 @@ class VersionSwitch {
 
   // 0: nothing is served.
   uint64_t served_version() const;
+  // The same, but while something is unloaded the version for which it is: what
+  // a rollback leaves.
+  uint64_t version_to_leave() const;
+  // What was unloaded for that; 0: nothing was.
+  uint64_t unloaded_version() const { return loaded_.unloaded(); }
   // Whether `file` is what is served, unchanged.
   bool IsServed(const CheckpointFile& file) const;
   v1::ModelVersion served_record() const;
   Refusals& refusals() { return refusals_; }
 
  private:
+  // As Load(), from the file.
+  absl::Status LoadFile(const CheckpointFile& file, const FileInfo& info,
+                        const Wish& wish);
   LoadOutcome ReadFile(const CheckpointFile& file, const Wish& wish);
-  // Any thread.
+  // Whether the load is given up. Any thread, as the next.
+  bool IsOver(const Wish& wish) const;
   bool MakeRoom(const CheckpointFile& file);
-  // Nothing is served from now on. False when it was told to stop, or when what
-  // was served is still in use after a while.
+  // Whether what is served shall go, for another try at what came to `outcome`.
+  // Its reason says so when that fails for the served version's sake.
+  bool MayUnloadFor(const CheckpointFile& file, const Wish& wish,
+                    LoadOutcome* outcome) const;
+  // Nothing is served from now on, and its memory is free. False when it was
+  // told to stop, or when what was served is still in use after a while: then it
+  // serves again.
   bool Unload(const CheckpointFile& file);
+  // Serves what was unloaded, if nothing serves.
+  void BringBack(const CheckpointFile& failed);
+  CheckpointFile FileOf(uint64_t version) const;
+  // In memory, alive and unchanged; without a snapshot when it is not.
+  LoadedVersion FindWarm(const CheckpointFile& file,
+                         const FileInfo& info) const;
   uint64_t Announce(const CheckpointFile& file, const FileInfo& info) const;
   bool IsAlive(const LoadedVersion& loaded) const;
   // False when it was told to stop.
@@ -164,6 +190,7 @@ class VersionSwitch {
   std::atomic<bool> stopping_{false};
   std::atomic<bool> given_up_{false};
   LoadedVersions loaded_;
+  uint64_t last_tried_ = 0;  // but for what was unloaded
   LoadedVersion candidate_;  // without a snapshot: there is no trial
   Refusals refusals_;
   Quarantine quarantine_;

@@ -138,7 +138,7 @@ absl::StatusOr<VersionAnswer> CheckpointWatcher::RollBack(
     policy_.Poll();
     return ChangePolicy(request, RejectCandidate("it was rolled back"));
   }
-  const uint64_t left = switch_.served_version();
+  const uint64_t left = switch_.version_to_leave();
   const bool is_warm = switch_.ServeStandby();
   if (!is_warm) NEUMF_RETURN_IF_ERROR(LoadEarlier(request, left));
   return RolledBack(request, left, is_warm);
@@ -150,14 +150,21 @@ absl::Status CheckpointWatcher::LoadEarlier(const VersionRequest& request,
   if (parts_.device->lost()) return DeviceLost();
   const auto found = ListCheckpoints(*parts_.files, options_.directory);
   if (!found.ok()) return NoPreviousVersion();
+  const auto is_over = [&](const absl::Status& loaded) {
+    return loaded.ok() || !request.is_wanted() || switch_.IsStopping() ||
+           absl::IsAborted(loaded) || parts_.device->lost();
+  };
+  const uint64_t unloaded = switch_.unloaded_version();
+  if (unloaded != 0 && !policy_.policy().Refuses(unloaded)) {
+    const absl::Status loaded = LoadFor(request, FileOf(unloaded));
+    if (is_over(loaded)) return loaded;
+  }
   const ServingPolicy earlier = PolicyOfEarlier(policy_.policy(), left, *found);
   std::set<uint64_t> unfit;
   while (const CheckpointFile* file =
              NextVersion(*found, earlier, left, unfit)) {
     const absl::Status loaded = LoadFor(request, *file);
-    const bool may_go_on = request.is_wanted() && !switch_.IsStopping() &&
-                           !absl::IsAborted(loaded) && !parts_.device->lost();
-    if (loaded.ok() || !may_go_on) return loaded;
+    if (is_over(loaded)) return loaded;
     unfit.insert(file->version);
   }
   return NoPreviousVersion();

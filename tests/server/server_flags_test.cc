@@ -128,6 +128,19 @@ TEST_F(ServerFlagsTest, NamesTheFlagThatIsWrong) {
               IsBadFlag("--device", "auto, cpu or cuda"));
 }
 
+TEST_F(ServerFlagsTest, WhatComparesTwoVersionsNeedsThemBoth) {
+  NEUMF_ASSERT_OK_AND_ASSIGN(
+      const Command command,
+      ParseWithDirectory({"--reload_mode=unload_first"}));
+  EXPECT_TRUE(command.options.may_unload);
+  for (const char* const flag :
+       {"--gate_file=x", "--shadow_share=0.1", "--canary_share=0.1"}) {
+    NEUMF_EXPECT_OK(ParseWithDirectory({flag}).status());
+    EXPECT_THAT(ParseWithDirectory({"--reload_mode=unload_first", flag}),
+                IsBadFlag("--reload_mode", "does not go with --gate_file"));
+  }
+}
+
 TEST_F(ServerFlagsTest, ReadsTheKeysOfWhoeverMaySign) {
   NEUMF_ASSERT_OK_AND_ASSIGN(const Command without, ParseWithDirectory({}));
   EXPECT_TRUE(without.options.loader.public_keys.empty());

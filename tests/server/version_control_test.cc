@@ -88,7 +88,7 @@ class VersionControlTest : public testing::Test {
   VersionControlTest() {
     loader_options_.available_memory = [this] {
       AvailableMemory memory;
-      memory.bytes = std::exchange(next_memory_, memory_);
+      memory.bytes = std::exchange(next_memory_, kUnlimited);
       return memory;
     };
     Restart();
@@ -100,7 +100,7 @@ class VersionControlTest : public testing::Test {
   }
 
   // A daemon that has just started.
-  void Restart(size_t keep_versions = 2, bool may_unload = false) {
+  void Restart(size_t keep_versions = 2) {
     watcher_.reset();
     holder_ = std::make_unique<SnapshotHolder>();
     history_ = std::make_unique<VersionHistory>();
@@ -109,7 +109,6 @@ class VersionControlTest : public testing::Test {
     CheckpointWatcher::Options options;
     options.directory = folder_.path();
     options.keep_versions = keep_versions;
-    options.may_unload = may_unload;
     watcher_ = std::make_unique<CheckpointWatcher>(
         options, CheckpointWatcher::Parts{&files_, &clock_, loader_.get(),
                                           &device_, &recovery_, holder_.get(),
@@ -181,8 +180,8 @@ class VersionControlTest : public testing::Test {
   FakeClock clock_;
   ServerMetrics metrics_;
   Reaper reaper_;
-  uint64_t memory_ = std::numeric_limits<uint64_t>::max();
-  uint64_t next_memory_ = memory_;  // what is found once
+  static constexpr uint64_t kUnlimited = std::numeric_limits<uint64_t>::max();
+  uint64_t next_memory_ = kUnlimited;  // what is found once
   CheckpointLoader::Options loader_options_;
   ScoringDevice device_{{}, /*uses_gpu=*/false, &metrics_, [] {}};
   DeviceRecovery recovery_{{}, &clock_, &device_};
@@ -505,49 +504,12 @@ TEST_F(VersionControlTest, AWarmVersionGivesWayToALoadThatNeedsItsMemory) {
   EXPECT_THAT(States(), ElementsAre("3 SERVING", "2 STANDBY", "1 RETIRED"));
 }
 
-TEST_F(VersionControlTest, WithoutRoomForTwoTheNewOneIsRefusedOrComesFirst) {
+TEST_F(VersionControlTest, WithoutRoomForTwoTheNewOneIsRefused) {
   ServeUpTo(1);
   folder_.Publish(2);
   next_memory_ = 0;
   Poll();
   EXPECT_EQ(Served(), 1U);
-  EXPECT_EQ(Reloads("no_memory"), 1);
-
-  Restart(/*keep_versions=*/2, /*may_unload=*/true);
-  WritePolicyText("{\"serve\": 1}");
-  Poll();
-  WritePolicyText("{\"serve\": 2}");
-  next_memory_ = 0;
-  std::vector<uint64_t> served;
-  files_.on_open = [&] { served.push_back(Served()); };
-  Poll();
-  files_.on_open = [] {};
-  EXPECT_THAT(served, ElementsAre(1, 0));
-  EXPECT_EQ(Served(), 2U);
-  EXPECT_THAT(Log(), HasSubstr("event=checkpoint_unloaded version=1 for=2"));
-  EXPECT_THAT(States(), ElementsAre("2 SERVING", "1 RETIRED"));
-}
-
-TEST_F(VersionControlTest, WhatWasUnloadedInVainIsLoadedAgain) {
-  Restart(/*keep_versions=*/2, /*may_unload=*/true);
-  ServeUpTo(1);
-  folder_.Publish(2);
-  folder_.FlipLastByte(2);
-  next_memory_ = 0;
-  Poll();
-  EXPECT_EQ(Served(), 1U);
-  EXPECT_EQ(Reloads("corrupt"), 1);
-  EXPECT_EQ(Reloads("ok"), 2);
-}
-
-TEST_F(VersionControlTest, NothingIsUnloadedForWhatDoesNotFitAlone) {
-  Restart(/*keep_versions=*/2, /*may_unload=*/true);
-  ServeUpTo(1);
-  const auto first = holder_->Get();
-  folder_.Publish(2);
-  next_memory_ = memory_ = 0;
-  Poll();
-  EXPECT_EQ(holder_->Get(), first);
   EXPECT_EQ(Reloads("no_memory"), 1);
 }
 
