@@ -22,6 +22,7 @@
 #include "eval/probe_check.h"
 #include "server/background_scoring.h"
 #include "server/load_memory.h"
+#include "server/load_progress.h"
 #include "server/snapshot_parts.h"
 #include "server/warm_up.h"
 
@@ -65,49 +66,8 @@ absl::Status CheckWanted(const std::function<bool()>& cancelled) {
                      : absl::OkStatus();
 }
 
-// Values in a row of `table`.
-uint64_t RowWidth(const ModelShape& shape, ItemTable table) {
-  switch (table) {
-    case ItemTable::kTower:
-      return shape.tower_width();
-    case ItemTable::kGmf:
-      return shape.gmf_width;
-    case ItemTable::kBias:
-      return 1;
-  }
-  return 0;
-}
-
-uint64_t NumItemValues(const ModelShape& shape) {
-  return shape.num_items * (shape.tower_width() + shape.gmf_width +
-                            (shape.has_item_bias ? 1 : 0));
-}
-
 // Through which a GPU takes items.
 constexpr uint64_t kGpuUploadBytes = 16 << 20;
-
-// Tells the metrics how much of the item tables has passed by.
-class Progress {
- public:
-  Progress(const ModelShape& shape, ServerMetrics* metrics)
-      : shape_(shape),
-        metrics_(metrics),
-        total_(static_cast<double>(NumItemValues(shape))) {
-    metrics_->SetLoadProgress(0);
-  }
-
-  void Passed(const ItemRows& rows) {
-    passed_ +=
-        static_cast<double>(rows.num_rows * RowWidth(shape_, rows.table));
-    metrics_->SetLoadProgress(passed_ / total_);
-  }
-
- private:
-  const ModelShape& shape_;
-  ServerMetrics* const metrics_;
-  const double total_;
-  double passed_ = 0;
-};
 
 absl::Time ParseTrainedTime(const std::string& created_at) {
   absl::Time time;
@@ -410,7 +370,7 @@ absl::StatusOr<ServingModel> CheckpointLoader::ReadAtLowPriority(
   const auto read = [&] {
     SetThreadName("ckpt-loader");
     setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kLoaderNice);
-    Progress progress(info.shape, metrics_);
+    LoadProgress progress(info.shape, metrics_);
     const auto pack = [&](const ItemRows& rows) {
       progress.Passed(rows);
       return OfBuilder(place.builder->Add(rows), place);

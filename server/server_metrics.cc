@@ -527,10 +527,9 @@ void ServerMetrics::ModelServed(const Snapshot& snapshot, absl::Time now) {
 }
 
 void ServerMetrics::ModelUnloaded() {
-  for (Gauge* gauge :
-       {&series_->loaded_time, &series_->trained_time, &series_->file_bytes,
-        &series_->resident_bytes, &series_->catalog_items,
-        &series_->known_users}) {
+  for (Gauge* gauge : {&series_->loaded_time, &series_->trained_time,
+                       &series_->file_bytes, &series_->resident_bytes,
+                       &series_->catalog_items, &series_->known_users}) {
     gauge->Set(0);
   }
   MutexLock lock(&series_->mutex);
