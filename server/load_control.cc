@@ -101,10 +101,14 @@ void LoadControl::BatchStarts(const std::vector<CallPiece>& batch,
   if (queue.num_users(RequestClass::kSingle) == 0) delay_.Emptied();
 }
 
-void LoadControl::BatchAnswered(absl::Duration now) {
-  ScoringPace& pace = batch_->on_gpu ? gpu_pace_ : cpu_pace_;
-  pace.Observe(batch_->num_users, now - batch_->started);
-  last_measured_ = now;
+void LoadControl::BatchAnswered(size_t num_scored, absl::Duration now) {
+  // Mostly popular answers say nothing about the scorer: by their pace, a flood
+  // of them would have more users of the model taken than can be scored.
+  if (2 * num_scored >= batch_->num_users) {
+    ScoringPace& pace = batch_->on_gpu ? gpu_pace_ : cpu_pace_;
+    pace.Observe(batch_->num_users, now - batch_->started);
+    last_measured_ = now;
+  }
   batch_.reset();
 }
 

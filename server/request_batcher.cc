@@ -43,6 +43,10 @@ absl::Status Expired() {
       "the deadline passed before the request was answered");
 }
 
+bool IsPopular(const ResolvedQuery& query) {
+  return query.served_from == v1::SERVED_FROM_POPULAR;
+}
+
 uint64_t NumRescored(absl::Span<const Ranking> rankings) {
   uint64_t num_items = 0;
   for (const Ranking& ranking : rankings) num_items += ranking.rescored_count;
@@ -212,22 +216,26 @@ void RequestBatcher::ProcessBatch(const Batch& batch) {
     piece.call->gathered = gathered;
   }
   const absl::Status status = ScoreQueries(*batch.front().call->snapshot);
-  if (!status.ok()) return FailBatch(batch, status);
+  if (!status.ok()) return ScoringFailed(batch, status);
+  RankPopular(batch);
   Deliver(batch);
   MutexLock lock(&mutex_);
   heartbeat_ = clock_->MonotonicNow();
-  load_.BatchAnswered(heartbeat_);
+  load_.BatchAnswered(rank_queries_.size(), heartbeat_);
 }
 
 void RequestBatcher::GatherQueries(const Batch& batch) {
   rank_queries_.clear();
   user_vectors_.clear();
   const auto blocked = batch.front().call->snapshot->blocked->Get();
+  size_t num_users = 0;
   for (const CallPiece& piece : batch) {
     PendingCall& call = *piece.call;
     if (piece.first == 0) call.blocked = blocked;
+    num_users += piece.count;
     for (size_t i = piece.first; i < piece.first + piece.count; ++i) {
       const ResolvedQuery& query = call.queries[i];
+      if (IsPopular(query)) continue;
       recent_->Add(query, *call.snapshot);
       user_vectors_.emplace_back(*call.snapshot->users, query.user_row);
       rank_queries_.push_back(
@@ -237,12 +245,11 @@ void RequestBatcher::GatherQueries(const Batch& batch) {
     }
   }
   // Never shrinks: the rankings keep their memory from batch to batch.
-  if (rankings_.size() < rank_queries_.size()) {
-    rankings_.resize(rank_queries_.size());
-  }
+  if (rankings_.size() < num_users) rankings_.resize(num_users);
 }
 
 absl::Status RequestBatcher::ScoreQueries(const Snapshot& snapshot) {
+  if (rank_queries_.empty()) return absl::OkStatus();
   if (device_->IsDead(snapshot)) return ScorerFailed();
   const absl::Span<Ranking> rankings =
       absl::MakeSpan(rankings_).first(rank_queries_.size());
@@ -256,6 +263,31 @@ absl::Status RequestBatcher::ScoreQueries(const Snapshot& snapshot) {
   metrics_->ItemsRescored(NumRescored(rankings));
   scorer_failing_ = false;
   return absl::OkStatus();
+}
+
+// What was scored lies in front, packed. From the end on it moves to where it
+// belongs, so that nothing is overwritten; once no popular one is left, the rest
+// is in place: a batch without any costs one comparison.
+void RequestBatcher::RankPopular(const Batch& batch) {
+  size_t num_scored = rank_queries_.size();
+  size_t slot = 0;
+  for (const CallPiece& piece : batch) slot += piece.count;
+  for (auto piece = batch.rbegin(); slot > num_scored; ++piece) {
+    const PendingCall& call = *piece->call;
+    const bool is_wanted = !call.claimed.load(std::memory_order_acquire);
+    for (size_t i = piece->first + piece->count; i > piece->first; --i) {
+      const ResolvedQuery& query = call.queries[i - 1];
+      --slot;
+      if (!IsPopular(query)) {
+        --num_scored;
+        if (slot != num_scored)
+          std::swap(rankings_[slot], rankings_[num_scored]);
+      } else if (is_wanted) {
+        rankings_[slot] =
+            RankByPopularity(query, *call.snapshot, *call.blocked);
+      }
+    }
+  }
 }
 
 void RequestBatcher::ReportFailure(const Snapshot& snapshot,
@@ -314,6 +346,24 @@ void RequestBatcher::EndCall(PendingCall* call) {
   } else {
     call->done(absl::OkStatus());
   }
+}
+
+void RequestBatcher::ScoringFailed(const Batch& batch,
+                                   const absl::Status& status) {
+  Batch failed;
+  Batch popular;
+  for (const CallPiece& piece : batch) {
+    const auto queries =
+        absl::MakeSpan(piece.call->queries).subspan(piece.first, piece.count);
+    const bool needs_scorer =
+        !std::all_of(queries.begin(), queries.end(), IsPopular);
+    (needs_scorer ? failed : popular).push_back(piece);
+  }
+  FailBatch(failed, status);
+  if (popular.empty()) return;
+  rank_queries_.clear();
+  RankPopular(popular);
+  Deliver(popular);
 }
 
 void RequestBatcher::FailBatch(const Batch& batch, const absl::Status& status) {

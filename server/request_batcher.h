@@ -19,6 +19,9 @@
 //    scored: the call is scored again, in the same place of the order.
 // 6. It reports a GPU that fails, and asks no scorer of a GPU that has failed:
 //    its calls get UNAVAILABLE at once.
+// 7. What is answered from popularity waits and is refused as all else: it
+//    needs no scorer, but a flood of it needs bounds. No scorer that fails keeps
+//    it from its answer.
 //
 // Any thread may call any method.
 
@@ -102,10 +105,14 @@ class RequestBatcher {
   void ProcessBatch(const Batch& batch);
   void GatherQueries(const Batch& batch);
   absl::Status ScoreQueries(const Snapshot& snapshot);
+  // Adds the rankings of those that no scorer was asked for, in the order of
+  // the batch.
+  void RankPopular(const Batch& batch);
   void ReportFailure(const Snapshot& snapshot, const absl::Status& status);
   void Deliver(const Batch& batch);
   void ScoreAgain(const Calls& calls);
   void EndCall(PendingCall* call);
+  void ScoringFailed(const Batch& batch, const absl::Status& status);
   void FailBatch(const Batch& batch, const absl::Status& status);
   void CountLost(const PendingCall& call, Stage stage, absl::Duration now);
   void AnswerRemaining();
@@ -126,7 +133,7 @@ class RequestBatcher {
 
   // Of the batcher's thread alone; kept for their memory.
   std::vector<UserVectors> user_vectors_;  // that the queries point to
-  std::vector<RankQuery> rank_queries_;
+  std::vector<RankQuery> rank_queries_;  // of the batch, popular ones left out
   std::vector<Ranking> rankings_;
   bool scorer_failing_ = false;  // so that a broken scorer logs one line
 

@@ -56,22 +56,19 @@ void ScoringCall::Fill(const ResolvedQuery& query, const Ranking& ranking,
   if (ranking.items.size() < query.k) record().parts().metrics->Shortfall();
 }
 
-void ScoringCall::FillPopular(const ResolvedQuery& query,
-                              v1::RecommendResponse* response) {
-  Fill(query, RankByPopularity(query, snapshot(), blocked()), response);
-}
-
 absl::Status ScoringCall::FillScored(const ResolvedQuery& query,
                                      const Ranking& ranking,
                                      v1::RecommendResponse* response) {
   response->Clear();
-  if (!blocked().BlocksUser(query.user_row)) {
+  // Who is answered from popularity has no row.
+  if (query.served_from == v1::SERVED_FROM_POPULAR ||
+      !blocked().BlocksUser(query.user_row)) {
     Fill(query, ranking, response);
     return absl::OkStatus();
   }
   const absl::StatusOr<ResolvedQuery> unknown = WithoutUser(query);
   if (unknown.ok()) {
-    FillPopular(*unknown, response);
+    Fill(*unknown, RankByPopularity(*unknown, snapshot(), blocked()), response);
   } else {
     record().parts().metrics->UnknownUser();
   }
@@ -85,16 +82,10 @@ RecommendCall::~RecommendCall() {
 }
 
 void RecommendCall::Answered() {
-  if (shadows_ == nullptr) return;
+  // From popularity: it would say nothing about the candidate's scores.
+  const bool is_scored = response_.served_from() == v1::SERVED_FROM_MODEL;
+  if (shadows_ == nullptr || !is_scored) return;
   shadows_->Add({trial_, std::move(request_), std::move(response_)});
-}
-
-void RecommendCall::Admit(ResolvedQuery query) {
-  if (query.served_from == v1::SERVED_FROM_POPULAR) {
-    FillPopular(query, &response_);
-  } else {
-    AddQuery(std::move(query));
-  }
 }
 
 void RecommendCall::Take(size_t /*first*/, absl::Span<const Ranking> rankings) {
@@ -106,39 +97,20 @@ void BatchCall::Admit(absl::StatusOr<ResolvedQuery> query) {
   v1::RecommendResult* result = response_.add_results();
   if (!query.ok()) {
     *result->mutable_error() = ToRpcStatus(query.status());
-  } else if (query->served_from == v1::SERVED_FROM_POPULAR) {
-    popular_.push_back({index, *std::move(query)});
   } else {
     AddQuery(*std::move(query));
-    scored_results_.push_back(index);
+    ranked_results_.push_back(index);
   }
 }
 
 void BatchCall::Take(size_t first, absl::Span<const Ranking> rankings) {
   for (size_t i = 0; i < rankings.size(); ++i) {
     v1::RecommendResult* const result =
-        response_.mutable_results(scored_results_[first + i]);
+        response_.mutable_results(ranked_results_[first + i]);
     const absl::Status filled =
         FillScored(query(first + i), rankings[i], result->mutable_response());
     if (!filled.ok()) *result->mutable_error() = ToRpcStatus(filled);
   }
-}
-
-absl::Status BatchCall::Complete() {
-  const CallRecord& call = record();
-  for (const PopularQuery& popular : popular_) {
-    // A thousand of them take milliseconds.
-    if (finished()) return absl::CancelledError("the call is over");
-    if (call.deadline() <= call.parts().clock->MonotonicNow()) {
-      call.parts().metrics->RequestExpired(Stage::kEncode);
-      return absl::DeadlineExceededError(
-          "the deadline passed before the request was answered");
-    }
-    FillPopular(popular.query,
-                response_.mutable_results(popular.result)->mutable_response());
-  }
-  popular_ = std::vector<PopularQuery>();
-  return absl::OkStatus();
 }
 
 }  // namespace neumf

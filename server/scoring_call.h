@@ -1,6 +1,6 @@
 #pragma once
 
-// Calls that are answered from the scorer: what happens between admission and
+// Calls that are answered from the scorer, or from popularity: what happens between admission and
 // the answer. The batcher finishes them on its thread, unless the caller or the
 // drain was faster.
 //
@@ -41,23 +41,22 @@ class ScoringCall : public UnaryCall {
 
   // Finishes the call with an error. REQUIRES: the batcher does not have it.
   void Fail(const absl::Status& status);
-  // Answers at once when nothing needs the scorer; otherwise the batcher does.
+  // Answers at once when there is nothing to rank; otherwise the batcher does.
   // An error is its refusal, with which the call has yet to Fail().
   // REQUIRES: admission is done. The snapshot may be gone afterwards.
   absl::Status Proceed(RequestBatcher* batcher);
 
  protected:
-  // Leaves `query` to the scorer.
+  // Leaves `query` to the batcher.
   void AddQuery(ResolvedQuery query) {
     pending_.queries.push_back(std::move(query));
   }
   virtual RequestClass request_class() const = 0;
-  // The answer that the scorer gave was sent.
+  // The answer that the batcher gave was sent.
   virtual void Answered() {}
   // Writes the rankings of the queries from `first` on into the answer.
   virtual void Take(size_t first, absl::Span<const Ranking> rankings) = 0;
-  // Adds what needs no scorer to an answer that took all rankings, or says why
-  // there is none. Called once, before Encode().
+  // Why an answer that took all rankings is none. Called once, before Encode().
   virtual absl::Status Complete() { return absl::OkStatus(); }
   // The bytes of the answer, which is complete. Called once.
   virtual grpc::ByteBuffer Encode() = 0;
@@ -65,8 +64,7 @@ class ScoringCall : public UnaryCall {
   // Writes the answer to `query` and counts what is remarkable about it.
   void Fill(const ResolvedQuery& query, const Ranking& ranking,
             v1::RecommendResponse* response);
-  void FillPopular(const ResolvedQuery& query, v1::RecommendResponse* response);
-  // Writes what the scorer said; where the user was blocked after the call was
+  // Writes what was ranked; where the user was blocked after the call was
   // admitted, the answer or error of a user that nobody knows. `response` may
   // hold what was said before the call was scored again.
   absl::Status FillScored(const ResolvedQuery& query, const Ranking& ranking,
@@ -88,7 +86,7 @@ class RecommendCall : public ScoringCall {
   // When gRPC and the batcher are done with it: tells the trial how it ended.
   ~RecommendCall() override;
 
-  void Admit(ResolvedQuery query);
+  void Admit(ResolvedQuery query) { AddQuery(std::move(query)); }
   // The call is part of a trial, as `arm` says.
   void set_trial(std::shared_ptr<VersionTrial> trial, VersionTrial::Arm arm) {
     trial_ = std::move(trial);
@@ -131,18 +129,10 @@ class BatchCall : public ScoringCall {
  private:
   RequestClass request_class() const override { return RequestClass::kMany; }
   void Take(size_t first, absl::Span<const Ranking> rankings) override;
-  absl::Status Complete() override;
   grpc::ByteBuffer Encode() override { return SerializeToBuffer(response_); }
 
-  struct PopularQuery {
-    int result = 0;
-    ResolvedQuery query;
-  };
-
   v1::BatchRecommendResponse response_;
-  std::vector<int> scored_results_;  // the result that belongs to each query
-  // Answered last, with what is blocked then.
-  std::vector<PopularQuery> popular_;
+  std::vector<int> ranked_results_;  // the result that belongs to each query
 };
 
 }  // namespace neumf

@@ -1,6 +1,7 @@
 #pragma once
 
-// How long scoring takes, as measured of late.
+// How long users take, as measured of late: from when a batch of them leaves the
+// queue until its answers are on their way, since the next one starts only then.
 //
 // Time goes by units of work: on a CPU each user costs one scan of the catalog,
 // on a GPU a pass costs much the same for one user and for all that fit. What
@@ -20,7 +21,7 @@ class ScoringPace {
   explicit ScoringPace(size_t users_per_unit)
       : users_per_unit_(users_per_unit) {}
 
-  // A batch was scored. One that took far longer than expected counts as no
+  // A batch was scored and answered. One that took far longer than expected counts as no
   // more than a few times the expected: whatever stopped it (a debugger, a
   // suspended machine) shall not make callers be refused for long. REQUIRES:
   // num_users > 0.

@@ -66,7 +66,9 @@ class LoadControlTest : public testing::Test {
   }
   void EndBatch(absl::Duration took) {
     now_ += took;
-    load_.BatchAnswered(now_);
+    size_t num_users = 0;
+    for (const CallPiece& piece : batch_) num_users += piece.count;
+    load_.BatchAnswered(num_users, now_);
   }
   // From now on a user takes `time`.
   void Measure(absl::Duration time) {
@@ -95,6 +97,17 @@ TEST_F(LoadControlTest, ACpuGetsABatchOfAFewMilliseconds) {
   EXPECT_EQ(load_.MaxBatchUsers(*snapshot_), LoadControl::kMostCpuBatchUsers);
   Measure(Seconds(1));
   EXPECT_EQ(load_.MaxBatchUsers(*snapshot_), 1U);
+}
+
+TEST_F(LoadControlTest, AFloodOfPopularAnswersMakesNoScorerLookFast) {
+  Measure(Milliseconds(1));
+  for (int i = 0; i < 200; ++i) {
+    Push(4);
+    StartBatch();
+    now_ += absl::Microseconds(1);
+    load_.BatchAnswered(/*num_scored=*/1, now_);
+  }
+  EXPECT_EQ(load_.MaxBatchUsers(*snapshot_), 4U);
 }
 
 TEST_F(LoadControlTest, AGpuGetsAPass) {

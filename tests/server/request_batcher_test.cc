@@ -22,6 +22,12 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
+constexpr float kStamp = 1;  // the score of whatever the scorer ranks
+
+void MakePopular(ResolvedQuery* query) {
+  query->served_from = v1::SERVED_FROM_POPULAR;
+}
+
 // What came of a call.
 class Answer {
  public:
@@ -114,6 +120,12 @@ class RequestBatcherTest : public testing::Test {
     TestCall made = NewCall(num_users);
     made.call->request_class = request_class;
     NEUMF_EXPECT_OK(batcher_->Submit(made.call));
+    return made;
+  }
+  // Of a user that the model does not know.
+  TestCall NewPopularCall() {
+    TestCall made = NewCall(1);
+    MakePopular(&made.call->queries[0]);
     return made;
   }
   TestCall SubmitMany(size_t num_users) {
@@ -371,6 +383,55 @@ TEST_F(RequestBatcherTest, RefusesWhatDoesNotFitTheQueue) {
   EXPECT_TRUE(refused.call->Claim());
 }
 
+TEST_F(RequestBatcherTest, AFloodOfPopularCallsFillsTheQueueAndIsRefused) {
+  Start();
+  const TestCall held = SubmitAndHold();
+  std::vector<TestCall> taken;
+  for (int i = 0; i < 8; ++i) {
+    taken.push_back(NewPopularCall());
+    NEUMF_ASSERT_OK(batcher_->Submit(taken.back().call));
+  }
+  EXPECT_EQ(Metric("neumf_queue_users"), 8);
+  EXPECT_THAT(
+      ToRpcStatus(batcher_->Submit(NewPopularCall().call)).SerializeAsString(),
+      HasSubstr("QUEUE_FULL"));
+  EXPECT_EQ(taken.front().answer->times(), 0);
+  scorer_->Unblock();
+  for (const TestCall& call : taken) NEUMF_EXPECT_OK(call.answer->status());
+  EXPECT_THAT(scorer_->batch_sizes(), ElementsAre(1));
+}
+
+TEST_F(RequestBatcherTest, APopularCallWhoseDeadlinePassedIsNotAnswered) {
+  Start();
+  const TestCall held = SubmitAndHold();
+  const TestCall popular = NewPopularCall();
+  popular.call->deadline = clock_.MonotonicNow() + absl::Seconds(1);
+  NEUMF_ASSERT_OK(batcher_->Submit(popular.call));
+  clock_.Advance(absl::Seconds(1));
+  scorer_->Unblock();
+  EXPECT_THAT(popular.answer->status(),
+              StatusIs(absl::StatusCode::kDeadlineExceeded));
+}
+
+// Every pattern of five queries, popular ones among them: in two pieces, too.
+TEST_F(RequestBatcherTest, PopularQueriesKeepTheirPlaceAmongScoredOnes) {
+  Start();
+  for (unsigned pattern = 0; pattern < 32; ++pattern) {
+    const TestCall made = NewCall(5);
+    for (size_t i = 0; i < 5; ++i) {
+      if ((pattern >> i & 1) != 0) MakePopular(&made.call->queries[i]);
+    }
+    NEUMF_ASSERT_OK(batcher_->Submit(made.call));
+    const std::vector<Ranking> rankings = made.answer->rankings();
+    ASSERT_EQ(rankings.size(), 5U);
+    for (size_t i = 0; i < 5; ++i) {
+      ASSERT_EQ(rankings[i].items.size(), i + 1) << pattern;
+      const bool is_popular = rankings[i].items[0].score != kStamp;
+      EXPECT_EQ(is_popular, (pattern >> i & 1) != 0) << pattern;
+    }
+  }
+}
+
 TEST_F(RequestBatcherTest, TakesACallLargerThanTheQueueWhenNothingWaits) {
   Start();
   NEUMF_EXPECT_OK(Submit(20).answer->status());
@@ -469,6 +530,21 @@ TEST_F(RequestBatcherTest, AFailingScorerMakesTheBatchUnavailable) {
               HasSubstr("SCORER_FAILED"));
   scorer_->FailWith(absl::OkStatus());
   NEUMF_EXPECT_OK(Submit(1).answer->status());
+}
+
+TEST_F(RequestBatcherTest, AFailingScorerFailsNoPopularCallOfItsBatch) {
+  Start();
+  const TestCall held = SubmitAndHold();
+  const TestCall scored = Submit(1);
+  const TestCall popular = NewPopularCall();
+  NEUMF_ASSERT_OK(batcher_->Submit(popular.call));
+  scorer_->FailWith(absl::UnavailableError("the device is gone"));
+  scorer_->Unblock();
+  EXPECT_THAT(scored.answer->status(),
+              StatusIs(absl::StatusCode::kUnavailable));
+  NEUMF_EXPECT_OK(popular.answer->status());
+  ASSERT_EQ(popular.answer->rankings().size(), 1U);
+  EXPECT_EQ(popular.answer->rankings()[0].items.size(), 1U);
 }
 
 TEST_F(RequestBatcherTest, AThrowingScorerMakesTheBatchUnavailable) {
