@@ -25,16 +25,17 @@ size_t LoadControl::MaxBatchUsers(const Snapshot& snapshot) const {
 }
 
 std::optional<LoadControl::Refusal> LoadControl::Refuse(
-    const PendingCall& call, const RequestQueue& queue, absl::Duration now) {
+    const PendingCall& call, size_t num_users, const RequestQueue& queue,
+    absl::Duration now) {
   const ScoringPace& pace = PaceOf(*call.snapshot);
   const auto refusal = [&](ShedReason reason) {
     return Refusal{reason, RetryAfter(pace, queue)};
   };
-  if (!HasRoom(call, queue)) return refusal(ShedReason::kQueueFull);
+  if (!HasRoom(call, num_users, queue)) return refusal(ShedReason::kQueueFull);
   const absl::Duration wait = WaitFor(call, queue, now);
   const bool may_try = queue.empty() && !batch_.has_value() &&
                        now >= last_measured_ + kMeasurementLife;
-  const absl::Duration answer = wait + pace.TimeFor(call.queries.size());
+  const absl::Duration answer = wait + pace.TimeFor(num_users);
   if (!may_try && now + answer * kSafety > call.deadline) {
     return refusal(ShedReason::kWaitTooLong);
   }
@@ -45,7 +46,7 @@ std::optional<LoadControl::Refusal> LoadControl::Refuse(
   return std::nullopt;
 }
 
-bool LoadControl::HasRoom(const PendingCall& call,
+bool LoadControl::HasRoom(const PendingCall& call, size_t num_users,
                           const RequestQueue& queue) const {
   // A call larger than the whole queue could never be taken otherwise.
   const size_t waiting = queue.num_users(call.request_class);
@@ -59,7 +60,7 @@ bool LoadControl::HasRoom(const PendingCall& call,
                : kFirstQueueUsers;
   }
   if (call.request_class == RequestClass::kMany) room *= kManyQueueFactor;
-  return waiting + call.queries.size() <= room;
+  return waiting + num_users <= room;
 }
 
 absl::Duration LoadControl::WaitFor(const PendingCall& call,

@@ -68,8 +68,9 @@ class LoadControl {
   // How many users of a snapshot make a batch.
   size_t MaxBatchUsers(const Snapshot& snapshot) const;
 
-  // Why `call`, which comes now, must not join `queue`; none when it may.
-  std::optional<Refusal> Refuse(const PendingCall& call,
+  // Why `call`, which comes now and has or will have `num_users` queries, must
+  // not join `queue`; none when it may.
+  std::optional<Refusal> Refuse(const PendingCall& call, size_t num_users,
                                 const RequestQueue& queue, absl::Duration now);
 
   // `batch` has left `queue`; ended by exactly one of the next two.
@@ -96,7 +97,8 @@ class LoadControl {
   const ScoringPace& PaceOf(const Snapshot& snapshot) const {
     return snapshot.device_life.has_value() ? gpu_pace_ : cpu_pace_;
   }
-  bool HasRoom(const PendingCall& call, const RequestQueue& queue) const;
+  bool HasRoom(const PendingCall& call, size_t num_users,
+               const RequestQueue& queue) const;
   // Until the scorer would begin with `call`.
   absl::Duration WaitFor(const PendingCall& call, const RequestQueue& queue,
                          absl::Duration now) const;

@@ -128,6 +128,10 @@ absl::Status RecommendationService::Admit(const grpc::ByteBuffer& bytes,
   const BatchOutline outline = OutlineBatch(&reader);
   NEUMF_RETURN_IF_ERROR(CheckBatch(outline, limits_));
   NEUMF_RETURN_IF_ERROR(PinSnapshot(call));
+  // What finds no room shall cost neither quota nor the time to parse it and to
+  // look up its ids. The queue may fill up until it joins: Proceed() asks again.
+  NEUMF_RETURN_IF_ERROR(call->CheckRoom(
+      parts_.batcher, static_cast<size_t>(outline.num_requests)));
   NEUMF_RETURN_IF_ERROR(parts_.quotas->Take(caller, outline.num_requests));
   v1::BatchRecommendRequest batch;
   NEUMF_RETURN_IF_ERROR(ParseBuffer(bytes, &batch));

@@ -1,7 +1,6 @@
 #include "server/request_batcher.h"
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 #include "absl/types/span.h"
@@ -16,7 +15,7 @@ namespace {
 constexpr absl::Duration kRetryAfterFailure = absl::Seconds(1);
 constexpr absl::Duration kRetryAfterShedding = QueueDelay::kInterval;
 
-absl::Status Refused(ShedReason reason, absl::Duration retry_after) {
+absl::Status RefusalStatus(ShedReason reason, absl::Duration retry_after) {
   switch (reason) {
     case ShedReason::kQueueFull:
       return Unavailable("QUEUE_FULL", "too many requests are waiting",
@@ -73,11 +72,7 @@ absl::Status RequestBatcher::Submit(std::shared_ptr<PendingCall> call) {
   {
     MutexLock lock(&mutex_);
     const absl::Duration now = clock_->MonotonicNow();
-    if (stopping_) {
-      refusal = {ShedReason::kDraining, absl::ZeroDuration()};
-    } else {
-      refusal = load_.Refuse(*call, queue_, now);
-    }
+    refusal = Refuse(*call, call->queries.size(), now);
     if (!refusal.has_value()) {
       call->enqueued = now;
       queue_.Push(std::move(call));
@@ -88,8 +83,28 @@ absl::Status RequestBatcher::Submit(std::shared_ptr<PendingCall> call) {
     wake_.Signal();
     return absl::OkStatus();
   }
-  metrics_->RequestShed(refusal->reason);
-  return Refused(refusal->reason, refusal->retry_after);
+  return Refused(*refusal);
+}
+
+absl::Status RequestBatcher::CheckRoom(const PendingCall& call,
+                                       size_t num_users) {
+  std::optional<LoadControl::Refusal> refusal;
+  {
+    MutexLock lock(&mutex_);
+    refusal = Refuse(call, num_users, clock_->MonotonicNow());
+  }
+  return refusal.has_value() ? Refused(*refusal) : absl::OkStatus();
+}
+
+std::optional<LoadControl::Refusal> RequestBatcher::Refuse(
+    const PendingCall& call, size_t num_users, absl::Duration now) {
+  if (!stopping_) return load_.Refuse(call, num_users, queue_, now);
+  return LoadControl::Refusal{ShedReason::kDraining, absl::ZeroDuration()};
+}
+
+absl::Status RequestBatcher::Refused(const LoadControl::Refusal& refusal) {
+  metrics_->RequestShed(refusal.reason);
+  return RefusalStatus(refusal.reason, refusal.retry_after);
 }
 
 void RequestBatcher::Stop() {
@@ -200,7 +215,7 @@ void RequestBatcher::CountLost(const PendingCall& call, Stage stage,
 void RequestBatcher::Process(const Work& work) {
   for (const auto& call : work.expired) call->done(Expired());
   for (const auto& call : work.shed) {
-    call->done(Refused(ShedReason::kOverloaded, kRetryAfterShedding));
+    call->done(RefusalStatus(ShedReason::kOverloaded, kRetryAfterShedding));
   }
   for (const auto& call : work.abandoned) call->Release();
   if (!work.batch.empty()) ProcessBatch(work.batch);

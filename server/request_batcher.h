@@ -27,6 +27,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -65,6 +66,11 @@ class RequestBatcher {
   // DRAINING) without touching it. REQUIRES: call->queries is not empty.
   absl::Status Submit(std::shared_ptr<PendingCall> call);
 
+  // What Submit() would say now if the call had `num_users` queries: before
+  // they are made, which may take milliseconds. Its class, snapshot and deadline
+  // are set.
+  absl::Status CheckRoom(const PendingCall& call, size_t num_users);
+
   // Answers what waits with UNAVAILABLE, refuses what comes, and returns when
   // the thread has ended: at most one batch later. Idempotent.
   void Stop();
@@ -92,6 +98,12 @@ class RequestBatcher {
              abandoned.empty();
     }
   };
+
+  std::optional<LoadControl::Refusal> Refuse(const PendingCall& call,
+                                             size_t num_users,
+                                             absl::Duration now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Refused(const LoadControl::Refusal& refusal);
 
   void Run();
   // Waits until a batch is due and takes it; empty when stopping.

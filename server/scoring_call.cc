@@ -15,9 +15,7 @@ absl::Status ScoringCall::Proceed(RequestBatcher* batcher) {
     metrics->StageTook(Stage::kEncode, record().handling() - admission);
     return absl::OkStatus();
   }
-  pending_.request_class = request_class();
   pending_.arrived = record().started();
-  pending_.deadline = record().deadline();
   pending_.scored = [this](size_t first, absl::Span<const Ranking> rankings) {
     Take(first, rankings);
   };

@@ -33,6 +33,8 @@ class ScoringCall : public UnaryCall {
     }
     pending_.blocked = snapshot->blocked->Get();
     pending_.snapshot = std::move(snapshot);
+    pending_.request_class = request_class();
+    pending_.deadline = record().deadline();
   }
   const Snapshot& snapshot() const { return *pending_.snapshot; }
   // What this call must not be answered with; once it waits for the scorer, of
@@ -41,6 +43,11 @@ class ScoringCall : public UnaryCall {
 
   // Finishes the call with an error. REQUIRES: the batcher does not have it.
   void Fail(const absl::Status& status);
+  // Whether the batcher would take it now with so many queries. REQUIRES: it has
+  // its snapshot.
+  absl::Status CheckRoom(RequestBatcher* batcher, size_t num_users) const {
+    return batcher->CheckRoom(pending_, num_users);
+  }
   // Answers at once when there is nothing to rank; otherwise the batcher does.
   // An error is its refusal, with which the call has yet to Fail().
   // REQUIRES: admission is done. The snapshot may be gone afterwards.

@@ -132,6 +132,39 @@ TEST_F(InterruptedCallsTest, ClientsThatLeaveAtAnyTimeLeaveNothingBehind) {
   EXPECT_LT(server_.Drain(), absl::Seconds(5));
 }
 
+// Of a batch without anything to score the requests alone would fail, once they
+// are looked at: where it is refused, nobody has looked.
+TEST_F(InterruptedCallsTest, ABatchThatFindsNoRoomIsRefusedBeforeItIsParsed) {
+  server_.options.batcher.load.max_queue_users = 1;
+  StartAndHold();
+  const auto call_with = [&](const v1::BatchRecommendRequest& batch) {
+    v1::BatchRecommendResponse response;
+    return server_.recommendations()->BatchRecommend(PatientContext().get(),
+                                                     batch, &response);
+  };
+  v1::BatchRecommendRequest full;
+  for (size_t i = 0; i < LoadControl::kManyQueueFactor; ++i) {
+    *full.add_requests() = request_;
+  }
+  v1::BatchRecommendRequest nameless;
+  nameless.add_requests();
+
+  std::thread held([&] { EXPECT_TRUE(Call(PatientContext().get()).ok()); });
+  scorer_->WaitUntilHeld();
+  std::thread waiting([&] { EXPECT_TRUE(call_with(full).ok()); });
+  EXPECT_TRUE(Eventually([&] {
+    return ReadMetric(server_.server().counters(), "neumf_queue_users", {}) ==
+           LoadControl::kManyQueueFactor;
+  }));
+  const grpc::Status status = call_with(nameless);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_THAT(status.error_details(), testing::HasSubstr("QUEUE_FULL"));
+  scorer_->Unblock();
+  held.join();
+  waiting.join();
+  EXPECT_TRUE(call_with(nameless).ok());
+}
+
 TEST_F(InterruptedCallsTest, TheDrainEndsCallsThatAreStuck) {
   StartAndHold(absl::Milliseconds(200));
   const auto idle_channel = server_.NewChannel();

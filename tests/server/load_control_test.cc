@@ -44,7 +44,7 @@ class LoadControlTest : public testing::Test {
 
   // What comes of a call, "" for welcome.
   std::string Refusal(const PendingCall& call) {
-    const auto refusal = load_.Refuse(call, queue_, now_);
+    const auto refusal = load_.Refuse(call, call.queries.size(), queue_, now_);
     if (!refusal.has_value()) return "";
     EXPECT_GE(refusal->retry_after, Milliseconds(10));
     EXPECT_LE(refusal->retry_after, Seconds(1));
@@ -123,7 +123,7 @@ TEST_F(LoadControlTest, TheLimitsThatAreSetCount) {
   EXPECT_EQ(load.MaxBatchUsers(*snapshot_), 7U);
   EXPECT_EQ(load.MaxBatchUsers(*gpu_snapshot_), 7U);
   Push(9);
-  EXPECT_EQ(load.Refuse(*Call(1), queue_, now_)->reason,
+  EXPECT_EQ(load.Refuse(*Call(1), 1, queue_, now_)->reason,
             ShedReason::kQueueFull);
 }
 
