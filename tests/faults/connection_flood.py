@@ -64,7 +64,7 @@ def main():
             assert daemon.metric("neumf_connections_refused_total",
                                  reason="total") > 0
             # The two floods are one burst: one line.
-            events = daemon.events("overloaded")
+            events = daemon.wait_until(lambda: daemon.events("overloaded"))
             assert [event["reason"] for event in events] == ["connections"]
             daemon.wait_until(
                 lambda: daemon.metric("neumf_connections") <= 2 * CALLS)

@@ -105,7 +105,10 @@ def serve_without_state(directory, state):
         publish(directory, 3)
         daemon.wait_until(
             lambda: trial.answer(daemon, REQUEST).model_version == "3")
-        failed = [event["file"] for event in daemon.events("state_file_failed")]
+        # A version answers before it is remembered, and before the log says so.
+        failed = daemon.wait_until(lambda: len(
+            daemon.events("state_file_failed")) >= 2 and [
+                event["file"] for event in daemon.events("state_file_failed")])
         assert sorted(failed) == ["last_known_good", "unfinished_loads"], failed
 
 

@@ -245,7 +245,10 @@ class ReloadTest(TokensCase):
         self.call(SHOP)
         in_force = "neumf_config_last_reload_successful"
         self.assertEqual(self.reloads(in_force), 0)
-        self.assertIn("line 1", self.daemon.events("config_refused")[0]["reason"])
+        # Metrics come first, lines of the log a moment later.
+        refused = self.daemon.wait_until(
+            lambda: self.daemon.events("config_refused"))
+        self.assertIn("line 1", refused[0]["reason"])
         self.assertNotIn("token-of", self.daemon.log())
         replace(self.tokens, FILE.encode())
         self.daemon.wait_until(lambda: self.reloads(in_force) == 1)

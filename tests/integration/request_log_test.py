@@ -193,8 +193,10 @@ class FileTest(RequestLogCase):
         for _ in range(calls):
             self.assertEqual(len(self.ask(k=3).items), 3)
         self.daemon.wait_until(lambda: self.logged("failed") == calls)
-        self.assertLess(len(self.daemon.events("request_log_failed")), calls / 4)
-        self.assertIn(path, self.daemon.events("request_log_failed")[0]["reason"])
+        failed = self.daemon.wait_until(
+            lambda: self.daemon.events("request_log_failed"))
+        self.assertLess(len(failed), calls / 4)
+        self.assertIn(path, failed[0]["reason"])
 
 
 class ReplayTest(RequestLogCase):

@@ -54,8 +54,9 @@ class StartTest(unittest.TestCase):
                 answer = daemon.recommendations().Recommend(
                     pb.RecommendRequest(user_id=model.user_ids[0]),
                     timeout=TIMEOUT)
+                (serving,) = daemon.wait_until(
+                    lambda: daemon.events("checkpoint_serving"))
                 (choice,) = daemon.events("device_chosen")
-                (serving,) = daemon.events("checkpoint_serving")
                 gpu_series = [name for name, _ in daemon.metrics()
                               if name.startswith("neumf_gpu_")]
         self.assertEqual(answer.served_from, pb.SERVED_FROM_MODEL)
