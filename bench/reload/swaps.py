@@ -19,8 +19,8 @@ CAPACITY_CALLERS = (4, 8, 16)
 LEARNING_TRIES = 9
 # A server that was idle is slow for a moment; these calls do not count.
 WARM_UP_SECONDS = 1
-# Before the first reload; then as long as a reload takes.
-FIRST_QUIET_SECONDS = 2
+# Before each reload: some thousands of calls to compare with.
+QUIET_SECONDS = 4
 
 
 class Caller(processes.Answering):
@@ -80,7 +80,8 @@ class Rounds:
 
     def details(self):
         lags = [call.sent - call.due for call in self.quiet + self.reloading]
-        return {"calls": len(lags), "lag_p99_ms": 1e3 * quantile(lags, 0.99),
+        return {"calls": len(lags), "failed": self.failed, "inconsistent": self.inconsistent,
+                "lag_p99_ms": 1e3 * quantile(lags, 0.99),
                 "pooled": p99_ms(self.reloading) / p99_ms(self.quiet),
                 "p99_quiet_ms": p99_ms(self.quiet), "p99_reloading_ms": p99_ms(self.reloading)}
 
@@ -95,12 +96,12 @@ def capacity(session, server, model):
         return statistics.median(max(map(rate, CAPACITY_CALLERS)) for _ in range(3))
 
 
-def one_swap(directory, server, caller, rate, quiet_seconds):
+def one_swap(directory, server, caller, rate):
     """The calls, and from when to when the reload went on."""
     span = {}
 
     def swap():
-        time.sleep(WARM_UP_SECONDS + quiet_seconds)
+        time.sleep(WARM_UP_SECONDS + QUIET_SECONDS)
         span["begin"], span["end"] = directory.swap(server)
 
     return caller.run_while(rate, swap), span
@@ -122,10 +123,9 @@ def swaps(session):
             directory.swap(server)
             caller.learn()
             rate = SHARE_OF_CAPACITY * capacity(session, server, pathlib.Path(folder))
-            rounds = Rounds()
-            spans = [FIRST_QUIET_SECONDS]
+            rounds, spans = Rounds(), []
             for _ in range(session.swaps):
-                calls, span = one_swap(directory, server, caller, rate, statistics.median(spans))
+                calls, span = one_swap(directory, server, caller, rate)
                 rounds.add(calls, span["begin"], span["end"])
                 spans.append(span["end"] - span["begin"])
     about = {"swaps": session.swaps, "rate": rate, "share_of_capacity": SHARE_OF_CAPACITY,
@@ -133,5 +133,4 @@ def swaps(session):
     session.figure("reload.p99_ratio", statistics.median(rounds.ratios), "x", models.weights,
                    **about)
     session.figure("reload.errors", rounds.failed + rounds.inconsistent, "answers",
-                   models.weights, failed=rounds.failed, inconsistent=rounds.inconsistent,
-                   **about)
+                   models.weights, **about)
