@@ -46,7 +46,8 @@ void AddConnectionTimes(ConnectionTimes* times, FlagTable* flags) {
              "After so long, give or take a tenth, a connection takes no more\n"
              "calls: clients connect again, and meet new servers.");
   flags->Add("max_connection_age_grace", &times->age_grace, kShortest, kLongest,
-             "What its calls have to end then.");
+             "What its calls have to end then, those included that have not\n"
+             "arrived whole.");
 }
 
 void AddListening(Server::Options* o, FlagTable* flags) {
@@ -84,8 +85,8 @@ void AddListening(Server::Options* o, FlagTable* flags) {
       "request_memory_mb", &o->request_memory_mb, uint64_t{0},
       uint64_t{1'000'000},
       "Megabytes for requests that have not arrived whole, or wait for their\n"
-      "handlers. Above five eighths of it the connections that hold most are\n"
-      "cut. 0: a quarter of the memory that there is, at most 512.");
+      "handlers. Above five eighths of it the TCP connections that hold most\n"
+      "are cut. 0: a quarter of the memory that there is, at most 512.");
   flags->Add("reflection", &o->reflection,
              "Tell clients about services and messages (gRPC reflection).");
 }

@@ -53,6 +53,12 @@ def framed(message):
 
 
 def connect(address):
+    """A socket; the address is one of TCP, or of a unix socket as flags have it."""
+    if address.startswith("unix:"):
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(20)
+        connection.connect(address[len("unix:"):])
+        return connection
     host, port = address.rsplit(":", 1)
     return socket.create_connection((host, int(port)), timeout=20)
 

@@ -7,7 +7,6 @@ where all peers have one name.
 """
 
 import os
-import socket
 import ssl
 import sys
 import tempfile
@@ -94,14 +93,9 @@ def check_plain(path, message=b""):
 
 def check_unix(folder):
     with trial.server(f"--listen=unix:{folder}/socket") as (daemon, request):
-
-        def connect():
-            connection = socket.socket(socket.AF_UNIX)
-            connection.connect(f"{folder}/socket")
-            return connection
-
         with trial.survived(daemon, request):
-            check(daemon, connect, http2.RECOMMEND, request.SerializeToString())
+            check(daemon, lambda: http2.connect(daemon.addresses["grpc"]),
+                  http2.RECOMMEND, request.SerializeToString())
 
 
 def check_tls(folder):

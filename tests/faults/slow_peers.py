@@ -1,10 +1,11 @@
 """Peers that begin and do not go on harm nobody, and are cut in time.
 
 Silence, half a preface, a preface at one byte a second; connections without a call;
-calls whose headers and whose body stop half-way. The long form also has peers that
-vanish without a word: a keepalive finds them.
+calls whose headers and whose body stop half-way, or go on at one byte a second. The
+long form also has peers that vanish without a word: a keepalive finds them.
 """
 
+import tempfile
 import time
 
 import http2
@@ -25,6 +26,9 @@ CALL = HELLO + http2.frame(http2.HEADERS, http2.END_HEADERS, 1,
 BODY = http2.frame(http2.DATA, http2.END_STREAM, 1, http2.framed(b"abc"))
 UNFINISHED = (b"", http2.PREFACE[:12])
 HALF_CALLS = (CALL[:-20], CALL + BODY[:-2])
+# Far more than is sent of it.
+SLOW_BODY = http2.frame(http2.DATA, http2.END_STREAM, 1,
+                        http2.framed(bytes(100)))
 
 
 def open_peers(address, starts):
@@ -37,17 +41,15 @@ def open_peers(address, starts):
     return peers
 
 
-def send_slowly(address, seconds):
-    """One byte a second of a preface, over `NUM_EACH` connections."""
-    peers = [http2.connect(address) for _ in range(NUM_EACH)]
-    for i in range(seconds):
+def send_slowly(peers, text):
+    """One byte a second, on all of them."""
+    for i in range(len(text)):
         for peer in peers:
             try:
-                peer.sendall(http2.PREFACE[i:i + 1])
+                peer.sendall(text[i:i + 1])
             except ConnectionError:
                 pass
         time.sleep(1)
-    return peers
 
 
 def assert_cut(peers, seconds):
@@ -69,7 +71,8 @@ def try_beginners():
         with trial.survived(daemon, request):
             unfinished = open_peers(address, UNFINISHED)
             half_calls = open_peers(address, HALF_CALLS)
-            slow = send_slowly(address, HANDSHAKE_SECONDS)
+            slow = open_peers(address, [b""])
+            send_slowly(slow, http2.PREFACE[:HANDSHAKE_SECONDS])
             assert_cut(unfinished + slow, SPARE_SECONDS)
             if trial.LONG:
                 assert_cut(half_calls, KEEPALIVE_SECONDS + SPARE_SECONDS)
@@ -77,22 +80,38 @@ def try_beginners():
                 peer.close()
 
 
-def try_lasting(peer_starts, *flags):
-    """The flags cut such peers, with a word; who calls loses no call by them."""
-    with trial.server(*(f"{flag}={LIMIT_SECONDS}s" for flag in flags)) as (
+def assert_cut_with_a_word(peers):
+    """Else a client could not know which calls were never begun."""
+    for heard in assert_cut(peers, 2.2 * LIMIT_SECONDS + SPARE_SECONDS):
+        assert http2.GOAWAY in http2.kinds_of(heard), heard
+
+
+def try_idle():
+    with trial.server(f"--max_connection_idle={LIMIT_SECONDS}s") as (
             daemon, request):
         with trial.survived(daemon, request):
-            peers = open_peers(daemon.addresses["grpc"], peer_starts)
-            for heard in assert_cut(peers, 2.2 * LIMIT_SECONDS + SPARE_SECONDS):
-                # Else a client could not know which calls were never begun.
-                assert http2.GOAWAY in http2.kinds_of(heard), heard
+            assert_cut_with_a_word(open_peers(daemon.addresses["grpc"], [HELLO]))
+
+
+def try_half_calls(*flags):
+    """They end with their connections; who calls loses no call by it."""
+    with trial.server(f"--max_connection_age={LIMIT_SECONDS}s",
+                      f"--max_connection_age_grace={LIMIT_SECONDS}s",
+                      *flags) as (daemon, request):
+        address = daemon.addresses["grpc"]
+        with trial.survived(daemon, request):
+            halves = open_peers(address, HALF_CALLS[1:])
+            slow = open_peers(address, [CALL])
+            send_slowly(slow, SLOW_BODY[:3 * LIMIT_SECONDS])
+            assert_cut_with_a_word(halves + slow)
 
 
 def main():
     try_beginners()
-    try_lasting([HELLO], "--max_connection_idle")
-    try_lasting(HALF_CALLS[1:], "--max_connection_age",
-                "--max_connection_age_grace")
+    try_idle()
+    try_half_calls()
+    with tempfile.TemporaryDirectory() as folder:
+        try_half_calls(f"--listen=unix:{folder}/socket")
 
 
 if __name__ == "__main__":
