@@ -20,7 +20,7 @@ constexpr uint64_t kBackgroundUsers = 2;
 // How much of the time may be spent.
 enum class BackgroundPace {
   kAll,      // nobody is served yet
-  kQuarter,  // as much as reading a new version takes
+  kQuarter,  // a quarter of the time: beside callers
 };
 
 // Calls `use` with the number of each query and its answer, in order. CANCELLED

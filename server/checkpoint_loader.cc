@@ -30,9 +30,9 @@ namespace neumf {
 namespace {
 
 constexpr int kLoaderNice = 10;
-// Of its time, while a version is served: loads take four times as long, and
-// callers do not notice them (bench/README.md, reload.p99_ratio).
-constexpr double kLoaderWorkShare = 0.25;
+// Of its time, while a version is served: loads take eight times as long, and
+// callers hardly notice them (bench/README.md, reload.p99_ratio).
+constexpr double kLoaderWorkShare = 0.125;
 
 ReloadResult ResultOf(const absl::Status& status) {
   switch (status.code()) {

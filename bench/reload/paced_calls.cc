@@ -88,7 +88,7 @@ PacedResult PacedCalls::Run(double rate, absl::FunctionRef<bool()> stop) {
   const auto ended = [&](const Call& call, const absl::string_view* message) {
     result.ended[call.number] = Now();
     if (message == nullptr) {
-      ++result.failed;
+      result.failed.push_back(call.number);
     } else if (!IsConsistent(call.user, *message)) {
       ++result.inconsistent;
     }

@@ -28,7 +28,7 @@ struct PacedResult {
   std::vector<double> due;
   std::vector<double> sent;
   std::vector<double> ended;
-  size_t failed = 0;  // without an answer
+  std::vector<size_t> failed;  // their numbers: calls without an answer
   // Answers that none of the versions gives that were learned.
   size_t inconsistent = 0;
 };

@@ -64,7 +64,7 @@ class Rounds:
     def __init__(self):
         self.quiet, self.reloading = [], []
         self.ratios = []
-        self.failed = self.inconsistent = 0
+        self.failed = self.failed_before = self.inconsistent = 0
 
     def add(self, calls, begin, end):
         """A reload went on from `begin` to `end`; before it, it was quiet."""
@@ -75,18 +75,21 @@ class Rounds:
         self.ratios.append(p99_ms(reloading) / p99_ms(quiet))
         self.quiet += quiet
         self.reloading += reloading
-        self.failed += calls["failed"]
+        for number in calls["failed"]:
+            self.failed += begin <= each[number].due <= end
+            self.failed_before += each[number].due < begin
         self.inconsistent += calls["inconsistent"]
 
     def details(self):
         lags = [call.sent - call.due for call in self.quiet + self.reloading]
-        return {"calls": len(lags), "failed": self.failed, "inconsistent": self.inconsistent,
+        return {"calls": len(lags), "failed": self.failed,
+                "failed_before": self.failed_before, "inconsistent": self.inconsistent,
                 "lag_p99_ms": 1e3 * quantile(lags, 0.99),
                 "pooled": p99_ms(self.reloading) / p99_ms(self.quiet),
                 "p99_quiet_ms": p99_ms(self.quiet), "p99_reloading_ms": p99_ms(self.reloading)}
 
 
-def capacity(session, server, model):
+def flood_rate(session, server, model):
     """Answers a second to callers who each wait for theirs, with the best number of them."""
     with processes.Callers(server, model) as callers:
         def rate(count):
@@ -94,6 +97,17 @@ def capacity(session, server, model):
             return window["ok"] / window["seconds"]
 
         return statistics.median(max(map(rate, CAPACITY_CALLERS)) for _ in range(3))
+
+
+def capacity(session, server, model, caller):
+    """Answers a second when calls come one by one, and more than can be answered."""
+    offered = flood_rate(session, server, model)
+
+    def answered():
+        calls = caller.run_while(offered, lambda: time.sleep(session.seconds))
+        return (len(calls["due"]) - len(calls["failed"])) / (calls["due"][-1] - calls["due"][0])
+
+    return statistics.median(answered() for _ in range(5))
 
 
 def one_swap(directory, server, caller, rate):
@@ -122,7 +136,7 @@ def swaps(session):
             caller.learn()
             directory.swap(server)
             caller.learn()
-            rate = SHARE_OF_CAPACITY * capacity(session, server, pathlib.Path(folder))
+            rate = SHARE_OF_CAPACITY * capacity(session, server, pathlib.Path(folder), caller)
             rounds, spans = Rounds(), []
             for _ in range(session.swaps):
                 calls, span = one_swap(directory, server, caller, rate)
