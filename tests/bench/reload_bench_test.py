@@ -39,10 +39,10 @@ class RoundsTest(unittest.TestCase):
         rounds = swaps.Rounds()
         due = [10, 11.5, 12, 13]
         rounds.add({"due": due, "sent": due, "ended": [19, 12, 14, 19],
-                    "failed": 1, "inconsistent": 2}, 11.9, 12.1)
+                    "failed": [1, 2, 3], "inconsistent": 2}, 11.9, 12.1)
         self.assertEqual(rounds.ratios, [4])
         self.assertEqual(rounds.details()["calls"], 2)
-        self.assertEqual((rounds.failed, rounds.inconsistent), (1, 2))
+        self.assertEqual((rounds.failed, rounds.failed_before, rounds.inconsistent), (1, 1, 2))
 
 
 class SwapTest(unittest.TestCase):
