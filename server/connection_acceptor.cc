@@ -312,6 +312,10 @@ void ConnectionAcceptor::ForgetConnection(int duplicate) {
   const auto found = connections_.find(duplicate);
   if (found == connections_.end()) return;
   --found->second.listener->num_connections;
+  // It may have come and gone between two looks.
+  found->second.sender->Look();
+  held_.Ended(found->second.sender->held_bytes(),
+              std::chrono::steady_clock::now());
   const auto network = num_of_network_.find(found->second.network);
   if (network != num_of_network_.end() && --network->second == 0) {
     num_of_network_.erase(network);

@@ -28,12 +28,21 @@ class HeldRequests {
 
   explicit HeldRequests(int64_t most_bytes) : most_bytes_(most_bytes) {}
 
+  // What a connection that ends may have held without malloc being told so: an
+  // end is no look, and headers take several times their bytes.
+  static constexpr int64_t kLittle = 1 << 20;
+
   // The connections that hold most, as many as have to go so that the others
   // hold `most_bytes` at most.
   std::vector<int> TakeStock(std::vector<Holder> holders, Time now);
 
   // A connection was cut: what it had the server keep is to be given back, too.
   void Cut(Time now) { held_much_ = now; }
+
+  // A connection ended by itself that held `held_bytes` when it was seen last.
+  void Ended(int64_t held_bytes, Time now) {
+    if (held_bytes > kLittle) held_much_ = now;
+  }
 
   // There is memory to be given back: stock is to be taken even though there is
   // no connection.

@@ -48,5 +48,16 @@ TEST(HeldRequestsTest, SettlesAfterACut) {
   EXPECT_FALSE(held.is_settling());
 }
 
+TEST(HeldRequestsTest, SettlesAfterAConnectionThatHeldMuchHasEnded) {
+  HeldRequests held(100);
+  const HeldRequests::Time end;
+  held.Ended(HeldRequests::kLittle, end);
+  EXPECT_FALSE(held.is_settling());
+  held.Ended(HeldRequests::kLittle + 1, end);
+  EXPECT_TRUE(held.is_settling());
+  held.TakeStock({}, end + HeldRequests::kQuiet);
+  EXPECT_FALSE(held.is_settling());
+}
+
 }  // namespace
 }  // namespace neumf
