@@ -25,17 +25,19 @@ size_t LoadControl::MaxBatchUsers(const Snapshot& snapshot) const {
 }
 
 std::optional<LoadControl::Refusal> LoadControl::Refuse(
-    const PendingCall& call, size_t num_users, const RequestQueue& queue,
+    const PendingCall& call, const Demand& demand, const RequestQueue& queue,
     absl::Duration now) {
   const ScoringPace& pace = PaceOf(*call.snapshot);
   const auto refusal = [&](ShedReason reason) {
     return Refusal{reason, RetryAfter(pace, queue)};
   };
-  if (!HasRoom(call, num_users, queue)) return refusal(ShedReason::kQueueFull);
+  if (!HasRoom(call, demand.num_users, queue)) {
+    return refusal(ShedReason::kQueueFull);
+  }
   const absl::Duration wait = WaitFor(call, queue, now);
   const bool may_try = queue.empty() && !batch_.has_value() &&
                        now >= last_measured_ + kMeasurementLife;
-  const absl::Duration answer = wait + pace.TimeFor(num_users);
+  const absl::Duration answer = wait + pace.TimeFor(demand.num_scored);
   if (!may_try && now + answer * kSafety > call.deadline) {
     return refusal(ShedReason::kWaitTooLong);
   }

@@ -68,9 +68,15 @@ class LoadControl {
   // How many users of a snapshot make a batch.
   size_t MaxBatchUsers(const Snapshot& snapshot) const;
 
-  // Why `call`, which comes now and has or will have `num_users` queries, must
-  // not join `queue`; none when it may.
-  std::optional<Refusal> Refuse(const PendingCall& call, size_t num_users,
+  // What a call asks for: places in the queue, of which so many are known to
+  // need the scorer. Answers from popularity take next to no time.
+  struct Demand {
+    size_t num_users;
+    size_t num_scored;
+  };
+
+  // Why `call`, which comes now, must not join `queue`; none when it may.
+  std::optional<Refusal> Refuse(const PendingCall& call, const Demand& demand,
                                 const RequestQueue& queue, absl::Duration now);
 
   // `batch` has left `queue`; ended by exactly one of the next two.

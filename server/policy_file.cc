@@ -61,7 +61,8 @@ absl::Status PolicyFile::Change(const ServingPolicy& wanted,
                                 absl::string_view caller) {
   if (met_.ok() && wanted == in_file_ && wanted == policy_) return met_;
   policy_ = wanted;
-  is_known_ = true;
+  // What the file refuses beside that is not known while it cannot be read.
+  is_known_ = is_known_ || met_.ok() || wanted.pinned.has_value();
   is_waiting_ = !met_.ok();
   absl::Status written = met_;
   if (met_.ok()) {

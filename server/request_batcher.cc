@@ -68,11 +68,16 @@ RequestBatcher::RequestBatcher(const Options& options, const Clock* clock,
 RequestBatcher::~RequestBatcher() { Stop(); }
 
 absl::Status RequestBatcher::Submit(std::shared_ptr<PendingCall> call) {
+  const std::vector<ResolvedQuery>& queries = call->queries;
+  const auto num_popular =
+      std::count_if(queries.begin(), queries.end(), IsPopular);
+  const LoadControl::Demand demand = {
+      queries.size(), queries.size() - static_cast<size_t>(num_popular)};
   std::optional<LoadControl::Refusal> refusal;
   {
     MutexLock lock(&mutex_);
     const absl::Duration now = clock_->MonotonicNow();
-    refusal = Refuse(*call, call->queries.size(), now);
+    refusal = Refuse(*call, demand, now);
     if (!refusal.has_value()) {
       call->enqueued = now;
       queue_.Push(std::move(call));
@@ -91,14 +96,17 @@ absl::Status RequestBatcher::CheckRoom(const PendingCall& call,
   std::optional<LoadControl::Refusal> refusal;
   {
     MutexLock lock(&mutex_);
-    refusal = Refuse(call, num_users, clock_->MonotonicNow());
+    // How many of them need the scorer is not known yet.
+    refusal =
+        Refuse(call, {num_users, /*num_scored=*/0}, clock_->MonotonicNow());
   }
   return refusal.has_value() ? Refused(*refusal) : absl::OkStatus();
 }
 
 std::optional<LoadControl::Refusal> RequestBatcher::Refuse(
-    const PendingCall& call, size_t num_users, absl::Duration now) {
-  if (!stopping_) return load_.Refuse(call, num_users, queue_, now);
+    const PendingCall& call, const LoadControl::Demand& demand,
+    absl::Duration now) {
+  if (!stopping_) return load_.Refuse(call, demand, queue_, now);
   return LoadControl::Refusal{ShedReason::kDraining, absl::ZeroDuration()};
 }
 

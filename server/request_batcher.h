@@ -100,7 +100,7 @@ class RequestBatcher {
   };
 
   std::optional<LoadControl::Refusal> Refuse(const PendingCall& call,
-                                             size_t num_users,
+                                             const LoadControl::Demand& demand,
                                              absl::Duration now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Refused(const LoadControl::Refusal& refusal);

@@ -57,6 +57,7 @@ std::function<void()> CheckpointWatcher::Meanwhile(
 void CheckpointWatcher::LookBeside(const CheckpointFile& loading,
                                    const ServingPolicy* begun_under) {
   policy_.Poll();
+  switch_.EndTrialOnLostDevice();
   const auto found = ListCheckpoints(*parts_.files, options_.directory);
   if (found.ok()) JudgeTrial(*found);
   const ServingPolicy& policy = policy_.policy();

@@ -44,7 +44,12 @@ class LoadControlTest : public testing::Test {
 
   // What comes of a call, "" for welcome.
   std::string Refusal(const PendingCall& call) {
-    const auto refusal = load_.Refuse(call, call.queries.size(), queue_, now_);
+    return Refusal(call, call.queries.size());
+  }
+  // The same when so many of its users need the scorer.
+  std::string Refusal(const PendingCall& call, size_t num_scored) {
+    const auto refusal =
+        load_.Refuse(call, {call.queries.size(), num_scored}, queue_, now_);
     if (!refusal.has_value()) return "";
     EXPECT_GE(refusal->retry_after, Milliseconds(10));
     EXPECT_LE(refusal->retry_after, Seconds(1));
@@ -123,7 +128,7 @@ TEST_F(LoadControlTest, TheLimitsThatAreSetCount) {
   EXPECT_EQ(load.MaxBatchUsers(*snapshot_), 7U);
   EXPECT_EQ(load.MaxBatchUsers(*gpu_snapshot_), 7U);
   Push(9);
-  EXPECT_EQ(load.Refuse(*Call(1), 1, queue_, now_)->reason,
+  EXPECT_EQ(load.Refuse(*Call(1), {1, 1}, queue_, now_)->reason,
             ShedReason::kQueueFull);
 }
 
@@ -164,6 +169,13 @@ TEST_F(LoadControlTest, RefusesWhatWouldMissItsDeadline) {
   now_ += Milliseconds(5);
   EXPECT_EQ(Refusal(*CallWithin(Milliseconds(57))), "");
   EXPECT_EQ(Refusal(*CallWithin(Milliseconds(55))), "wait too long");
+}
+
+TEST_F(LoadControlTest, AnAnswerFromPopularityTakesNoneOfTheScorersTime) {
+  Measure(Milliseconds(20));
+  const auto call = CallWithin(Milliseconds(20));
+  EXPECT_EQ(Refusal(*call, /*num_scored=*/1), "wait too long");
+  EXPECT_EQ(Refusal(*call, /*num_scored=*/0), "");
 }
 
 TEST_F(LoadControlTest, ABatchThatIsLateEndsAtAnyMoment) {
