@@ -53,8 +53,18 @@ void PolicyFile::Poll() {
     LogEvent event("policy_changed");
     Describe(policy_, &event);
   }
-  if (is_waiting_ && !(policy_ == in_file_)) Log("", Write());
-  is_waiting_ = false;
+  TryAgain();
+}
+
+void PolicyFile::TryAgain() {
+  if (unwritten_.ok()) return;
+  if (policy_ == in_file_) {  // the file says the same by now, or something new
+    unwritten_ = absl::OkStatus();
+    return;
+  }
+  const absl::StatusCode told = unwritten_.code();
+  Write();
+  if (unwritten_.code() != told) Log("");
 }
 
 absl::Status PolicyFile::Change(const ServingPolicy& wanted,
@@ -63,26 +73,24 @@ absl::Status PolicyFile::Change(const ServingPolicy& wanted,
   policy_ = wanted;
   // What the file refuses beside that is not known while it cannot be read.
   is_known_ = is_known_ || met_.ok() || wanted.pinned.has_value();
-  is_waiting_ = !met_.ok();
-  absl::Status written = met_;
   if (met_.ok()) {
-    written = Write();
+    Write();
   } else {
+    unwritten_ = met_;
     Hold();
   }
-  Log(caller, written);
-  return written;
+  Log(caller);
+  return unwritten_;
 }
 
-absl::Status PolicyFile::Write() {
-  const absl::Status written = WriteServingPolicy(*files_, directory_, policy_);
-  if (written.ok()) {
+void PolicyFile::Write() {
+  unwritten_ = WriteServingPolicy(*files_, directory_, policy_);
+  if (unwritten_.ok()) {
     in_file_ = policy_;
     held_.clear();
   } else {
     Hold();
   }
-  return written;
 }
 
 // What the file refuses itself is its own to take back.
@@ -93,12 +101,11 @@ void PolicyFile::Hold() {
   }
 }
 
-void PolicyFile::Log(absl::string_view caller,
-                     const absl::Status& written) const {
+void PolicyFile::Log(absl::string_view caller) const {
   LogEvent event("policy_changed");
   Describe(policy_, &event);
-  event.With("caller", caller).WithNumber("written", written.ok());
-  if (!written.ok()) event.With("reason", written.message());
+  event.With("caller", caller).WithNumber("written", unwritten_.ok());
+  if (!unwritten_.ok()) event.With("reason", unwritten_.message());
 }
 
 }  // namespace neumf

@@ -6,12 +6,12 @@
 // or understood changes nothing; the log and a metric say so once.
 //
 // A change of our own is in force at once and written to the file. Where that
-// fails, as in a directory that is read-only, this daemon holds it on its own:
-// the change until the file says something new, and what it refuses as long as
-// the daemon runs or until that version is pinned. A file that cannot be read is
-// not replaced, since what it refuses for the fleet would be lost: the change is
-// held likewise, and written when the file can be read again. When that then
-// says something new, only what the change refuses is added to it.
+// fails, as on a disk that is full, this daemon holds it on its own and tries
+// again at each poll: the change until the file says something new, and what it
+// refuses as long as the daemon runs or until that version is pinned. A file that
+// cannot be read is not replaced, since what it refuses for the fleet would be
+// lost: the change is held likewise until it can be read again. When the file
+// says something new by then, only what the change refuses is added to it.
 //
 // Belongs to whichever one thread polls for checkpoints.
 
@@ -45,10 +45,12 @@ class PolicyFile {
   const absl::Status& met() const { return met_; }
 
  private:
-  // Puts policy_ into the file.
-  absl::Status Write();
+  // Puts policy_ into the file; unwritten_ says how that went.
+  void Write();
+  // Writes what could not be written before. Tells what is new only.
+  void TryAgain();
   void Hold();
-  void Log(absl::string_view caller, const absl::Status& written) const;
+  void Log(absl::string_view caller) const;
 
   const std::string directory_;
   FileSystem* const files_;
@@ -58,7 +60,7 @@ class PolicyFile {
   ServingPolicy in_file_;  // when it was last understood
   absl::Status met_;       // by the last look at it
   bool is_known_ = false;
-  bool is_waiting_ = false;  // to write policy_, until the file can be read
+  absl::Status unwritten_;   // why a change of ours is not in the file
   std::set<uint64_t> held_;  // what we refuse and could not write
 };
 

@@ -202,7 +202,8 @@ VersionAnswer CheckpointWatcher::ChangePolicy(const VersionRequest& request,
     answer.unsaved_reason =
         absl::StrCat(kServingPolicyFile, " could not be written (",
                      absl::StatusCodeToString(written.code()),
-                     "): this holds for this server alone, until it ends");
+                     "), which is tried again: until then this holds for this "
+                     "server alone, as long as it runs");
   }
   return answer;
 }
