@@ -1,5 +1,6 @@
 #include "tests/support/faulty_file_system.h"
 
+#include <functional>
 #include <memory>
 #include <utility>
 
@@ -65,6 +66,13 @@ void FaultyFileSystem::FailFrom(int nth, absl::Status error) {
   Arm(nth, true, std::move(error));
 }
 
+void FaultyFileSystem::OnCall(int nth, std::function<void()> act) {
+  Arm(0, false, absl::OkStatus());
+  MutexLock lock(&mutex_);
+  act_at_ = nth;
+  act_ = std::move(act);
+}
+
 void FaultyFileSystem::StopFailing() { Arm(0, false, absl::OkStatus()); }
 
 void FaultyFileSystem::Arm(int nth, bool and_after, absl::Status error) {
@@ -72,6 +80,7 @@ void FaultyFileSystem::Arm(int nth, bool and_after, absl::Status error) {
   calls_ = 0;
   fail_at_ = nth;
   fail_after_ = and_after;
+  act_at_ = 0;
   error_ = std::move(error);
 }
 
@@ -86,11 +95,19 @@ int FaultyFileSystem::num_calls() const {
 }
 
 absl::Status FaultyFileSystem::NextCall() {
-  MutexLock lock(&mutex_);
-  ++calls_;
-  const bool fails = fail_at_ != 0 &&
-                     (calls_ == fail_at_ || (fail_after_ && calls_ > fail_at_));
-  return fails ? error_ : absl::OkStatus();
+  std::function<void()> act;
+  absl::Status status;
+  {
+    MutexLock lock(&mutex_);
+    ++calls_;
+    if (calls_ == act_at_) act = std::move(act_);
+    const bool fails = fail_at_ != 0 && (calls_ == fail_at_ ||
+                                         (fail_after_ && calls_ > fail_at_));
+    if (fails) status = error_;
+  }
+  // Without the lock: it may take long, or call this.
+  if (act != nullptr) act();
+  return status;
 }
 
 absl::Status FaultyFileSystem::NextAppend(uint64_t bytes) {

@@ -4,6 +4,7 @@
 // can walk through every point at which a disk may give up.
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <string>
@@ -25,11 +26,14 @@ class FaultyFileSystem : public FileSystem {
   void FailCall(int nth, absl::Status error);
   // Like FailCall, and every call after it fails too: the machine has died.
   void FailFrom(int nth, absl::Status error);
+  // Before the `nth` call from now on somebody else does `act`, by the thread
+  // that calls; none of them fails.
+  void OnCall(int nth, std::function<void()> act);
   void StopFailing();
   // From now on files take `bytes` more between them. An Append beyond that
   // writes half of its bytes and fails with RESOURCE_EXHAUSTED.
   void LimitSpace(uint64_t bytes);
-  // Calls made since the last FailCall(), FailFrom() or StopFailing().
+  // Calls made since the last FailCall(), FailFrom(), OnCall() or StopFailing().
   int num_calls() const;
 
   absl::StatusOr<std::unique_ptr<ReadableFile>> OpenForRead(
@@ -61,6 +65,8 @@ class FaultyFileSystem : public FileSystem {
   int calls_ ABSL_GUARDED_BY(mutex_) = 0;
   int fail_at_ ABSL_GUARDED_BY(mutex_) = 0;  // 0: never
   bool fail_after_ ABSL_GUARDED_BY(mutex_) = false;
+  int act_at_ ABSL_GUARDED_BY(mutex_) = 0;  // 0: never
+  std::function<void()> act_ ABSL_GUARDED_BY(mutex_);
   absl::Status error_ ABSL_GUARDED_BY(mutex_);
   uint64_t free_bytes_ ABSL_GUARDED_BY(mutex_) =
       std::numeric_limits<uint64_t>::max();
