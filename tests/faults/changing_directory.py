@@ -9,7 +9,6 @@ import contextlib
 import os
 import shutil
 import tempfile
-import threading
 
 import trial  # finds the modules below
 
@@ -46,35 +45,6 @@ def is_open(daemon, path):
             if os.readlink(os.path.join(folder, name)) == path:
                 return True
     return False
-
-
-@contextlib.contextmanager
-def same_items(daemon):
-    """A caller who gets the same items in every answer until the block ends."""
-    stub = daemon.recommendations()
-
-    def items():
-        return list(stub.Recommend(REQUEST, timeout=trial.CALL_SECONDS).items)
-
-    expected = items()
-    stop = threading.Event()
-    failures = []
-
-    def call():
-        try:
-            while not stop.wait(0.01):
-                assert items() == expected
-        except Exception as error:  # pylint: disable=broad-except
-            failures.append(error)
-
-    caller = threading.Thread(target=call)
-    caller.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        caller.join()
-    assert not failures, failures
 
 
 def begin_reload(daemon, directory, version, model):
@@ -172,7 +142,7 @@ def swap_volume(volume, model, version):
 def swap_volumes(model):
     with tempfile.TemporaryDirectory() as volume:
         swap_volume(volume, model, 1)
-        with Daemon(volume) as daemon, same_items(daemon):
+        with Daemon(volume) as daemon, trial.same_items(daemon, REQUEST):
             for version in range(2, 6):
                 swap_volume(volume, model, version)
                 wait_until_served(daemon, version)
@@ -186,7 +156,8 @@ def main():
         directory = os.path.join(parent, "checkpoints")
         os.mkdir(directory)
         large.publish(directory, 1)
-        with Daemon(directory, SLOW_RELOADS) as daemon, same_items(daemon):
+        with Daemon(directory, SLOW_RELOADS) as daemon, \
+                trial.same_items(daemon, REQUEST):
             version = change_what_is_read(daemon, directory, large)
             remove_and_restore(daemon, directory, large, version)
             fill(daemon, directory, large)

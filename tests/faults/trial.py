@@ -88,6 +88,36 @@ class Bystander:
             raise self._failure
 
 
+@contextlib.contextmanager
+def same_items(daemon, request):
+    """A caller who gets the same items in every answer until the block ends,
+    of whichever version."""
+    stub = daemon.recommendations()
+
+    def items():
+        return list(stub.Recommend(request, timeout=CALL_SECONDS).items)
+
+    expected = items()
+    stop = threading.Event()
+    failures = []
+
+    def call():
+        try:
+            while not stop.wait(0.01):
+                assert items() == expected
+        except Exception as error:  # pylint: disable=broad-except
+            failures.append(error)
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        caller.join()
+    assert not failures, failures
+
+
 class Holdings:
     """What a server holds on to."""
 
