@@ -37,9 +37,10 @@ class LoadControl {
   static constexpr size_t kGpuBatchUsers = 256;
 
   // The queue of calls about one user holds what is scored in this time, within
-  // these bounds.
-  static constexpr absl::Duration kQueueTime = absl::Milliseconds(100);
-  static constexpr size_t kFewestQueueUsers = 64;
+  // these bounds: enough for what comes while a machine pauses. That waits stay
+  // short when more comes than can be scored is for queue_delay.h to see to.
+  static constexpr absl::Duration kQueueTime = absl::Milliseconds(500);
+  static constexpr size_t kFewestQueueUsers = 512;
   static constexpr size_t kMostQueueUsers = 16'384;
   // Before the first batch was measured.
   static constexpr size_t kFirstQueueUsers = 1024;

@@ -27,7 +27,7 @@ bool QueueDelay::Refuses(absl::Duration wait, absl::Duration now) {
     last_refusal_ = now;
     return true;
   }
-  if (now >= last_refusal_ + kInterval) overloaded_ = false;
+  if (now >= last_refusal_ + kCalm) overloaded_ = false;
   return false;
 }
 

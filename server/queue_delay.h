@@ -12,7 +12,13 @@
 //
 // The original drops what has waited; here it is refused when it comes, since
 // its wait is known. So the waits themselves no longer tell when the overload is
-// over, but the refusals do: it is when none was needed for an interval.
+// over, but the refusals do: it is when none was needed for a while.
+//
+// The interval is longer than those of the sources (100 ms): a machine whose
+// neighbours take its time, or whose disk is written, may give nothing for a
+// tenth of a second, and what has piled up takes as long again to be worked off.
+// Callers who are in a hurry lose nothing by it: they say so by their deadlines,
+// and are refused by those (load_control.h).
 //
 // For one thread at a time.
 
@@ -22,7 +28,9 @@ namespace neumf {
 
 class QueueDelay {
  public:
-  static constexpr absl::Duration kInterval = absl::Milliseconds(100);
+  static constexpr absl::Duration kInterval = absl::Milliseconds(500);
+  // Without a refusal, after which an overload is over.
+  static constexpr absl::Duration kCalm = absl::Milliseconds(100);
   static constexpr absl::Duration kShortestTarget = absl::Milliseconds(5);
 
   // A call has waited for `wait` when it left the queue at `now`; `batch_time`
@@ -38,7 +46,7 @@ class QueueDelay {
   // After which a call is dropped all the same: something took longer than was
   // expected. InfiniteDuration() unless overloaded.
   absl::Duration longest_wait() const {
-    return overloaded_ ? kInterval + 2 * target_ : absl::InfiniteDuration();
+    return overloaded_ ? kCalm + 2 * target_ : absl::InfiniteDuration();
   }
 
  private:

@@ -13,7 +13,7 @@ namespace neumf {
 namespace {
 
 constexpr absl::Duration kRetryAfterFailure = absl::Seconds(1);
-constexpr absl::Duration kRetryAfterShedding = QueueDelay::kInterval;
+constexpr absl::Duration kRetryAfterShedding = QueueDelay::kCalm;
 
 absl::Status RefusalStatus(ShedReason reason, absl::Duration retry_after) {
   switch (reason) {

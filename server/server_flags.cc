@@ -245,7 +245,7 @@ void AddRequests(Server::Options* o, FlagTable* flags) {
       size_t{1'000'000},
       "Users that may wait, and 8 times as many of BatchRecommend. More\n"
       "ride out longer bursts, with late answers instead of quick\n"
-      "refusals. 0: what is scored in 100 ms, as measured.");
+      "refusals. 0: what is scored in 500 ms, as measured.");
   flags->Add("max_queue_delay", &o->batcher.max_queue_delay,
              absl::ZeroDuration(), absl::Seconds(10),
              "How long an idle scorer waits for a batch to fill up.");

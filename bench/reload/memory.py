@@ -1,5 +1,8 @@
-"""reload.rss_ratio, reload.overlap_peak_ratio: what reloads leave and take of memory."""
+"""reload.rss_ratio, reload.cpu_ratio, reload.overlap_peak_ratio: what reloads leave behind, and
+take of memory.
+"""
 
+import statistics
 import tempfile
 import time
 
@@ -10,12 +13,26 @@ SMALL = (6000, 3706)  # users and items
 TINY = (1, 3706)
 # What is measured comes after the first ones, which fill what malloc keeps.
 FIRST_SWAPS = 2
+# Enough that the server never waits for them.
+CALLERS = 32
+CPU_ROUNDS = 11
+
+
+def cpu_over_fresh(session, directory, callers):
+    """CPU time of a call over that at a server that has loaded once."""
+    with directory.server(session) as fresh, session.callers(fresh, 2, SMALL[0]) as others:
+        def cost(who):
+            return who.window("recommend", CALLERS, session.seconds)["server_cpu_us"]
+
+        for who in (callers, others):  # until they are warm
+            cost(who)
+        return statistics.median(cost(callers) / cost(others) for _ in range(CPU_ROUNDS))
 
 
 def growth(session):
     """Swaps of a small model, one after the other, with calls between them."""
-    name = "reload.rss_ratio"
-    if not session.wants(name):
+    memory, cpu = "reload.rss_ratio", "reload.cpu_ratio"
+    if not session.wants(memory, cpu):
         return
     models = LargeModels(session, *SMALL)
     with tempfile.TemporaryDirectory(dir=session.scratch) as folder:
@@ -28,8 +45,10 @@ def growth(session):
                 if swap + 1 == FIRST_SWAPS:
                     before = server.memory()
             after = server.memory()
-    session.figure(name, after / before, "x", models.weights, swaps=session.small_swaps,
+            cpu_ratio = cpu_over_fresh(session, directory, callers)
+    session.figure(memory, after / before, "x", models.weights, swaps=session.small_swaps,
                    before_mib=before / 2**20, after_mib=after / 2**20)
+    session.figure(cpu, cpu_ratio, "x", models.weights, swaps=session.small_swaps)
 
 
 def resident(session, file):

@@ -77,7 +77,7 @@ class Rounds:
         self.reloading += reloading
         for number in calls["failed"]:
             self.failed += begin <= each[number].due <= end
-            self.failed_before += each[number].due < begin
+            self.failed_before += warm <= each[number].due < begin
         self.inconsistent += calls["inconsistent"]
 
     def details(self):

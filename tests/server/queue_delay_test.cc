@@ -45,11 +45,11 @@ TEST_F(QueueDelayTest, LongWaitsOfAWholeIntervalAreNot) {
   EXPECT_TRUE(Overloaded());
   EXPECT_TRUE(delay_.Refuses(Milliseconds(11), now_));
   EXPECT_FALSE(delay_.Refuses(Milliseconds(10), now_));
-  EXPECT_GT(delay_.longest_wait(), QueueDelay::kInterval);
+  EXPECT_GT(delay_.longest_wait(), QueueDelay::kCalm);
 }
 
 TEST_F(QueueDelayTest, OneShortWaitInTheIntervalExcusesTheOthers) {
-  for (int i = 0; i < 10; ++i) {
+  for (int i = 0; i < 50; ++i) {
     Leave(Seconds(1), Milliseconds(60));
     Leave(Milliseconds(1), Milliseconds(1));
   }
@@ -57,7 +57,7 @@ TEST_F(QueueDelayTest, OneShortWaitInTheIntervalExcusesTheOthers) {
 }
 
 TEST_F(QueueDelayTest, AQueueThatEmptiesDoesNotStand) {
-  for (int i = 0; i < 10; ++i) {
+  for (int i = 0; i < 50; ++i) {
     Leave(Seconds(1), Milliseconds(60));
     delay_.Emptied();
   }
@@ -68,12 +68,12 @@ TEST_F(QueueDelayTest, TheOverloadLastsAsLongAsCallsHaveToBeRefused) {
   Overload();
   EXPECT_TRUE(delay_.Refuses(Milliseconds(11), now_));
   for (int i = 0; i < 100; ++i) {
-    now_ += QueueDelay::kInterval - Milliseconds(1);
+    now_ += QueueDelay::kCalm - Milliseconds(1);
     EXPECT_FALSE(delay_.Refuses(Milliseconds(9), now_));
     EXPECT_TRUE(delay_.Refuses(Milliseconds(11), now_));
     delay_.Emptied();
   }
-  now_ += QueueDelay::kInterval;
+  now_ += QueueDelay::kCalm;
   EXPECT_FALSE(delay_.Refuses(Milliseconds(9), now_));
   EXPECT_FALSE(Overloaded());
   EXPECT_FALSE(delay_.Refuses(Milliseconds(11), now_));
