@@ -13,12 +13,13 @@
 // one:
 //
 //   while a load runs      it was found by a poll      somebody asked for it
-//   rollback               at once; ends the load      at once; ends the load,
-//                                                      which is answered ABORTED;
+//   rollback               ends the load               ends the load, which is
+//                                                      answered ABORTED;
 //                                                      FAILED_PRECONDITION beside
 //                                                      another rollback
 //   load of that version   waits for it                waits for it
-//   load of another        ends it and comes next      FAILED_PRECONDITION
+//   load of another        ends it and comes next;     FAILED_PRECONDITION
+//                          NOT_FOUND without a file
 //   serving.json wants     ends it, a poll later       goes on
 //   another
 //   the daemon stops       ends it                     UNAVAILABLE
@@ -27,8 +28,11 @@
 // first (version_trial.h); one that somebody asks for or pins is served at once.
 // A rollback then rejects what is on trial; a load by name ends the trial.
 //
-// A rollback to a version that has to be read waits for the end of the load
-// that it gave up. A load whose caller has left is given up, too.
+// A rollback to a version that is kept warm, or of one on trial, is done at once;
+// one to a version that has to be read waits for the end of the load that it
+// gave up. What was unloaded for that load (VersionSwitch::Options::may_unload)
+// serves again first, and is what a rollback that came meanwhile goes to. A load
+// whose caller has left is given up, too, but for that of what was unloaded.
 //
 // It also brings back what was served by a GPU that was lost, when the recovery
 // says so: the same version from its file, or a larger one. Wake() it then.
@@ -165,6 +169,8 @@ class CheckpointWatcher {
   void ServeRequestsBeside(const CheckpointFile& loading,
                            const VersionRequest* wish);
   absl::StatusOr<VersionAnswer> LoadByName(const VersionRequest& request);
+  // Whether it has a file, as far as is known.
+  bool IsThere(uint64_t version) const;
   absl::Status LoadFor(const VersionRequest& request,
                        const CheckpointFile& file);
   absl::StatusOr<VersionAnswer> RollBack(const VersionRequest& request);

@@ -2,8 +2,10 @@
 
 #include <malloc.h>
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
+#include <vector>
 
 #include "base/logging.h"
 #include "base/thread_pool.h"
@@ -23,45 +25,59 @@ Reaper::~Reaper() {
 
 std::shared_ptr<const Snapshot> Reaper::Adopt(
     std::unique_ptr<Snapshot> snapshot) {
-  return std::shared_ptr<const Snapshot>(
-      snapshot.release(), [this](const Snapshot* dead) {
-        Bury(std::unique_ptr<const Snapshot>(dead));
+  uint64_t number = 0;
+  {
+    MutexLock lock(&mutex_);
+    number = ++last_number_;
+  }
+  std::shared_ptr<const Snapshot> adopted(
+      snapshot.release(), [this, number](const Snapshot* dead) {
+        Bury(number, std::unique_ptr<const Snapshot>(dead));
       });
+  MutexLock lock(&mutex_);
+  adopted_[number] = adopted;
+  return adopted;
 }
 
 void Reaper::WaitUntilIdle() {
   MutexLock lock(&mutex_);
-  while (busy_ || !dead_.empty()) idle_.Wait(&mutex_);
+  while (IsBusy()) freed_.Wait(&mutex_);
 }
 
-void Reaper::Bury(std::unique_ptr<const Snapshot> snapshot) {
+bool Reaper::IsBusy() const {
+  return std::any_of(adopted_.begin(), adopted_.end(), [](const auto& adopted) {
+    return adopted.second.expired();
+  });
+}
+
+void Reaper::Bury(uint64_t number, std::unique_ptr<const Snapshot> snapshot) {
   // Signals under the lock: after it the reaper may be gone.
   MutexLock lock(&mutex_);
-  dead_.push_back(std::move(snapshot));
+  dead_[number] = std::move(snapshot);
   wake_.Signal();
 }
 
 void Reaper::Run() {
   SetThreadName("reaper");
+  Dead dead;
   for (;;) {
-    std::vector<std::unique_ptr<const Snapshot>> dead;
     {
       MutexLock lock(&mutex_);
-      busy_ = false;
-      if (dead_.empty()) idle_.SignalAll();
+      for (const auto& freed : dead) adopted_.erase(freed.first);
+      dead.clear();
+      freed_.SignalAll();
       while (dead_.empty() && !stopping_) wake_.Wait(&mutex_);
       if (dead_.empty()) return;
       dead.swap(dead_);
-      busy_ = true;
     }
-    Free(std::move(dead));
+    Free(&dead);
   }
 }
 
-void Reaper::Free(std::vector<std::unique_ptr<const Snapshot>> dead) {
+void Reaper::Free(Dead* dead) {
   const auto begin = std::chrono::steady_clock::now();
   std::vector<uint64_t> versions;
-  for (auto& snapshot : dead) {
+  for (auto& [number, snapshot] : *dead) {
     versions.push_back(snapshot->version);
     snapshot.reset();
   }

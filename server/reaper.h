@@ -7,9 +7,10 @@
 // reaper's thread when its last reference goes, and the memory goes back to the
 // system there.
 
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <thread>
-#include <vector>
 
 #include "base/mutex.h"
 #include "server/snapshot.h"
@@ -27,20 +28,28 @@ class Reaper {
 
   // Any thread may call it, and release the result, as the next.
   std::shared_ptr<const Snapshot> Adopt(std::unique_ptr<Snapshot> snapshot);
-  // Returns when everything that was handed over before is freed.
+  // Returns when every snapshot that nobody holds is freed.
   void WaitUntilIdle();
 
  private:
-  void Bury(std::unique_ptr<const Snapshot> snapshot);
+  using Dead = std::map<uint64_t, std::unique_ptr<const Snapshot>>;
+
+  void Bury(uint64_t number, std::unique_ptr<const Snapshot> snapshot);
   void Run();
   // Says so in the log when the memory is the system's again.
-  static void Free(std::vector<std::unique_ptr<const Snapshot>> dead);
+  static void Free(Dead* dead);
+  // Whether there is something that nobody holds and that is not freed.
+  bool IsBusy() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Mutex mutex_;
   CondVar wake_;
-  std::vector<std::unique_ptr<const Snapshot>> dead_ ABSL_GUARDED_BY(mutex_);
-  CondVar idle_;
-  bool busy_ ABSL_GUARDED_BY(mutex_) = false;
+  CondVar freed_;
+  uint64_t last_number_ ABSL_GUARDED_BY(mutex_) = 0;
+  // By number: those that are not freed, also while they are on their way from
+  // their last user to `dead_`.
+  std::map<uint64_t, std::weak_ptr<const Snapshot>> adopted_
+      ABSL_GUARDED_BY(mutex_);
+  Dead dead_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

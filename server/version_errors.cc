@@ -50,6 +50,15 @@ absl::Status LoadInProgress(uint64_t version) {
                    " is being loaded on request; wait for it or roll back"));
 }
 
+absl::Status PolicyUnreadable(absl::StatusCode code) {
+  return FailedPrecondition(
+      "POLICY_UNREADABLE", "serving.json",
+      absl::StrCat("serving.json cannot be read (",
+                   absl::StatusCodeToString(code),
+                   "), so nobody knows which versions it refuses: mend or "
+                   "remove it, or load a version by its number"));
+}
+
 absl::Status LoadAborted() {
   return WithErrorInfo(
       "ROLLED_BACK", absl::AbortedError("a rollback came while it was loaded"));

@@ -25,6 +25,10 @@ absl::Status NoPreviousVersion();
 // The same with LOAD_IN_PROGRESS: somebody else wants `version`.
 absl::Status LoadInProgress(uint64_t version);
 
+// The same with POLICY_UNREADABLE, of a serving.json that was met with `code`:
+// what it refuses for the fleet is not known.
+absl::Status PolicyUnreadable(absl::StatusCode code);
+
 // ABORTED with ErrorInfo ROLLED_BACK: a rollback ended the load.
 absl::Status LoadAborted();
 

@@ -35,6 +35,9 @@ struct VersionRequest {
   };
   Kind kind = Kind::kRollback;
   uint64_t version = 0;
+  // Of a rollback that came while nothing was served, and has to wait: what it
+  // leaves. 0: what is served when its turn comes.
+  uint64_t left = 0;
   std::string caller;  // who asks; empty where nobody is asked for a name
   // False once nobody waits for the answer. By any thread.
   std::function<bool()> is_wanted = [] { return true; };

@@ -8,6 +8,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "base/logging.h"
+#include "checkpoint/checkpoint_reader.h"
 #include "server/version_errors.h"
 
 namespace neumf {
@@ -72,7 +73,7 @@ absl::Status VersionSwitch::Load(const CheckpointFile& file, const Wish& wish) {
     return absl::OkStatus();
   }
   absl::Status loaded = LoadFile(file, info, wish);
-  if (!loaded.ok() && !given_up_) BringBack(file);
+  if (!loaded.ok()) BringBack(file, wish.meanwhile);
   return loaded;
 }
 
@@ -148,7 +149,7 @@ LoadOutcome VersionSwitch::ReadFile(const CheckpointFile& file,
 }
 
 bool VersionSwitch::IsOver(const Wish& wish) const {
-  return stopping_ || given_up_ || !wish.is_wanted();
+  return stopping_ || (!wish.is_way_back && (given_up_ || !wish.is_wanted()));
 }
 
 // Versions that are kept warm are worth less than the one that is asked for.
@@ -171,8 +172,12 @@ bool VersionSwitch::MayUnloadFor(const CheckpointFile& file, const Wish& wish,
   const LoadedVersion served = loaded_.served();
   if (!IsAlive(served)) return true;
   const uint64_t version = served.snapshot->version;
-  const auto there = parts_.files->Stat(FileOf(version).path);
-  if (there.ok() && *there == served.file) return true;
+  // The content counts: publishing may renew the inode of an unchanged file.
+  const auto there =
+      CheckpointReader::Open(*parts_.files, FileOf(version).path, {});
+  if (there.ok() && (*there)->info().digest == served.snapshot->digest) {
+    return true;
+  }
   absl::StrAppend(&outcome->reason, "; version ", version,
                   " stays: its file is not there any more, to be loaded again");
   return false;
@@ -187,8 +192,7 @@ bool VersionSwitch::Unload(const CheckpointFile& file) {
   const std::weak_ptr<const Snapshot> unloaded = old.snapshot;
   old.snapshot.reset();
   loaded_.Unload();
-  parts_.history->Unserved();
-  parts_.metrics->ModelUnloaded();
+  last_tried_ = file.version;
   // Batches that were formed before still have it; calls let go of it when they
   // are answered.
   const int64_t num_looks = options_.unload_wait / kUnloadLook;
@@ -202,13 +206,16 @@ bool VersionSwitch::Unload(const CheckpointFile& file) {
     Serve(std::move(old), /*keep_previous=*/false);
     return false;
   }
+  parts_.history->Unserved();
+  parts_.metrics->ModelUnloaded();
   parts_.reaper->WaitUntilIdle();
   return true;
 }
 
-// Nobody is asked beside it: until it ends there is nothing that could be
-// chosen in its place.
-void VersionSwitch::BringBack(const CheckpointFile& failed) {
+// Whatever is asked for meanwhile comes after it: until it ends there is nothing
+// that could be left.
+void VersionSwitch::BringBack(const CheckpointFile& failed,
+                              const std::function<void()>& meanwhile) {
   const uint64_t version = loaded_.unloaded();
   if (version == 0 || version == failed.version || served_version() != 0 ||
       IsStopping() || parts_.device->lost()) {
@@ -218,6 +225,8 @@ void VersionSwitch::BringBack(const CheckpointFile& failed) {
   wish.by_name = true;
   wish.is_judged = false;
   wish.keep_previous = false;
+  wish.is_way_back = true;
+  wish.meanwhile = meanwhile;
   const CheckpointFile file = FileOf(version);
   const FileInfo info = parts_.files->Stat(file.path).value_or(FileInfo());
   LoadFile(file, info, wish).IgnoreError();  // said already; polls go on

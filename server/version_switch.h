@@ -86,6 +86,8 @@ class VersionSwitch {
     bool keep_previous = true;
     // Unless it is warm, it is put on trial, not served.
     bool on_trial = false;
+    // Nothing but RequestStop() gives the load up: without it nothing is served.
+    bool is_way_back = false;
     // Asked all the time, by several threads; false gives the load up.
     std::function<bool()> is_wanted = [] { return true; };
     // Called while a file is loaded: at first, after each Wake(), and at least
@@ -102,9 +104,8 @@ class VersionSwitch {
   void Wake() { load_.Wake(); }
 
   // Serves `file`, from memory if it is there. OK when it is served now, or on
-  // trial, CANCELLED when it was given up, else an error for callers; then what
-  // was unloaded for it serves again, if it can. But after GiveUpLoad() that is
-  // left to who called it.
+  // trial, CANCELLED when it was given up, else an error for callers. Unless
+  // it is OK, what was unloaded for it serves again, if it can.
   absl::Status Load(const CheckpointFile& file, const Wish& wish);
   // The load in progress ends, and its file is not refused. By Wish::meanwhile.
   void GiveUpLoad() { given_up_ = true; }
@@ -161,8 +162,9 @@ class VersionSwitch {
   // told to stop, or when what was served is still in use after a while: then it
   // serves again.
   bool Unload(const CheckpointFile& file);
-  // Serves what was unloaded, if nothing serves.
-  void BringBack(const CheckpointFile& failed);
+  // Serves what was unloaded, if nothing serves. `meanwhile` as in Wish.
+  void BringBack(const CheckpointFile& failed,
+                 const std::function<void()>& meanwhile);
   CheckpointFile FileOf(uint64_t version) const;
   // In memory, alive and unchanged; without a snapshot when it is not.
   LoadedVersion FindWarm(const CheckpointFile& file,

@@ -30,6 +30,9 @@ void CheckpointWatcher::ServeRequest(const VersionRequest& request) {
     case VersionRequest::Kind::kLoad:
       return request.answer(LoadByName(request));
     case VersionRequest::Kind::kLoadLargest: {
+      if (!policy_.met().ok()) {
+        return request.answer(PolicyUnreadable(policy_.met().code()));
+      }
       ServingPolicy wanted = policy_.policy();
       wanted.pinned.reset();
       return request.answer(ChangePolicy(request, wanted));
@@ -85,10 +88,18 @@ void CheckpointWatcher::ServeRequestsBeside(const CheckpointFile& loading,
         request->answer(RolledBack(*request, left, /*was_warm=*/true));
         continue;
       }
+      if (left == 0) {
+        // It has ended a load: it holds even if nobody waits for its answer.
+        request->left = switch_.version_to_leave();
+        request->is_wanted = [] { return true; };
+      }
     } else if (is_load && request->version == loading.version) {
       // Its turn comes when the version is there.
     } else if (wish != nullptr) {
       request->answer(LoadInProgress(loading.version));
+      continue;
+    } else if (is_load && !IsThere(request->version)) {
+      request->answer(VersionNotFound(request->version));
       continue;
     } else if (is_load) {
       switch_.GiveUpLoad();
@@ -105,9 +116,7 @@ absl::StatusOr<VersionAnswer> CheckpointWatcher::LoadByName(
         .WithNumber("version", request.version)
         .WithNumber("from", switch_.served_version())
         .With("caller", request.caller);
-    if (absl::IsNotFound(parts_.files->Stat(file.path).status())) {
-      return VersionNotFound(request.version);
-    }
+    if (!IsThere(request.version)) return VersionNotFound(request.version);
     if (parts_.device->lost()) return DeviceLost();
     if (switch_.trial() != nullptr && !switch_.IsOnTrial(file)) {
       switch_.EndTrial(TrialResult::kEnded, "another version was asked for");
@@ -118,12 +127,18 @@ absl::StatusOr<VersionAnswer> CheckpointWatcher::LoadByName(
                       PolicyAfterLoad(policy_.policy(), request.version));
 }
 
+bool CheckpointWatcher::IsThere(uint64_t version) const {
+  const auto info = parts_.files->Stat(FileOf(version).path);
+  return !absl::IsNotFound(info.status());
+}
+
 absl::Status CheckpointWatcher::LoadFor(const VersionRequest& request,
                                         const CheckpointFile& file) {
   VersionSwitch::Wish wish;
   wish.by_name = true;
   wish.is_judged = false;
   wish.is_wanted = request.is_wanted;
+  wish.is_way_back = file.version == switch_.unloaded_version();
   wish.meanwhile = Meanwhile(file, &request);
   wish.keep_previous = request.kind != VersionRequest::Kind::kRollback &&
                        !policy_.policy().Refuses(switch_.served_version());
@@ -139,9 +154,16 @@ absl::StatusOr<VersionAnswer> CheckpointWatcher::RollBack(
     policy_.Poll();
     return ChangePolicy(request, RejectCandidate("it was rolled back"));
   }
-  const uint64_t left = switch_.version_to_leave();
-  const bool is_warm = switch_.ServeStandby();
-  if (!is_warm) NEUMF_RETURN_IF_ERROR(LoadEarlier(request, left));
+  const uint64_t left =
+      request.left == 0 ? switch_.version_to_leave() : request.left;
+  // What was unloaded may serve again since it came.
+  const uint64_t served = switch_.served_version();
+  const bool is_left =
+      served != 0 && served != left && !policy_.policy().Refuses(served);
+  const bool is_warm = !is_left && switch_.ServeStandby();
+  if (!is_left && !is_warm) {
+    NEUMF_RETURN_IF_ERROR(LoadEarlier(request, left));
+  }
   return RolledBack(request, left, is_warm);
 }
 

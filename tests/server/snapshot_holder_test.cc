@@ -73,6 +73,24 @@ TEST(ReaperTest, FreesOnAThreadOfItsOwn) {
   EXPECT_NE(freed_by, std::this_thread::get_id());
 }
 
+// Nor is it idle while the last user is handing one over.
+TEST(ReaperTest, IsNotIdleBeforeWhatNobodyHoldsIsFreed) {
+  Reaper reaper;
+  for (int i = 0; i < 1000; ++i) {
+    std::atomic<bool> is_freed{false};
+    TestSnapshot made = MakeTestSnapshot(1);
+    made.scorer->on_destruction = [&] { is_freed = true; };
+    made.scorer.reset();
+    auto snapshot = reaper.Adopt(std::move(made.snapshot));
+    const std::weak_ptr<const Snapshot> watched = snapshot;
+    std::thread user([last = std::move(snapshot)]() mutable { last.reset(); });
+    while (!watched.expired()) std::this_thread::yield();
+    reaper.WaitUntilIdle();
+    EXPECT_TRUE(is_freed);
+    user.join();
+  }
+}
+
 TEST(ReaperTest, FreesAllThatWasHandedOverBeforeItEnds) {
   std::atomic<int> freed{0};
   {

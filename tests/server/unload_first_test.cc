@@ -180,7 +180,8 @@ TEST_F(UnloadFirstTest, NothingIsServedWhileTheNewVersionIsLoaded) {
   folder_.Publish(2);
   std::vector<uint64_t> served;
   std::vector<double> users;
-  files_.on_open = [&](absl::string_view /*path*/) {
+  files_.on_open = [&](absl::string_view path) {
+    if (path != folder_.File(2).path) return absl::OkStatus();
     served.push_back(Served());
     users.push_back(ReadMetric(metrics_, "neumf_known_users"));
     return absl::OkStatus();
@@ -217,10 +218,22 @@ TEST_F(UnloadFirstTest, NothingIsUnloadedThatCannotBeLoadedAgain) {
   PollWithoutRoom();
   EXPECT_EQ(holder_.Get(), first);
   EXPECT_THAT(history_.List().front().reason(), HasSubstr("version 1 stays"));
-  folder_.Publish(1);  // another file
+  Manifest changed;
+  changed.model_kind = "neumf";
+  folder_.Publish(1, changed);
   clock_.Advance(absl::Hours(1));
   PollWithoutRoom();
   EXPECT_EQ(holder_.Get(), first);
+}
+
+// As rsync and volumes that swap a link do.
+TEST_F(UnloadFirstTest, ARenewedFileOfTheSameContentIsAWayBack) {
+  Serve(1);
+  folder_.Publish(1);
+  folder_.Publish(2);
+  PollWithoutRoom();
+  EXPECT_EQ(Served(), 2U);
+  EXPECT_THAT(Log(), HasSubstr("event=checkpoint_unloaded version=1 for=2"));
 }
 
 // Whatever else there is: it is what was good enough until then.
@@ -310,6 +323,75 @@ TEST_F(UnloadFirstTest, ARollbackMeanwhileBringsBackWhatWasUnloaded) {
   EXPECT_EQ(Served(), 1U);
 }
 
+TEST_F(UnloadFirstTest, ARollbackOnTheWayBackLeavesWhatFailed) {
+  Serve(1);
+  folder_.Publish(2);
+  folder_.FlipLastByte(2);
+  Answer rollback;
+  files_.on_open = [&](absl::string_view path) {
+    const bool is_way_back = path == folder_.File(1).path && Served() == 0;
+    if (is_way_back) RollBackBeside(&rollback);
+    return absl::OkStatus();
+  };
+  PollWithoutRoom();
+  NEUMF_EXPECT_OK(rollback.status);
+  EXPECT_EQ(rollback.served, 1U);
+  EXPECT_EQ(Served(), 1U);
+  EXPECT_EQ(PolicyText(), "{\"serve\": \"largest\", \"refuse\": [2]}\n");
+}
+
+TEST_F(UnloadFirstTest, ARollbackMeanwhileHoldsThoughItsCallerLeaves) {
+  Serve(1);
+  folder_.Publish(2);
+  Answer rollback;
+  WhileUnloaded([&] {
+    RollBackBeside(&rollback);
+    rollback.is_wanted = false;
+    return absl::OkStatus();
+  });
+  PollWithoutRoom();
+  EXPECT_EQ(Served(), 1U);
+  EXPECT_EQ(PolicyText(), "{\"serve\": \"largest\", \"refuse\": [2]}\n");
+}
+
+TEST_F(UnloadFirstTest, ARollbackToWhatWasUnloadedHoldsThoughItsCallerLeaves) {
+  Serve(1);
+  folder_.Publish(2);
+  PollWithoutRoom();
+  ASSERT_EQ(Served(), 2U);
+  Answer rollback;
+  files_.on_open = [&](absl::string_view path) {
+    if (path == folder_.File(1).path) rollback.is_wanted = false;
+    return absl::OkStatus();
+  };
+  Ask(&rollback, Kind::kRollback);
+  Poll();
+  EXPECT_EQ(Served(), 1U);
+  EXPECT_EQ(PolicyText(), "{\"serve\": \"largest\", \"refuse\": [2]}\n");
+}
+
+TEST_F(UnloadFirstTest, ALoadOfAnotherVersionComesAfterTheWayBack) {
+  Serve(1);
+  WritePolicyText("{\"serve\": 2}");
+  folder_.Publish(2);
+  folder_.Publish(3);
+  Answer load;
+  std::vector<uint64_t> served;
+  files_.on_open = [&](absl::string_view path) {
+    if (path == folder_.File(3).path) served.push_back(Served());
+    if (path != folder_.File(2).path || Served() != 0) return absl::OkStatus();
+    Ask(&load, Kind::kLoad, 3);
+    Answer other;  // is met after it, and refused
+    Ask(&other, Kind::kLoad, 99);
+    EXPECT_TRUE(Eventually([&] { return other.is_there.load(); }));
+    return absl::OkStatus();
+  };
+  PollWithoutRoom();
+  NEUMF_EXPECT_OK(load.status);
+  EXPECT_EQ(Served(), 3U);
+  EXPECT_THAT(served, ElementsAre(1));
+}
+
 TEST_F(UnloadFirstTest, ALoadThatIsGivenUpUnloadsNothing) {
   Serve(1);
   WritePolicyText("{\"serve\": 1}");
@@ -354,11 +436,15 @@ TEST_F(UnloadFirstTest, WhatIsStillInUseServesOn) {
   NEUMF_ASSERT_OK(versions.Load(folder_.File(1), {}));
   const auto in_use = holder_.Get();
   folder_.Publish(2);
+  const uint64_t before = history_.ChangesAfter(0).until;
   next_memory_ = 0;
   EXPECT_FALSE(versions.Load(folder_.File(2), {}).ok());
   EXPECT_THAT(Log(), HasSubstr("event=checkpoint_in_use version=1"));
   EXPECT_EQ(holder_.Get(), in_use);
   EXPECT_THAT(States(), ElementsAre("2 REFUSED", "1 SERVING"));
+  for (const auto& change : history_.ChangesAfter(before).versions) {
+    EXPECT_NE(change.state(), v1::MODEL_STATE_RETIRED);
+  }
   EXPECT_EQ(ReadMetric(metrics_, "neumf_known_users"), 7);
   clock_.Advance(absl::Hours(1));
   next_memory_ = 0;

@@ -371,6 +371,35 @@ TEST_F(VersionControlTest, AChangeLeavesAPolicyThatCannotBeReadAsItIs) {
   EXPECT_EQ(PolicyText(), "{\"serve\": \"largest\", \"refuse\": [2, 9]}\n");
 }
 
+// Which ones it may not take is not known.
+TEST_F(VersionControlTest, TheLargestIsNotLoadedUnderAPolicyThatCannotBeRead) {
+  ServeUpTo(2);
+  NEUMF_ASSERT_OK(Get(Kind::kLoad, 1).status());
+  WritePolicyText("{");
+  EXPECT_THAT(Get(Kind::kLoadLargest).status(),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       AllOf(HasSubstr("serving.json cannot be read"),
+                             HasSubstr("by its number"))));
+  Poll();
+  EXPECT_EQ(Served(), 1U);
+}
+
+// A slip of the pen ends nothing.
+TEST_F(VersionControlTest, ALoadOfWhatIsNotThereLeavesTheOneThatRuns) {
+  ServeUpTo(2);
+  folder_.Publish(3);
+  Asked load;
+  BesideTheNextLoad([&] {
+    Ask(&load, Kind::kLoad, 99);
+    EXPECT_TRUE(Eventually([&] { return load.is_answered(); }));
+  });
+  watcher_->PollOnce();
+  EXPECT_THAT(load.status(),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("version 99")));
+  EXPECT_EQ(Served(), 3U);
+  EXPECT_THAT(Log(), Not(HasSubstr("event=checkpoint_given_up")));
+}
+
 TEST_F(VersionControlTest, AChangeIsWrittenWhenThePolicyCanBeReadAgain) {
   const std::string before = R"({"refuse": [9]})";
   ServeUpTo(2);
