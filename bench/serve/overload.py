@@ -10,6 +10,7 @@ LARGE = ("B", 100_000)
 SMALL = ("A", 3706)
 GOAL_SECONDS = 0.05
 TIMES_THE_RATE = 3
+SAME_RATE = 1.05  # a search's precision
 START_RATE = 500
 BURST_CALLS = 1000
 BURST_DEADLINE_MS = 1
@@ -56,17 +57,21 @@ def expired_work(session):
 def highest_rate(session, server, model):
     """At which p99 stays within the goal. Latencies count from when calls were due, so a
     client that lags makes it lower, too."""
-    rate = load_test(server, model, "--sweep", f"--rate={START_RATE}",
-                     f"--goal={GOAL_SECONDS}s", f"--max_lag={GOAL_SECONDS}s",
-                     f"--duration={session.seconds * 2}s", "--warmup=500ms")["highest_rate"]
-    if not rate:
+    for _ in range(2):
+        found = load_test(server, model, "--sweep", f"--rate={START_RATE}",
+                          f"--goal={GOAL_SECONDS}s", f"--max_lag={GOAL_SECONDS}s",
+                          f"--duration={session.seconds * 2}s", "--warmup=500ms")
+        if not found["limited_by_client"]:
+            break
+    else:
+        raise Failed("the client was too slow to find the highest rate, twice")
+    if not found["highest_rate"]:
         raise Failed("no rate keeps the goal")
-    return rate
+    return found["highest_rate"]
 
 
-def overload_round(session, server, model):
-    """Searches the rate, then offers three times as much, while the machine is as it was."""
-    rate = highest_rate(session, server, model)
+def load_above(rate, session, server, model):
+    """What becomes of several times that rate."""
     before = server.metrics()
     run = load_test(server, model, f"--rate={TIMES_THE_RATE * rate}",
                     f"--deadline={GOAL_SECONDS}s", f"--duration={session.seconds * 4}s",
@@ -75,12 +80,28 @@ def overload_round(session, server, model):
     refused = growth(before, after, "neumf_requests_shed_total")
     admitted = growth(before, after, "grpc_server_started_total",
                       'grpc_method="Recommend"') - refused
-    return {"goodput_fraction": run["goodput"] / rate,
+    return {"above": rate, "goodput": run["goodput"],
             "expired_fraction": growth(before, after, "neumf_requests_expired_total") / admitted,
             "refusal_p99_ms": 1e3 * quantile(before, after, REFUSALS, 0.99),
-            "highest_rate": rate, "goodput": run["goodput"],
             "refused_fraction": refused / (refused + admitted),
             "lag_p99_ms": 1e3 * run["lag"]["p99_seconds"]}
+
+
+def searches_and_loads(num_rounds, search, load):
+    """Rates that were searched, and loads, in turns, as the machine's speed changes.
+
+    A search that something disturbs finds a low rate, which flatters: the best rate of all
+    is the one that counts. Each load is above the best so far; those above a lower one than
+    the best of all are made again, and come last.
+    """
+    rates, loads = [], []
+    for _ in range(num_rounds):
+        rates.append(search())
+        loads.append(load(max(rates)))
+    best = max(rates)
+    counted = [run for run in loads if run["above"] * SAME_RATE >= best]
+    again = [load(best) for _ in range(num_rounds - len(counted))]
+    return rates, loads, counted + again
 
 
 def overload(session):
@@ -92,10 +113,17 @@ def overload(session):
         return
     model = session.model(*LARGE)
     with Neumf(session.server, model) as server:
-        rounds = [overload_round(session, server, model)
-                  for _ in range(session.rounds // 2 + 1)]
-    medians = {key: statistics.median(r[key] for r in rounds) for key in rounds[0]}
-    about = {key: value for key, value in medians.items() if key not in units}
-    about["over_best_rate"] = medians["goodput"] / max(r["highest_rate"] for r in rounds)
+        rates, loads, counted = searches_and_loads(
+            session.rounds // 3 + 1, lambda: highest_rate(session, server, model),
+            lambda rate: load_above(rate, session, server, model))
+    best = max(rates)
+    medians = {key: statistics.median(run[key] for run in counted) for key in counted[0]}
+    medians["goodput_fraction"] = medians["goodput"] / best
+    about = {"highest_rate": best, "searched_rates": rates,
+             "goodputs": [run["goodput"] for run in counted],
+             "paired_fraction": statistics.median(run["goodput"] / rate
+                                                  for run, rate in zip(loads, rates)),
+             "refused_fraction": medians["refused_fraction"],
+             "lag_p99_ms": medians["lag_p99_ms"]}
     for what, unit in units.items():
         session.figure(names[what], medians[what], unit, model, **about)

@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
-"""bench/serve: what is made of scrapes and answers, and that all contestants
-give the same answers, on a small random model."""
+"""bench/serve: what is made of scrapes, answers and searched rates, and that all
+contestants give the same answers, on a small random model."""
 
 import os
 import pathlib
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 sys.dont_write_bytecode = True
 SOURCE = pathlib.Path(os.environ["NEUMF_SOURCE_DIR"])
 sys.path.insert(0, str(SOURCE / "bench" / "serve"))
 
+import overload  # noqa: E402
 import peers  # noqa: E402
 import processes  # noqa: E402
 import scrape  # noqa: E402
@@ -92,6 +94,45 @@ def persistently(check):
         except (processes.Failed, AssertionError):
             pass
     return check()
+
+
+class OverloadTest(unittest.TestCase):
+    @staticmethod
+    def loads_of(*found):
+        """Above which rates loads are made, and which of them count."""
+        made = []
+
+        def load(rate):
+            made.append(rate)
+            return {"above": rate, "number": len(made)}
+
+        search = mock.Mock(side_effect=found)
+        rates, loads, counted = overload.searches_and_loads(len(found), search, load)
+        assert rates == list(found) and len(loads) == len(found)
+        return made, [run["number"] for run in counted]
+
+    def test_loads_are_above_the_best_rate_so_far(self):
+        self.assertEqual(self.loads_of(100, 98, 70), ([100, 100, 100], [1, 2, 3]))
+
+    def test_loads_above_a_lower_rate_are_made_again(self):
+        self.assertEqual(self.loads_of(70, 98, 100), ([70, 98, 100, 100], [2, 3, 4]))
+
+    @staticmethod
+    def highest_rate(*sweeps):
+        session = mock.Mock(seconds=1)
+        with mock.patch.object(overload, "load_test", side_effect=sweeps):
+            return overload.highest_rate(session, "server", "model")
+
+    def test_a_search_that_the_client_ended_is_made_once_more(self):
+        ended = {"highest_rate": 70, "limited_by_client": True}
+        whole = {"highest_rate": 100, "limited_by_client": False}
+        self.assertEqual(self.highest_rate(ended, whole), 100)
+        with self.assertRaisesRegex(processes.Failed, "client was too slow"):
+            self.highest_rate(ended, ended)
+
+    def test_that_no_rate_keeps_the_goal_is_no_measurement(self):
+        with self.assertRaisesRegex(processes.Failed, "no rate"):
+            self.highest_rate({"highest_rate": 0, "limited_by_client": False})
 
 
 class ContestantsTest(unittest.TestCase):
