@@ -123,7 +123,7 @@ TEST_F(ConnectionAcceptorTest, AnEndedConnectionMakesRoom) {
 TEST_F(ConnectionAcceptorTest, ASilentConnectionDoesNotHoldUpTheDrain) {
   const UniqueFd connection = Connect();
   EXPECT_TRUE(IsGreeted(connection));
-  EXPECT_LT(server_.Drain(), absl::Seconds(5));
+  EXPECT_TRUE(server_.Drain());
   EXPECT_TRUE(Ends(connection));
 }
 

@@ -90,7 +90,7 @@ TEST_F(DeviceRpcTest, AServerDrainsWithALostGpu) {
   gpu_.FailResets(1'000'000);
   gpu_.Break();
   EXPECT_FALSE(Ask().ok());
-  EXPECT_LT(server_.Drain(), absl::Seconds(5));
+  EXPECT_TRUE(server_.Drain());
 }
 
 }  // namespace

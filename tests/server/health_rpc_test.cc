@@ -111,7 +111,7 @@ TEST(HealthRpcTest, WatchTellsOfTheFirstModelAndOfTheDrain) {
   EXPECT_EQ(watch.Next(), HealthCheckResponse::NOT_SERVING);
   server.Publish(MakeTinyModel({}));
   EXPECT_EQ(watch.Next(), HealthCheckResponse::SERVING);
-  EXPECT_LT(server.Drain(), absl::Seconds(5));
+  EXPECT_TRUE(server.Drain());
   EXPECT_EQ(watch.Next(), HealthCheckResponse::NOT_SERVING);
   EXPECT_EQ(watch.Next(), -1);
   const grpc::Status end = watch.Finish();
@@ -154,7 +154,7 @@ TEST(HealthRpcTest, WatchOfAnUnknownServiceStaysOpen) {
   server.Start();
   Watch watch(server.health(), "nobody.knows.This");
   EXPECT_EQ(watch.Next(), HealthCheckResponse::SERVICE_UNKNOWN);
-  EXPECT_LT(server.Drain(), absl::Seconds(5));
+  EXPECT_TRUE(server.Drain());
   EXPECT_EQ(watch.Next(), -1);
 }
 

@@ -82,7 +82,7 @@ TEST_F(RollingRestartTest, NoCallFails) {
     callers.emplace_back([this] { CallUntilStopped(); });
   }
   WaitForCalls(kCallsBefore);
-  EXPECT_LT(leaving_.Drain(), absl::Seconds(5));
+  EXPECT_TRUE(leaving_.Drain());
   WaitForCalls(kCallsAfter);
   stopped_ = true;
   for (std::thread& caller : callers) caller.join();

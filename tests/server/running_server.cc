@@ -60,11 +60,11 @@ void RunningServer::WaitForConnection() {
       data_->WaitForConnected(std::chrono::system_clock::now() + kFarTooLong));
 }
 
-absl::Duration RunningServer::Drain() {
+bool RunningServer::Drain() {
   const std::unique_ptr<Clock> clock = MakeRealClock();
   const absl::Duration begin = clock->MonotonicNow();
   server_->Drain();
-  return clock->MonotonicNow() - begin;
+  return clock->MonotonicNow() - begin < options.drain_timeout;
 }
 
 std::shared_ptr<grpc::Channel> RunningServer::NewChannel() const {

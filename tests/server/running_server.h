@@ -36,8 +36,8 @@ class RunningServer {
   // Returns when the connection that recommendations() and health() share is
   // there, so that short deadlines are those of the server. Aborts otherwise.
   void WaitForConnection();
-  // Ends it and returns how long that took.
-  absl::Duration Drain();
+  // Ends it. False when that took `drain_timeout`: calls did not end by themselves.
+  bool Drain();
 
   Server& server() { return *server_; }
   const TempDirectory& directory() const { return directory_; }
