@@ -68,8 +68,8 @@ bool LoadControl::HasRoom(const PendingCall& call, size_t num_users,
 absl::Duration LoadControl::WaitFor(const PendingCall& call,
                                     const RequestQueue& queue,
                                     absl::Duration now) const {
-  const size_t ahead = queue.num_users(call.request_class);
-  const size_t others = queue.num_users() - ahead;
+  const size_t ahead = queue.num_scored(call.request_class);
+  const size_t others = queue.num_scored() - ahead;
   // While both classes wait they take turns, so that a call meets as many
   // batches of the other class as there are before it of its own, and one.
   const size_t in_turn =
@@ -80,13 +80,13 @@ absl::Duration LoadControl::WaitFor(const PendingCall& call,
 absl::Duration LoadControl::RestOfBatch(absl::Duration now) const {
   if (!batch_.has_value()) return absl::ZeroDuration();
   const ScoringPace& pace = batch_->on_gpu ? gpu_pace_ : cpu_pace_;
-  return std::max(batch_->started + pace.TimeFor(batch_->num_users) - now,
+  return std::max(batch_->started + pace.TimeFor(batch_->num_scored) - now,
                   absl::ZeroDuration());
 }
 
 absl::Duration LoadControl::RetryAfter(const ScoringPace& pace,
                                        const RequestQueue& queue) {
-  const absl::Duration half = pace.TimeFor(queue.num_users()) / 2;
+  const absl::Duration half = pace.TimeFor(queue.num_scored()) / 2;
   std::uniform_real_distribution<double> spread(0.5, 1.5);
   return std::clamp(half * spread(jitter_), kShortestRetry, kLongestRetry);
 }
@@ -95,21 +95,26 @@ void LoadControl::BatchStarts(const std::vector<CallPiece>& batch,
                               const RequestQueue& queue, absl::Duration now) {
   const PendingCall& first = *batch.front().call;
   const Snapshot& snapshot = *first.snapshot;
-  size_t num_users = 0;
-  for (const CallPiece& piece : batch) num_users += piece.count;
-  batch_ = Batch{snapshot.device_life.has_value(), num_users, now};
+  batch_ = Batch{snapshot.device_life.has_value(), 0, 0, now};
+  for (const CallPiece& piece : batch) {
+    batch_->num_users += piece.count;
+    batch_->num_scored += NumScored(piece.queries());
+  }
   if (first.request_class != RequestClass::kSingle) return;
   delay_.Observe(now - first.enqueued,
                  PaceOf(snapshot).TimeFor(MaxBatchUsers(snapshot)), now);
   if (queue.num_users(RequestClass::kSingle) == 0) delay_.Emptied();
 }
 
-void LoadControl::BatchAnswered(size_t num_scored, absl::Duration now) {
-  // Mostly popular answers say nothing about the scorer: by their pace, a flood
-  // of them would have more users of the model taken than can be scored.
-  if (2 * num_scored >= batch_->num_users) {
+void LoadControl::BatchAnswered(absl::Duration scored, absl::Duration now) {
+  // Answers from popularity say nothing about the scorer, and have their share
+  // of the time in which all are answered.
+  if (batch_->num_scored > 0) {
+    const double share = static_cast<double>(batch_->num_scored) /
+                         static_cast<double>(batch_->num_users);
     ScoringPace& pace = batch_->on_gpu ? gpu_pace_ : cpu_pace_;
-    pace.Observe(batch_->num_users, now - batch_->started);
+    pace.Observe(batch_->num_scored,
+                 scored - batch_->started + (now - scored) * share);
     last_measured_ = now;
   }
   batch_.reset();

@@ -84,10 +84,10 @@ class LoadControl {
   // REQUIRES: it is not empty.
   void BatchStarts(const std::vector<CallPiece>& batch,
                    const RequestQueue& queue, absl::Duration now);
-  // `num_scored` of its users went through the scorer. The time it took is all
-  // that it kept the batcher from the next one, answers included: that is what
-  // those behind it wait for.
-  void BatchAnswered(size_t num_scored, absl::Duration now);
+  // The scorer was done with it at `scored`, all is answered now. What its users
+  // took is all that they kept the batcher from the next one, their answers
+  // included: that is what those behind it wait for.
+  void BatchAnswered(absl::Duration scored, absl::Duration now);
   void BatchFailed() { batch_.reset(); }
 
   // Calls about one user that have waited for longer should give way to others.
@@ -98,6 +98,7 @@ class LoadControl {
   struct Batch {
     bool on_gpu;
     size_t num_users;
+    size_t num_scored;
     absl::Duration started;
   };
 

@@ -10,6 +10,7 @@
 //
 //   if (call->Claim()) { ... write the answer, finish ... }
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <memory>
@@ -30,6 +31,15 @@ enum class RequestClass {
   kSingle,  // about one user
   kMany,    // about many
 };
+
+// Answers from popularity need none, and next to no time.
+inline bool NeedsScorer(const ResolvedQuery& query) {
+  return query.served_from != v1::SERVED_FROM_POPULAR;
+}
+inline size_t NumScored(absl::Span<const ResolvedQuery> queries) {
+  return static_cast<size_t>(
+      std::count_if(queries.begin(), queries.end(), NeedsScorer));
+}
 
 struct PendingCall {
   RequestClass request_class = RequestClass::kSingle;

@@ -42,10 +42,6 @@ absl::Status Expired() {
       "the deadline passed before the request was answered");
 }
 
-bool IsPopular(const ResolvedQuery& query) {
-  return query.served_from == v1::SERVED_FROM_POPULAR;
-}
-
 uint64_t NumRescored(absl::Span<const Ranking> rankings) {
   uint64_t num_items = 0;
   for (const Ranking& ranking : rankings) num_items += ranking.rescored_count;
@@ -68,11 +64,8 @@ RequestBatcher::RequestBatcher(const Options& options, const Clock* clock,
 RequestBatcher::~RequestBatcher() { Stop(); }
 
 absl::Status RequestBatcher::Submit(std::shared_ptr<PendingCall> call) {
-  const std::vector<ResolvedQuery>& queries = call->queries;
-  const auto num_popular =
-      std::count_if(queries.begin(), queries.end(), IsPopular);
-  const LoadControl::Demand demand = {
-      queries.size(), queries.size() - static_cast<size_t>(num_popular)};
+  const LoadControl::Demand demand = {call->queries.size(),
+                                      NumScored(call->queries)};
   std::optional<LoadControl::Refusal> refusal;
   {
     MutexLock lock(&mutex_);
@@ -240,11 +233,12 @@ void RequestBatcher::ProcessBatch(const Batch& batch) {
   }
   const absl::Status status = ScoreQueries(*batch.front().call->snapshot);
   if (!status.ok()) return ScoringFailed(batch, status);
+  const absl::Duration scored = clock_->MonotonicNow();
   RankPopular(batch);
   Deliver(batch);
   MutexLock lock(&mutex_);
   heartbeat_ = clock_->MonotonicNow();
-  load_.BatchAnswered(rank_queries_.size(), heartbeat_);
+  load_.BatchAnswered(scored, heartbeat_);
 }
 
 void RequestBatcher::GatherQueries(const Batch& batch) {
@@ -258,7 +252,7 @@ void RequestBatcher::GatherQueries(const Batch& batch) {
     num_users += piece.count;
     for (size_t i = piece.first; i < piece.first + piece.count; ++i) {
       const ResolvedQuery& query = call.queries[i];
-      if (IsPopular(query)) continue;
+      if (!NeedsScorer(query)) continue;
       recent_->Add(query, *call.snapshot);
       user_vectors_.emplace_back(*call.snapshot->users, query.user_row);
       rank_queries_.push_back(
@@ -301,7 +295,7 @@ void RequestBatcher::RankPopular(const Batch& batch) {
     for (size_t i = piece->first + piece->count; i > piece->first; --i) {
       const ResolvedQuery& query = call.queries[i - 1];
       --slot;
-      if (!IsPopular(query)) {
+      if (NeedsScorer(query)) {
         --num_scored;
         if (slot != num_scored)
           std::swap(rankings_[slot], rankings_[num_scored]);
@@ -376,10 +370,7 @@ void RequestBatcher::ScoringFailed(const Batch& batch,
   Batch failed;
   Batch popular;
   for (const CallPiece& piece : batch) {
-    const auto queries =
-        absl::MakeSpan(piece.call->queries).subspan(piece.first, piece.count);
-    const bool needs_scorer =
-        !std::all_of(queries.begin(), queries.end(), IsPopular);
+    const bool needs_scorer = NumScored(piece.queries()) > 0;
     (needs_scorer ? failed : popular).push_back(piece);
   }
   FailBatch(failed, status);

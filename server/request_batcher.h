@@ -20,8 +20,8 @@
 // 6. It reports a GPU that fails, and asks no scorer of a GPU that has failed:
 //    its calls get UNAVAILABLE at once.
 // 7. What is answered from popularity waits and is refused as all else: it
-//    needs no scorer, but a flood of it needs bounds. No scorer that fails keeps
-//    it from its answer.
+//    needs no scorer, but a flood of it needs bounds. A scorer that fails takes
+//    the answer from those calls alone that ask for scored users, too.
 //
 // Any thread may call any method.
 

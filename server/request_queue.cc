@@ -8,18 +8,25 @@ namespace neumf {
 
 void RequestQueue::Push(std::shared_ptr<PendingCall> call) {
   Lane& lane = this->lane(call->request_class);
-  const size_t num_users = call->queries.size();
-  lane.num_users += num_users;
-  lane.entries.push_back({std::move(call), 0, num_users});
+  lane.entries.push_back(Enter(std::move(call), &lane));
 }
 
 void RequestQueue::PutBack(const Calls& calls) {
   for (auto call = calls.rbegin(); call != calls.rend(); ++call) {
     Lane& lane = this->lane((*call)->request_class);
-    const size_t num_users = (*call)->queries.size();
-    lane.num_users += num_users;
-    lane.entries.push_front({*call, 0, num_users});
+    lane.entries.push_front(Enter(*call, &lane));
   }
+}
+
+RequestQueue::Entry RequestQueue::Enter(std::shared_ptr<PendingCall> call,
+                                        Lane* lane) {
+  Entry entry;
+  entry.num_left = call->queries.size();
+  entry.num_scored = NumScored(call->queries);
+  entry.call = std::move(call);
+  lane->num_users += entry.num_left;
+  lane->num_scored += entry.num_scored;
+  return entry;
 }
 
 const PendingCall* RequestQueue::front(RequestClass c) const {
@@ -34,6 +41,7 @@ RequestQueue::Calls RequestQueue::RemoveIf(Predicate leaves) {
                                     [&](Entry& entry) {
                                       if (!leaves(*entry.call)) return false;
                                       lane.num_users -= entry.num_left;
+                                      lane.num_scored -= entry.num_scored;
                                       removed.push_back(std::move(entry.call));
                                       return true;
                                     });
@@ -82,18 +90,17 @@ std::vector<CallPiece> RequestQueue::TakeBatch(size_t most_users) {
 CallPiece RequestQueue::TakePiece(size_t most, Lane* lane) {
   Entry& entry = lane->entries.front();
   CallPiece piece;
+  piece.call = entry.call;
   piece.first = entry.num_taken;
   piece.count = std::min(most, entry.num_left);
   entry.num_taken += piece.count;
   entry.num_left -= piece.count;
   lane->num_users -= piece.count;
+  const size_t num_scored = NumScored(piece.queries());
+  entry.num_scored -= num_scored;
+  lane->num_scored -= num_scored;
   piece.is_last = entry.num_left == 0;
-  if (piece.is_last) {
-    piece.call = std::move(entry.call);
-    lane->entries.pop_front();
-  } else {
-    piece.call = entry.call;
-  }
+  if (piece.is_last) lane->entries.pop_front();
   return piece;
 }
 

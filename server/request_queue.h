@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "absl/types/span.h"
 #include "server/pending_call.h"
 
 namespace neumf {
@@ -28,6 +29,10 @@ struct CallPiece {
   size_t first = 0;
   size_t count = 0;
   bool is_last = false;
+
+  absl::Span<const ResolvedQuery> queries() const {
+    return absl::MakeConstSpan(call->queries).subspan(first, count);
+  }
 };
 
 class RequestQueue {
@@ -48,6 +53,11 @@ class RequestQueue {
     return num_users(RequestClass::kSingle) + num_users(RequestClass::kMany);
   }
   bool empty() const { return num_users() == 0; }
+  // Those of them that need the scorer: what takes its time.
+  size_t num_scored(RequestClass c) const { return lane(c).num_scored; }
+  size_t num_scored() const {
+    return num_scored(RequestClass::kSingle) + num_scored(RequestClass::kMany);
+  }
   // The call of this class that has waited longest; null when none waits.
   const PendingCall* front(RequestClass c) const;
 
@@ -65,12 +75,14 @@ class RequestQueue {
  private:
   struct Entry {
     std::shared_ptr<PendingCall> call;
-    size_t num_taken = 0;  // of its queries
-    size_t num_left = 0;   // of them, too
+    size_t num_taken = 0;   // of its queries
+    size_t num_left = 0;    // of them, too
+    size_t num_scored = 0;  // of those that are left
   };
   struct Lane {
     std::deque<Entry> entries;
     size_t num_users = 0;
+    size_t num_scored = 0;
   };
 
   Lane& lane(RequestClass c) { return lanes_[static_cast<size_t>(c)]; }
@@ -78,6 +90,8 @@ class RequestQueue {
     return lanes_[static_cast<size_t>(c)];
   }
   RequestClass next_class() const;
+  // The whole of `call`, counted.
+  static Entry Enter(std::shared_ptr<PendingCall> call, Lane* lane);
   static CallPiece TakePiece(size_t most, Lane* lane);
 
   std::array<Lane, 2> lanes_;

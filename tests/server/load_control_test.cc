@@ -71,9 +71,23 @@ class LoadControlTest : public testing::Test {
   }
   void EndBatch(absl::Duration took) {
     now_ += took;
-    size_t num_users = 0;
-    for (const CallPiece& piece : batch_) num_users += piece.count;
-    load_.BatchAnswered(num_users, now_);
+    load_.BatchAnswered(now_, now_);
+  }
+  // A batch of a call about so many users, of whom the last ones need no scorer.
+  void MixedBatch(size_t num_scored, size_t num_popular, absl::Duration scoring,
+                  absl::Duration answering) {
+    queue_.Push(MixedCall(num_scored, num_popular));
+    StartBatch();
+    now_ += scoring + answering;
+    load_.BatchAnswered(now_ - answering, now_);
+  }
+  std::shared_ptr<PendingCall> MixedCall(size_t num_scored,
+                                         size_t num_popular) {
+    auto call = Call(num_scored + num_popular);
+    for (size_t i = num_scored; i < call->queries.size(); ++i) {
+      call->queries[i].served_from = v1::SERVED_FROM_POPULAR;
+    }
+    return call;
   }
   // From now on a user takes `time`.
   void Measure(absl::Duration time) {
@@ -107,12 +121,35 @@ TEST_F(LoadControlTest, ACpuGetsABatchOfAFewMilliseconds) {
 TEST_F(LoadControlTest, AFloodOfPopularAnswersMakesNoScorerLookFast) {
   Measure(Milliseconds(1));
   for (int i = 0; i < 200; ++i) {
-    Push(4);
-    StartBatch();
-    now_ += absl::Microseconds(1);
-    load_.BatchAnswered(/*num_scored=*/1, now_);
+    MixedBatch(0, 4, absl::ZeroDuration(), absl::Microseconds(1));
   }
   EXPECT_EQ(load_.MaxBatchUsers(*snapshot_), 4U);
+}
+
+TEST_F(LoadControlTest, OneScoredUserAmongPopularAnswersTellsThePace) {
+  Measure(Milliseconds(1));
+  for (int i = 0; i < 200; ++i) {
+    MixedBatch(1, 3, Milliseconds(2), absl::ZeroDuration());
+  }
+  EXPECT_EQ(load_.MaxBatchUsers(*snapshot_), 2U);
+}
+
+TEST_F(LoadControlTest, AScoredUserIsChargedItsOwnAnswerAndNoOthers) {
+  Measure(Milliseconds(1));
+  for (int i = 0; i < 200; ++i) {
+    MixedBatch(1, 3, Milliseconds(1), Milliseconds(3));
+  }
+  // A quarter of the time of the answers.
+  EXPECT_EQ(load_.MaxBatchUsers(*snapshot_), 2U);
+}
+
+TEST_F(LoadControlTest, NobodyWaitsForTheScoringOfPopularAnswers) {
+  Measure(Milliseconds(10));
+  queue_.Push(MixedCall(0, 1));
+  StartBatch();
+  queue_.Push(MixedCall(1, 99));
+  EXPECT_EQ(Refusal(*CallWithin(Milliseconds(26))), "");
+  EXPECT_EQ(Refusal(*CallWithin(Milliseconds(24))), "wait too long");
 }
 
 TEST_F(LoadControlTest, AGpuGetsAPass) {

@@ -56,6 +56,24 @@ TEST_F(RequestQueueTest, IsFirstComeFirstServed) {
   EXPECT_TRUE(queue_.empty());
 }
 
+TEST_F(RequestQueueTest, KnowsHowManyNeedTheScorer) {
+  const auto call = std::make_shared<PendingCall>();
+  call->snapshot = snapshot_;
+  call->queries.resize(5);
+  call->queries[1].served_from = v1::SERVED_FROM_POPULAR;
+  call->queries[4].served_from = v1::SERVED_FROM_POPULAR;
+  queue_.Push(call);
+  Push(2, kMany);
+  EXPECT_EQ(queue_.num_scored(kSingle), 3U);
+  EXPECT_EQ(queue_.num_scored(), 5U);
+  EXPECT_THAT(Take(2), ElementsAre(2));
+  EXPECT_EQ(queue_.num_scored(kSingle), 2U);
+  queue_.RemoveIf([&](const PendingCall& c) { return &c == call.get(); });
+  EXPECT_EQ(queue_.num_scored(), 2U);
+  queue_.PutBack({call});
+  EXPECT_EQ(queue_.num_scored(kSingle), 3U);
+}
+
 TEST_F(RequestQueueTest, WhatIsPutBackComesFirstInItsOrder) {
   const auto first = Push(1, kSingle);
   const auto second = Push(2, kSingle);
