@@ -77,7 +77,8 @@ class LoadControlTest : public testing::Test {
   void MixedBatch(size_t num_scored, size_t num_popular, absl::Duration scoring,
                   absl::Duration answering) {
     queue_.Push(MixedCall(num_scored, num_popular));
-    StartBatch();
+    batch_ = queue_.TakeBatch(num_scored + num_popular);
+    load_.BatchStarts(batch_, queue_, now_);
     now_ += scoring + answering;
     load_.BatchAnswered(now_ - answering, now_);
   }
