@@ -8,7 +8,8 @@ namespace {
 constexpr absl::Duration kShortestRetry = absl::Milliseconds(10);
 constexpr absl::Duration kLongestRetry = absl::Seconds(1);
 // An idle scorer tries what by its measurements takes too long once in this
-// time: measurements grow old, and nothing else would renew them.
+// time: measurements grow old, and nothing else would renew them. What needs no
+// scorer is tried whenever nothing else is to be done.
 constexpr absl::Duration kMeasurementLife = absl::Seconds(1);
 // Of what is expected, since some batches take longer than most: an answer that
 // is late has cost as much as one in time.
@@ -35,10 +36,8 @@ std::optional<LoadControl::Refusal> LoadControl::Refuse(
     return refusal(ShedReason::kQueueFull);
   }
   const absl::Duration wait = WaitFor(call, queue, now);
-  const bool may_try = queue.empty() && !batch_.has_value() &&
-                       now >= last_measured_ + kMeasurementLife;
-  const absl::Duration answer = wait + pace.TimeFor(demand.num_scored);
-  if (!may_try && now + answer * kSafety > call.deadline) {
+  const absl::Duration answer = wait + TimeFor(pace, demand);
+  if (now + answer * kSafety > call.deadline && !MayTry(demand, queue, now)) {
     return refusal(ShedReason::kWaitTooLong);
   }
   if (call.request_class == RequestClass::kSingle &&
@@ -46,6 +45,14 @@ std::optional<LoadControl::Refusal> LoadControl::Refuse(
     return refusal(ShedReason::kOverloaded);
   }
   return std::nullopt;
+}
+
+bool LoadControl::MayTry(const Demand& demand, const RequestQueue& queue,
+                         absl::Duration now) const {
+  if (demand.num_scored == 0) return queue.empty() && !batch_.has_value();
+  return queue.num_scored() == 0 &&
+         (!batch_.has_value() || batch_->num_scored == 0) &&
+         now >= last_measured_ + kMeasurementLife;
 }
 
 bool LoadControl::HasRoom(const PendingCall& call, size_t num_users,
@@ -68,19 +75,31 @@ bool LoadControl::HasRoom(const PendingCall& call, size_t num_users,
 absl::Duration LoadControl::WaitFor(const PendingCall& call,
                                     const RequestQueue& queue,
                                     absl::Duration now) const {
-  const size_t ahead = queue.num_scored(call.request_class);
-  const size_t others = queue.num_scored() - ahead;
+  const RequestClass own = call.request_class;
+  const Demand ahead = {queue.num_users(own), queue.num_scored(own)};
+  const Demand others = {queue.num_users() - ahead.num_users,
+                         queue.num_scored() - ahead.num_scored};
   // While both classes wait they take turns, so that a call meets as many
   // batches of the other class as there are before it of its own, and one.
-  const size_t in_turn =
-      std::min(others, ahead + MaxBatchUsers(*call.snapshot));
-  return RestOfBatch(now) + PaceOf(*call.snapshot).TimeFor(ahead + in_turn);
+  const size_t in_turn = std::min(
+      others.num_users, ahead.num_users + MaxBatchUsers(*call.snapshot));
+  const size_t scored_in_turn = std::min(others.num_scored, in_turn);
+  return RestOfBatch(now) +
+         TimeFor(PaceOf(*call.snapshot), {ahead.num_users + in_turn,
+                                          ahead.num_scored + scored_in_turn});
+}
+
+absl::Duration LoadControl::TimeFor(const ScoringPace& pace,
+                                    const Demand& demand) const {
+  return pace.TimeFor(demand.num_scored) +
+         popular_pace_.TimeFor(demand.num_users - demand.num_scored);
 }
 
 absl::Duration LoadControl::RestOfBatch(absl::Duration now) const {
   if (!batch_.has_value()) return absl::ZeroDuration();
   const ScoringPace& pace = batch_->on_gpu ? gpu_pace_ : cpu_pace_;
-  return std::max(batch_->started + pace.TimeFor(batch_->num_scored) - now,
+  const Demand demand = {batch_->num_users, batch_->num_scored};
+  return std::max(batch_->started + TimeFor(pace, demand) - now,
                   absl::ZeroDuration());
 }
 
@@ -109,9 +128,13 @@ void LoadControl::BatchStarts(const std::vector<CallPiece>& batch,
 void LoadControl::BatchAnswered(absl::Duration scored, absl::Duration now) {
   // Answers from popularity say nothing about the scorer, and have their share
   // of the time in which all are answered.
+  const double share = static_cast<double>(batch_->num_scored) /
+                       static_cast<double>(batch_->num_users);
+  const size_t num_popular = batch_->num_users - batch_->num_scored;
+  if (num_popular > 0) {
+    popular_pace_.Observe(num_popular, (now - scored) * (1 - share));
+  }
   if (batch_->num_scored > 0) {
-    const double share = static_cast<double>(batch_->num_scored) /
-                         static_cast<double>(batch_->num_users);
     ScoringPace& pace = batch_->on_gpu ? gpu_pace_ : cpu_pace_;
     pace.Observe(batch_->num_scored,
                  scored - batch_->started + (now - scored) * share);

@@ -107,10 +107,15 @@ class LoadControl {
   }
   bool HasRoom(const PendingCall& call, size_t num_users,
                const RequestQueue& queue) const;
+  // Whether what by all measurements comes too late is tried all the same.
+  bool MayTry(const Demand& demand, const RequestQueue& queue,
+              absl::Duration now) const;
   // Until the scorer would begin with `call`.
   absl::Duration WaitFor(const PendingCall& call, const RequestQueue& queue,
                          absl::Duration now) const;
   absl::Duration RestOfBatch(absl::Duration now) const;
+  // What so many users take, of whom some need the scorer.
+  absl::Duration TimeFor(const ScoringPace& pace, const Demand& demand) const;
   // Until half of the queue is worked off; spread, so that callers who were
   // refused together do not come back together.
   absl::Duration RetryAfter(const ScoringPace& pace, const RequestQueue& queue);
@@ -118,6 +123,7 @@ class LoadControl {
   const Options options_;
   ScoringPace cpu_pace_{1};
   ScoringPace gpu_pace_{kGpuBatchUsers};
+  ScoringPace popular_pace_{1};  // of answers that need no scorer
   QueueDelay delay_;
   std::optional<Batch> batch_;
   absl::Duration last_measured_ = -absl::InfiniteDuration();

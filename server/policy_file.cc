@@ -60,6 +60,8 @@ void PolicyFile::TryAgain() {
   if (unwritten_.ok()) return;
   if (policy_ == in_file_) {  // the file says the same by now, or something new
     unwritten_ = absl::OkStatus();
+    held_.clear();
+    Log("");
     return;
   }
   const absl::StatusCode told = unwritten_.code();

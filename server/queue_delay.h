@@ -46,7 +46,7 @@ class QueueDelay {
   // After which a call is dropped all the same: something took longer than was
   // expected. InfiniteDuration() unless overloaded.
   absl::Duration longest_wait() const {
-    return overloaded_ ? kCalm + 2 * target_ : absl::InfiniteDuration();
+    return overloaded_ ? kInterval + 2 * target_ : absl::InfiniteDuration();
   }
 
  private:

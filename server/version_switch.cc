@@ -172,7 +172,8 @@ bool VersionSwitch::MayUnloadFor(const CheckpointFile& file, const Wish& wish,
   const LoadedVersion served = loaded_.served();
   if (!IsAlive(served)) return true;
   const uint64_t version = served.snapshot->version;
-  // The content counts: publishing may renew the inode of an unchanged file.
+  // The header counts, which has the digests of all else: publishing may renew
+  // the inode of an unchanged file.
   const auto there =
       CheckpointReader::Open(*parts_.files, FileOf(version).path, {});
   if (there.ok() && (*there)->info().digest == served.snapshot->digest) {

@@ -138,7 +138,9 @@ absl::Status CheckpointWatcher::LoadFor(const VersionRequest& request,
   wish.by_name = true;
   wish.is_judged = false;
   wish.is_wanted = request.is_wanted;
-  wish.is_way_back = file.version == switch_.unloaded_version();
+  wish.is_way_back = file.version == switch_.unloaded_version() &&
+                     (request.kind == VersionRequest::Kind::kRollback ||
+                      switch_.served_version() == 0);
   wish.meanwhile = Meanwhile(file, &request);
   wish.keep_previous = request.kind != VersionRequest::Kind::kRollback &&
                        !policy_.policy().Refuses(switch_.served_version());

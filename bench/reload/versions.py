@@ -12,6 +12,8 @@ import processes
 
 WAIT_SECONDS = 120
 POLL = "--poll_interval=20ms"
+# A hundred reloads take longer than connections last by default.
+CONNECTIONS_STAY = "--max_connection_age=24h"
 EVENT = re.compile(r"^(\S+)\.(\d+)Z event=(\w+)(?: version=(\d+))?", re.MULTILINE)
 
 
@@ -75,7 +77,8 @@ class Directory:
 
     def server(self, session, *flags):
         """Serves this; one version in memory, so each swap frees the one before."""
-        return processes.Neumf(session.server, self._folder, "--keep_versions=1", POLL, *flags)
+        return processes.Neumf(session.server, self._folder, "--keep_versions=1", POLL,
+                               CONNECTIONS_STAY, *flags)
 
     def swap(self, server):
         """Publishes, and waits until the version before is freed. Gives the begin of the

@@ -118,6 +118,17 @@ TEST_F(PolicyFileTest, WhatSomebodyWritesMeanwhileCountsAndARefusalIsAdded) {
   EXPECT_EQ(InFile(), both);
 }
 
+TEST_F(PolicyFileTest, ARefusalThatAnotherServerWroteIsTheFilesToTakeBack) {
+  FillDisk();
+  EXPECT_FALSE(policy_.Change(Refusing(3), "carol").ok());
+  WriteByHand(Refusing(3));
+  policy_.Poll();
+  EXPECT_THAT(Log(), HasSubstr("written=1"));
+  WriteByHand({});
+  policy_.Poll();
+  EXPECT_FALSE(policy_.policy().Refuses(3));
+}
+
 TEST_F(PolicyFileTest, APinThatWasNotWrittenGivesWayToWhatSomebodyWrites) {
   FillDisk();
   EXPECT_FALSE(policy_.Change(Pinned(5), "ops").ok());

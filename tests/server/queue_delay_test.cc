@@ -45,7 +45,7 @@ TEST_F(QueueDelayTest, LongWaitsOfAWholeIntervalAreNot) {
   EXPECT_TRUE(Overloaded());
   EXPECT_TRUE(delay_.Refuses(Milliseconds(11), now_));
   EXPECT_FALSE(delay_.Refuses(Milliseconds(10), now_));
-  EXPECT_GT(delay_.longest_wait(), QueueDelay::kCalm);
+  EXPECT_GT(delay_.longest_wait(), QueueDelay::kInterval);
 }
 
 TEST_F(QueueDelayTest, OneShortWaitInTheIntervalExcusesTheOthers) {
