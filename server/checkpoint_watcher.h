@@ -28,11 +28,12 @@
 // first (version_trial.h); one that somebody asks for or pins is served at once.
 // A rollback then rejects what is on trial; a load by name ends the trial.
 //
-// A rollback to a version that is kept warm, or of one on trial, is done at once;
-// one to a version that has to be read waits for the end of the load that it
-// gave up. What was unloaded for that load (VersionSwitch::Options::may_unload)
-// serves again first, and is what a rollback that came meanwhile goes to. A load
-// whose caller has left is given up, too, but for that of what was unloaded.
+// A rollback to a version that is kept warm, or of one on trial, is done at
+// once; one to a version that has to be read waits for the end of the load that
+// it gave up. What was unloaded for that load
+// (VersionSwitch::Options::may_unload) serves again first, and is what a
+// rollback that came meanwhile goes to. A load whose caller has left is given
+// up, too, but for that of what was unloaded.
 //
 // It also brings back what was served by a GPU that was lost, when the recovery
 // says so: the same version from its file, or a larger one. Wake() it then.

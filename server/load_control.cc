@@ -51,7 +51,7 @@ bool LoadControl::MayTry(const Demand& demand, const RequestQueue& queue,
                          absl::Duration now) const {
   if (demand.num_scored == 0) return queue.empty() && !batch_.has_value();
   return queue.num_scored() == 0 &&
-         (!batch_.has_value() || batch_->num_scored == 0) &&
+         (!batch_.has_value() || batch_->demand.num_scored == 0) &&
          now >= last_measured_ + kMeasurementLife;
 }
 
@@ -98,8 +98,7 @@ absl::Duration LoadControl::TimeFor(const ScoringPace& pace,
 absl::Duration LoadControl::RestOfBatch(absl::Duration now) const {
   if (!batch_.has_value()) return absl::ZeroDuration();
   const ScoringPace& pace = batch_->on_gpu ? gpu_pace_ : cpu_pace_;
-  const Demand demand = {batch_->num_users, batch_->num_scored};
-  return std::max(batch_->started + TimeFor(pace, demand) - now,
+  return std::max(batch_->started + TimeFor(pace, batch_->demand) - now,
                   absl::ZeroDuration());
 }
 
@@ -114,11 +113,12 @@ void LoadControl::BatchStarts(const std::vector<CallPiece>& batch,
                               const RequestQueue& queue, absl::Duration now) {
   const PendingCall& first = *batch.front().call;
   const Snapshot& snapshot = *first.snapshot;
-  batch_ = Batch{snapshot.device_life.has_value(), 0, 0, now};
+  Demand demand = {};
   for (const CallPiece& piece : batch) {
-    batch_->num_users += piece.count;
-    batch_->num_scored += NumScored(piece.queries());
+    demand.num_users += piece.count;
+    demand.num_scored += piece.num_scored;
   }
+  batch_ = Batch{snapshot.device_life.has_value(), demand, now};
   if (first.request_class != RequestClass::kSingle) return;
   delay_.Observe(now - first.enqueued,
                  PaceOf(snapshot).TimeFor(MaxBatchUsers(snapshot)), now);
@@ -128,16 +128,16 @@ void LoadControl::BatchStarts(const std::vector<CallPiece>& batch,
 void LoadControl::BatchAnswered(absl::Duration scored, absl::Duration now) {
   // Answers from popularity say nothing about the scorer, and have their share
   // of the time in which all are answered.
-  const double share = static_cast<double>(batch_->num_scored) /
-                       static_cast<double>(batch_->num_users);
-  const size_t num_popular = batch_->num_users - batch_->num_scored;
+  const auto [num_users, num_scored] = batch_->demand;
+  const double share =
+      static_cast<double>(num_scored) / static_cast<double>(num_users);
+  const size_t num_popular = num_users - num_scored;
   if (num_popular > 0) {
     popular_pace_.Observe(num_popular, (now - scored) * (1 - share));
   }
-  if (batch_->num_scored > 0) {
+  if (num_scored > 0) {
     ScoringPace& pace = batch_->on_gpu ? gpu_pace_ : cpu_pace_;
-    pace.Observe(batch_->num_scored,
-                 scored - batch_->started + (now - scored) * share);
+    pace.Observe(num_scored, scored - batch_->started + (now - scored) * share);
     last_measured_ = now;
   }
   batch_.reset();

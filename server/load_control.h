@@ -84,9 +84,9 @@ class LoadControl {
   // REQUIRES: it is not empty.
   void BatchStarts(const std::vector<CallPiece>& batch,
                    const RequestQueue& queue, absl::Duration now);
-  // The scorer was done with it at `scored`, all is answered now. What its users
-  // took is all that they kept the batcher from the next one, their answers
-  // included: that is what those behind it wait for.
+  // The scorer was done with it at `scored`, all is answered now. What its
+  // users took is all that they kept the batcher from the next one, their
+  // answers included: that is what those behind it wait for.
   void BatchAnswered(absl::Duration scored, absl::Duration now);
   void BatchFailed() { batch_.reset(); }
 
@@ -97,8 +97,7 @@ class LoadControl {
   // What the scorer is busy with.
   struct Batch {
     bool on_gpu;
-    size_t num_users;
-    size_t num_scored;
+    Demand demand;
     absl::Duration started;
   };
 

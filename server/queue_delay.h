@@ -16,9 +16,9 @@
 //
 // The interval is longer than those of the sources (100 ms): a machine whose
 // neighbours take its time, or whose disk is written, may give nothing for a
-// tenth of a second, and what has piled up takes as long again to be worked off.
-// Callers who are in a hurry lose nothing by it: they say so by their deadlines,
-// and are refused by those (load_control.h).
+// tenth of a second, and what has piled up takes as long again to be worked
+// off. Callers who are in a hurry lose nothing by it: they say so by their
+// deadlines, and are refused by those (load_control.h).
 //
 // For one thread at a time.
 

@@ -370,8 +370,7 @@ void RequestBatcher::ScoringFailed(const Batch& batch,
   Batch failed;
   Batch popular;
   for (const CallPiece& piece : batch) {
-    const bool needs_scorer = NumScored(piece.queries()) > 0;
-    (needs_scorer ? failed : popular).push_back(piece);
+    (piece.num_scored > 0 ? failed : popular).push_back(piece);
   }
   FailBatch(failed, status);
   if (popular.empty()) return;

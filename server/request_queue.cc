@@ -4,6 +4,8 @@
 #include <iterator>
 #include <utility>
 
+#include "absl/types/span.h"
+
 namespace neumf {
 
 void RequestQueue::Push(std::shared_ptr<PendingCall> call) {
@@ -96,9 +98,10 @@ CallPiece RequestQueue::TakePiece(size_t most, Lane* lane) {
   entry.num_taken += piece.count;
   entry.num_left -= piece.count;
   lane->num_users -= piece.count;
-  const size_t num_scored = NumScored(piece.queries());
-  entry.num_scored -= num_scored;
-  lane->num_scored -= num_scored;
+  piece.num_scored = NumScored(absl::MakeConstSpan(piece.call->queries)
+                                   .subspan(piece.first, piece.count));
+  entry.num_scored -= piece.num_scored;
+  lane->num_scored -= piece.num_scored;
   piece.is_last = entry.num_left == 0;
   if (piece.is_last) lane->entries.pop_front();
   return piece;

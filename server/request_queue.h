@@ -18,7 +18,6 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
-#include "absl/types/span.h"
 #include "server/pending_call.h"
 
 namespace neumf {
@@ -28,11 +27,8 @@ struct CallPiece {
   std::shared_ptr<PendingCall> call;
   size_t first = 0;
   size_t count = 0;
+  size_t num_scored = 0;  // of them need the scorer
   bool is_last = false;
-
-  absl::Span<const ResolvedQuery> queries() const {
-    return absl::MakeConstSpan(call->queries).subspan(first, count);
-  }
 };
 
 class RequestQueue {

@@ -213,8 +213,8 @@ bool VersionSwitch::Unload(const CheckpointFile& file) {
   return true;
 }
 
-// Whatever is asked for meanwhile comes after it: until it ends there is nothing
-// that could be left.
+// Whatever is asked for meanwhile comes after it: until it ends there is
+// nothing that could be left.
 void VersionSwitch::BringBack(const CheckpointFile& failed,
                               const std::function<void()>& meanwhile) {
   const uint64_t version = loaded_.unloaded();

@@ -86,7 +86,8 @@ class VersionSwitch {
     bool keep_previous = true;
     // Unless it is warm, it is put on trial, not served.
     bool on_trial = false;
-    // Nothing but RequestStop() gives the load up: without it nothing is served.
+    // Nothing but RequestStop() gives the load up: without it nothing is
+    // served.
     bool is_way_back = false;
     // Asked all the time, by several threads; false gives the load up.
     std::function<bool()> is_wanted = [] { return true; };

@@ -6,6 +6,7 @@ import statistics
 import tempfile
 import time
 
+from request_cost import CALLERS
 from swaps import ITEMS, USERS
 from versions import Directory, LargeModels
 
@@ -13,8 +14,6 @@ SMALL = (6000, 3706)  # users and items
 TINY = (1, 3706)
 # What is measured comes after the first ones, which fill what malloc keeps.
 FIRST_SWAPS = 2
-# Enough that the server never waits for them.
-CALLERS = 32
 CPU_ROUNDS = 11
 
 
@@ -45,10 +44,12 @@ def growth(session):
                 if swap + 1 == FIRST_SWAPS:
                     before = server.memory()
             after = server.memory()
-            cpu_ratio = cpu_over_fresh(session, directory, callers)
-    session.figure(memory, after / before, "x", models.weights, swaps=session.small_swaps,
-                   before_mib=before / 2**20, after_mib=after / 2**20)
-    session.figure(cpu, cpu_ratio, "x", models.weights, swaps=session.small_swaps)
+            session.figure(memory, after / before, "x", models.weights,
+                           swaps=session.small_swaps, before_mib=before / 2**20,
+                           after_mib=after / 2**20)
+            if session.wants(cpu):
+                session.figure(cpu, cpu_over_fresh(session, directory, callers), "x",
+                               models.weights, swaps=session.small_swaps)
 
 
 def resident(session, file):

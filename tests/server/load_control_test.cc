@@ -73,7 +73,7 @@ class LoadControlTest : public testing::Test {
     now_ += took;
     load_.BatchAnswered(now_, now_);
   }
-  // A batch of a call about so many users, of whom the last ones need no scorer.
+  // A batch of a call about so many users, of whom the last need no scorer.
   void MixedBatch(size_t num_scored, size_t num_popular, absl::Duration scoring,
                   absl::Duration answering) {
     queue_.Push(MixedCall(num_scored, num_popular));

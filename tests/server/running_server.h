@@ -36,7 +36,8 @@ class RunningServer {
   // Returns when the connection that recommendations() and health() share is
   // there, so that short deadlines are those of the server. Aborts otherwise.
   void WaitForConnection();
-  // Ends it. False when that took `drain_timeout`: calls did not end by themselves.
+  // Ends it. False when that took `drain_timeout`: calls did not end by
+  // themselves.
   bool Drain();
 
   Server& server() { return *server_; }
