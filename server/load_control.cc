@@ -104,7 +104,8 @@ absl::Duration LoadControl::RestOfBatch(absl::Duration now) const {
 
 absl::Duration LoadControl::RetryAfter(const ScoringPace& pace,
                                        const RequestQueue& queue) {
-  const absl::Duration half = pace.TimeFor(queue.num_scored()) / 2;
+  const Demand waiting = {queue.num_users(), queue.num_scored()};
+  const absl::Duration half = TimeFor(pace, waiting) / 2;
   std::uniform_real_distribution<double> spread(0.5, 1.5);
   return std::clamp(half * spread(jitter_), kShortestRetry, kLongestRetry);
 }

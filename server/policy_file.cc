@@ -58,12 +58,6 @@ void PolicyFile::Poll() {
 
 void PolicyFile::TryAgain() {
   if (unwritten_.ok()) return;
-  if (policy_ == in_file_) {  // the file says the same by now, or something new
-    unwritten_ = absl::OkStatus();
-    held_.clear();
-    Log("");
-    return;
-  }
   const absl::StatusCode told = unwritten_.code();
   Write();
   if (unwritten_.code() != told) Log("");
@@ -86,7 +80,9 @@ absl::Status PolicyFile::Change(const ServingPolicy& wanted,
 }
 
 void PolicyFile::Write() {
-  unwritten_ = WriteServingPolicy(*files_, directory_, policy_);
+  unwritten_ = policy_ == in_file_
+                   ? absl::OkStatus()
+                   : WriteServingPolicy(*files_, directory_, policy_);
   if (unwritten_.ok()) {
     in_file_ = policy_;
     held_.clear();

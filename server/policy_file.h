@@ -45,7 +45,8 @@ class PolicyFile {
   const absl::Status& met() const { return met_; }
 
  private:
-  // Puts policy_ into the file; unwritten_ says how that went.
+  // Puts policy_ into the file, which was read just now, unless it says the
+  // same; unwritten_ says how that went.
   void Write();
   // Writes what could not be written before. Tells what is new only.
   void TryAgain();

@@ -156,6 +156,19 @@ TEST_F(LoadControlTest, AFloodOfPopularAnswersIsWaitedFor) {
   EXPECT_EQ(Refusal(*call, /*num_scored=*/0), "wait too long");
 }
 
+TEST_F(LoadControlTest, CallersComeBackWhenHalfOfThePopularAnswersAreGiven) {
+  for (int i = 0; i < 200; ++i) {
+    MixedBatch(0, 4, absl::ZeroDuration(), Milliseconds(4));
+  }
+  queue_.Push(MixedCall(0, 400));
+  const auto call = MixedCall(0, 1);
+  call->deadline = now_ + Milliseconds(1);
+  const auto refusal = load_.Refuse(*call, {1, 0}, queue_, now_);
+  ASSERT_TRUE(refusal.has_value());
+  EXPECT_GE(refusal->retry_after, Milliseconds(95));
+  EXPECT_LE(refusal->retry_after, Milliseconds(305));
+}
+
 TEST_F(LoadControlTest, PopularAnswersDoNotKeepMeasurementsOld) {
   Measure(Milliseconds(10));
   queue_.Push(MixedCall(0, 8));
