@@ -1,6 +1,6 @@
 // Callers who come at a given rate and check the answers (paced_calls.h).
 //
-//   paced_callers --target=ADDRESS --users=FILE [--connections=4] [--k=10]
+//   paced_callers --target=ADDRESS --users=FILE [--connections=16] [--k=10]
 //
 // Each line of stdin is answered by a line of JSON:
 //   learn        {"ok": true}: the answers of the version served now are known
@@ -26,7 +26,8 @@
 
 ABSL_FLAG(std::string, target, "", "Required. The server's address.");
 ABSL_FLAG(std::string, users, "", "Required. Ids of users, one a line.");
-ABSL_FLAG(size_t, connections, 4, "Connections, used in turn.");
+// A server takes no more than 256 calls at once on each.
+ABSL_FLAG(size_t, connections, 16, "Connections, used in turn.");
 ABSL_FLAG(int32_t, k, 10, "Items a user.");
 
 namespace neumf {

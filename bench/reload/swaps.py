@@ -19,7 +19,9 @@ CAPACITY_CALLERS = (4, 8, 16)
 LEARNING_TRIES = 9
 # A server that was idle is slow for a moment; these calls do not count.
 WARM_UP_SECONDS = 1
-# Before each reload: some thousands of calls to compare with.
+# Before each reload: how many can be answered, ...
+CAPACITY_SECONDS = 2
+# ... and some thousands of calls to compare with.
 QUIET_SECONDS = 4
 
 
@@ -99,15 +101,10 @@ def flood_rate(session, server, model):
         return statistics.median(max(map(rate, CAPACITY_CALLERS)) for _ in range(3))
 
 
-def capacity(session, server, model, caller):
+def capacity(caller, offered):
     """Answers a second when calls come one by one, and more than can be answered."""
-    offered = flood_rate(session, server, model)
-
-    def answered():
-        calls = caller.run_while(offered, lambda: time.sleep(session.seconds))
-        return (len(calls["due"]) - len(calls["failed"])) / (calls["due"][-1] - calls["due"][0])
-
-    return statistics.median(answered() for _ in range(5))
+    calls = caller.run_while(offered, lambda: time.sleep(CAPACITY_SECONDS))
+    return (len(calls["due"]) - len(calls["failed"])) / (calls["due"][-1] - calls["due"][0])
 
 
 def one_swap(directory, server, caller, rate):
@@ -136,13 +133,16 @@ def swaps(session):
             caller.learn()
             directory.swap(server)
             caller.learn()
-            rate = SHARE_OF_CAPACITY * capacity(session, server, pathlib.Path(folder), caller)
-            rounds, spans = Rounds(), []
+            offered = flood_rate(session, server, pathlib.Path(folder))
+            rounds, spans, rates = Rounds(), [], []
             for _ in range(session.swaps):
-                calls, span = one_swap(directory, server, caller, rate)
+                # Each time: a machine that others use has another every few minutes.
+                rates.append(SHARE_OF_CAPACITY * capacity(caller, offered))
+                calls, span = one_swap(directory, server, caller, rates[-1])
                 rounds.add(calls, span["begin"], span["end"])
                 spans.append(span["end"] - span["begin"])
-    about = {"swaps": session.swaps, "rate": rate, "share_of_capacity": SHARE_OF_CAPACITY,
+    about = {"swaps": session.swaps, "rate": statistics.median(rates), "rates": [min(rates), max(rates)],
+             "share_of_capacity": SHARE_OF_CAPACITY,
              "reload_seconds": statistics.median(spans), **rounds.details()}
     session.figure("reload.p99_ratio", statistics.median(rounds.ratios), "x", models.weights,
                    **about)
