@@ -154,7 +154,8 @@ absl::StatusOr<std::unique_ptr<CheckpointReader>> CheckpointReader::Open(
         std::make_unique<PacedFile>(std::move(file), options.bytes_per_second);
   }
   if (options.work_share < 1) {
-    file = std::make_unique<RestingFile>(std::move(file), options.work_share);
+    file = std::make_unique<RestingFile>(std::move(file), options.work_share,
+                                         options.others_are_behind);
   }
   if (options.cancelled) {
     file =

@@ -94,6 +94,9 @@ class CheckpointReader {
     // Share of the time that each of them works, in (0, 1]; the rest of it
     // belongs to others (resting_file.h). Default: all.
     double work_share = 1;
+    // Asked by those that rest, before each piece: true has them rest for much
+    // longer. Default: nobody is asked.
+    std::function<bool()> others_are_behind;
     // Asked before each piece, by all of these threads: true ends the read with
     // CANCELLED. Default: nobody is asked.
     std::function<bool()> cancelled;

@@ -26,9 +26,11 @@ struct Work {
 
 }  // namespace
 
-absl::Duration RestPace::RestAfter(absl::Duration worked) {
+absl::Duration RestPace::RestAfter(absl::Duration worked,
+                                   bool others_are_behind) {
   if (worked <= rested_for_) return absl::ZeroDuration();
-  const absl::Duration rest = (worked - rested_for_) * rest_per_work_;
+  const absl::Duration rest = (worked - rested_for_) * rest_per_work_ *
+                              (others_are_behind ? kTimesWhenBehind : 1);
   rested_for_ = worked;
   return std::min(rest, kLongestRest);
 }
@@ -38,7 +40,8 @@ absl::StatusOr<size_t> RestingFile::ReadAt(uint64_t offset,
   thread_local Work work;
   const absl::Duration now = ThreadCpuTime();
   if (work.file != this) work = {this, now, RestPace(share_)};
-  absl::SleepFor(work.pace.RestAfter(now - work.begin));
+  const bool behind = others_are_behind_ && others_are_behind_();
+  absl::SleepFor(work.pace.RestAfter(now - work.begin, behind));
   return file_->ReadAt(offset, buffer);
 }
 

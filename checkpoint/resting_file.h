@@ -3,8 +3,10 @@
 // A file whose readers rest: what they do with the bytes leaves the processors,
 // and the memory behind them, to others. Low priority alone does not: a thread
 // that works without a pause still takes caches and memory from its neighbours,
-// and makes who wakes on its processor wait for a moment.
+// and makes who wakes on its processor wait for a moment. Where others are behind
+// with their work, that moment is what they lack: then readers all but stop.
 
+#include <functional>
 #include <memory>
 #include <utility>
 
@@ -24,7 +26,10 @@ class RestPace {
   // It has worked for so long in all: how long it has to rest now. The first
   // moments are free, so that who has little to do is done at once; and no rest
   // is long, so that whoever wants the thread to end waits for a moment only.
-  absl::Duration RestAfter(absl::Duration worked);
+  // While others are behind it is kTimesWhenBehind as long: who is always behind
+  // gets a new version late, but gets it.
+  static constexpr double kTimesWhenBehind = 8;
+  absl::Duration RestAfter(absl::Duration worked, bool others_are_behind);
 
  private:
   double rest_per_work_;
@@ -33,9 +38,13 @@ class RestPace {
 
 class RestingFile : public ReadableFile {
  public:
-  // Each thread that reads it works for `share` of the time.
-  RestingFile(std::unique_ptr<ReadableFile> file, double share)
-      : file_(std::move(file)), share_(share) {}
+  // Each thread that reads it works for `share` of the time. All of them ask
+  // `others_are_behind`, unless it is null.
+  RestingFile(std::unique_ptr<ReadableFile> file, double share,
+              std::function<bool()> others_are_behind)
+      : file_(std::move(file)),
+        share_(share),
+        others_are_behind_(std::move(others_are_behind)) {}
 
   const FileInfo& info() const override { return file_->info(); }
   // The calling thread may rest before it reads.
@@ -45,6 +54,7 @@ class RestingFile : public ReadableFile {
  private:
   const std::unique_ptr<ReadableFile> file_;
   const double share_;
+  const std::function<bool()> others_are_behind_;
 };
 
 }  // namespace neumf

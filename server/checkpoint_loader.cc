@@ -143,6 +143,7 @@ void CheckpointLoader::LoadInto(const LoadRequest& request, bool may_use_gpu,
     options.num_threads = std::max<size_t>(options.num_threads / 4, 1);
     options.bytes_per_second = options_.io_mbps * 1'000'000;
     options.work_share = kLoaderWorkShare;
+    options.others_are_behind = options_.calls_pile_up;
   }
   auto reader = CheckpointReader::Open(*files_, file.path, options);
   if (!reader.ok()) return Refuse(reader.status(), outcome);

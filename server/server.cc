@@ -108,6 +108,7 @@ CheckpointLoader::Options Server::LoaderOptions() {
   options.crash_guard = &crash_guard_;
   options.gate = &gate_;
   options.recent = &recent_;
+  options.calls_pile_up = [this] { return batcher_.IsBehind(); };
   return options;
 }
 
