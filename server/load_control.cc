@@ -7,15 +7,23 @@ namespace {
 
 constexpr absl::Duration kShortestRetry = absl::Milliseconds(10);
 constexpr absl::Duration kLongestRetry = absl::Seconds(1);
+// Of an answer from popularity, before the first one was measured.
+constexpr absl::Duration kFirstPopularTime = absl::Microseconds(20);
 // An idle scorer tries what by its measurements takes too long once in this
 // time: measurements grow old, and nothing else would renew them. What needs no
 // scorer is tried whenever nothing else is to be done.
 constexpr absl::Duration kMeasurementLife = absl::Seconds(1);
 // Of what is expected, since some batches take longer than most: an answer that
 // is late has cost as much as one in time.
-constexpr double kSafety = 1.25;
+constexpr double kSafety = 1.5;
 
 }  // namespace
+
+// A stall that meets the first answer from popularity counts little: nothing but
+// others of them would correct it.
+LoadControl::LoadControl(const Options& options) : options_(options) {
+  popular_pace_.Observe(1, kFirstPopularTime);
+}
 
 size_t LoadControl::MaxBatchUsers(const Snapshot& snapshot) const {
   if (options_.max_batch_users > 0) return options_.max_batch_users;
@@ -36,7 +44,8 @@ std::optional<LoadControl::Refusal> LoadControl::Refuse(
     return refusal(ShedReason::kQueueFull);
   }
   const absl::Duration wait = WaitFor(call, queue, now);
-  const absl::Duration answer = wait + TimeFor(pace, demand);
+  const absl::Duration answer =
+      wait + TimeFor(pace, demand) + TimeForCompany(call, demand, queue, wait);
   if (now + answer * kSafety > call.deadline && !MayTry(demand, queue, now)) {
     return refusal(ShedReason::kWaitTooLong);
   }
@@ -87,6 +96,19 @@ absl::Duration LoadControl::WaitFor(const PendingCall& call,
   return RestOfBatch(now) +
          TimeFor(PaceOf(*call.snapshot), {ahead.num_users + in_turn,
                                           ahead.num_scored + scored_in_turn});
+}
+
+// As many come as are scored meanwhile, at most: else the queue grows, and later
+// ones are refused.
+absl::Duration LoadControl::TimeForCompany(const PendingCall& call,
+                                           const Demand& demand,
+                                           const RequestQueue& queue,
+                                           absl::Duration wait) const {
+  const ScoringPace& pace = PaceOf(*call.snapshot);
+  const size_t batch = MaxBatchUsers(*call.snapshot);
+  const size_t known = queue.num_scored(call.request_class) + demand.num_scored;
+  const size_t whole_batches = (known + batch - 1) / batch * batch;
+  return std::min(pace.TimeFor(whole_batches) - pace.TimeFor(known), wait);
 }
 
 absl::Duration LoadControl::TimeFor(const ScoringPace& pace,

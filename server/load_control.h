@@ -27,9 +27,11 @@ namespace neumf {
 class LoadControl {
  public:
   // On a CPU a batch is as large as is scored within this time: the longer it
-  // takes, the longer those wait that come while it runs, and beyond a few
-  // milliseconds a CPU gains nothing.
-  static constexpr absl::Duration kCpuBatchTime = absl::Milliseconds(4);
+  // takes, the longer those wait that come while it runs. But where the threads
+  // of the scorer compete for processors with others, each batch waits for a
+  // time slice of theirs, some milliseconds. Much shorter batches would take
+  // most of their time for that, and look slow, and be made shorter still.
+  static constexpr absl::Duration kCpuBatchTime = absl::Milliseconds(20);
   static constexpr size_t kMostCpuBatchUsers = 512;
   // Before the first batch was measured.
   static constexpr size_t kFirstCpuBatchUsers = 32;
@@ -64,7 +66,7 @@ class LoadControl {
     absl::Duration retry_after;
   };
 
-  explicit LoadControl(const Options& options) : options_(options) {}
+  explicit LoadControl(const Options& options);
 
   // How many users of a snapshot make a batch.
   size_t MaxBatchUsers(const Snapshot& snapshot) const;
@@ -112,6 +114,10 @@ class LoadControl {
   // Until the scorer would begin with `call`.
   absl::Duration WaitFor(const PendingCall& call, const RequestQueue& queue,
                          absl::Duration now) const;
+  // What others take that come while `call` waits, and share its batch.
+  absl::Duration TimeForCompany(const PendingCall& call, const Demand& demand,
+                                const RequestQueue& queue,
+                                absl::Duration wait) const;
   absl::Duration RestOfBatch(absl::Duration now) const;
   // What so many users take, of whom some need the scorer.
   absl::Duration TimeFor(const ScoringPace& pace, const Demand& demand) const;

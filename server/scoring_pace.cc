@@ -1,6 +1,7 @@
 #include "server/scoring_pace.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace neumf {
 namespace {
@@ -20,13 +21,20 @@ void ScoringPace::Observe(size_t num_users, absl::Duration took) {
 absl::Duration ScoringPace::TimeFor(size_t num_users) const {
   if (!known()) return absl::ZeroDuration();
   const size_t units = (num_users + users_per_unit_ - 1) / users_per_unit_;
-  return absl::Seconds(seconds_ / units_ * static_cast<double>(units));
+  return UnitTime() * static_cast<double>(units);
+}
+
+absl::Duration ScoringPace::UnitTime() const {
+  return absl::Seconds(seconds_ / units_);
 }
 
 size_t ScoringPace::UsersWithin(absl::Duration time, size_t most) const {
-  size_t users = 1;
-  while (users * 2 <= most && TimeFor(users * 2) <= time) users *= 2;
-  return users;
+  // A little more, so that rounding takes nothing from a time that just fits.
+  const double units = absl::FDivDuration(time, UnitTime()) * (1 + 1e-9);
+  if (units < 1) return 1;
+  const double users = std::floor(units) * static_cast<double>(users_per_unit_);
+  if (users >= static_cast<double>(most)) return most;
+  return static_cast<size_t>(users);
 }
 
 }  // namespace neumf

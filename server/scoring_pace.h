@@ -21,20 +21,22 @@ class ScoringPace {
   explicit ScoringPace(size_t users_per_unit)
       : users_per_unit_(users_per_unit) {}
 
-  // A batch was scored and answered. One that took far longer than expected counts as no
-  // more than a few times the expected: whatever stopped it (a debugger, a
-  // suspended machine) shall not make callers be refused for long. REQUIRES:
-  // num_users > 0.
+  // A batch was scored and answered. One that took far longer than expected
+  // counts as no more than a few times the expected: whatever stopped it (a
+  // debugger, a suspended machine) shall not make callers be refused for long.
+  // REQUIRES: num_users > 0.
   void Observe(size_t num_users, absl::Duration took);
 
   // False before the first batch; then TimeFor() is zero.
   bool known() const { return units_ > 0; }
   absl::Duration TimeFor(size_t num_users) const;
-  // The largest power of two of users that are scored within `time`, from 1 to
-  // `most`. REQUIRES: known(), most > 0.
+  // How many users are scored within `time`, from 1 to `most`. REQUIRES: known(), most > 0.
   size_t UsersWithin(absl::Duration time, size_t most) const;
 
  private:
+  // REQUIRES: known().
+  absl::Duration UnitTime() const;
+
   const size_t users_per_unit_;
   // Of the batches so far, older ones with less weight.
   double units_ = 0;

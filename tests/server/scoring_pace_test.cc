@@ -47,14 +47,22 @@ TEST(ScoringPaceTest, OneStallCountsLittle) {
   EXPECT_LT(Millis(pace.TimeFor(1)), 1.2);
 }
 
-TEST(ScoringPaceTest, UsersWithinATimeAreAPowerOfTwo) {
+TEST(ScoringPaceTest, CountsTheUsersWithinATime) {
   ScoringPace pace(1);
   pace.Observe(1, Milliseconds(1));
-  EXPECT_EQ(pace.UsersWithin(Milliseconds(7), 512), 4U);
+  EXPECT_EQ(pace.UsersWithin(Milliseconds(7), 512), 7U);
   EXPECT_EQ(pace.UsersWithin(absl::Microseconds(8001), 512), 8U);
+  EXPECT_EQ(pace.UsersWithin(Milliseconds(31), 512), 31U);
   EXPECT_EQ(pace.UsersWithin(Seconds(9), 512), 512U);
-  EXPECT_EQ(pace.UsersWithin(Seconds(9), 100), 64U);
+  EXPECT_EQ(pace.UsersWithin(Seconds(9), 100), 100U);
   EXPECT_EQ(pace.UsersWithin(absl::Microseconds(1), 512), 1U);
+}
+
+TEST(ScoringPaceTest, UsersOfAPassCountTogether) {
+  ScoringPace pace(256);
+  pace.Observe(1, Milliseconds(3));
+  EXPECT_EQ(pace.UsersWithin(Milliseconds(2), 16'384), 1U);
+  EXPECT_EQ(pace.UsersWithin(Milliseconds(7), 16'384), 512U);
 }
 
 }  // namespace
