@@ -71,6 +71,7 @@ class CallRecord {
 
   // For the logs. By the handler of the call, before it ends, as for the next.
   void set_caller(std::string name) { caller_ = std::move(name); }
+  const std::string& caller() const { return caller_; }
   // Puts the call into the request log; the rest of `logged` is filled in at the
   // end. REQUIRES: there is such a log.
   void set_logged(std::unique_ptr<v1::LoggedCall> logged) {

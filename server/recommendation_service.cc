@@ -73,9 +73,9 @@ grpc::ServerUnaryReactor* RecommendationService::Handle(
   if (status.ok()) status = Welcome(*context, call->record());
   if (status.ok()) status = Admit(request, *caller, call.get());
   if (status.ok()) {
-    status = call->Proceed(parts_.batcher);
     // Who finds no room gets nothing for what Admit() has taken.
-    if (!status.ok()) parts_.quotas->GiveBack(*caller, call->num_users());
+    call->set_quotas(parts_.quotas);
+    status = call->Proceed(parts_.batcher);
   }
   if (!status.ok()) call->Fail(status);
   return call.get();
