@@ -54,6 +54,12 @@ bool ScoringCall::Answer() {
 }
 
 void ScoringCall::Fail(const absl::Status& status) {
+  const bool was_queued = pending_.enqueued != absl::ZeroDuration();
+  const bool is_refusal =
+      absl::IsUnavailable(status) || absl::IsResourceExhausted(status);
+  if (is_refusal && !was_queued) {
+    record().parts().metrics->CallRefused(record().Elapsed());
+  }
   pending_.Release();
   FinishWithError(status);
 }

@@ -106,9 +106,9 @@ class ServerMetrics {
 
   // Calls. `code` is the number of a gRPC status code.
   void CallStarted(RpcMethod method);
-  // A recommendation call that ends with UNAVAILABLE or RESOURCE_EXHAUSTED is a
-  // refusal, too.
   void CallHandled(RpcMethod method, int code, absl::Duration handling);
+  // A recommendation call was refused on arrival, so long after it came.
+  void CallRefused(absl::Duration after);
   void MessageReceived(RpcMethod method);
   void MessageSent(RpcMethod method);
 

@@ -65,6 +65,9 @@ class ScoringCallTest : public testing::Test {
   bool Takes(size_t num_users) {
     return quotas_->Take({kCaller, Rights::All()}, num_users).ok();
   }
+  double NumRefused() const {
+    return ReadMetric(metrics_, "neumf_refusal_duration_seconds");
+  }
   // The batcher takes no more calls; what it has it ends.
   std::thread BeginToStop() {
     std::thread stopper([this] { batcher_->Stop(); });
@@ -114,6 +117,7 @@ TEST_F(ScoringCallTest, WhatFindsNoRoomCostsNothing) {
   EXPECT_THAT(refused, StatusIs(absl::StatusCode::kUnavailable));
   call->Fail(refused);
   EXPECT_TRUE(Takes(kBurst));
+  EXPECT_EQ(NumRefused(), 1);
 }
 
 TEST_F(ScoringCallTest, WhatIsDroppedFromTheQueueCostsNothing) {
@@ -128,6 +132,7 @@ TEST_F(ScoringCallTest, WhatIsDroppedFromTheQueueCostsNothing) {
   EXPECT_TRUE(waiting->finished());
   EXPECT_FALSE(Takes(kBurst));
   EXPECT_TRUE(Takes(kBurst - 1));  // held was answered
+  EXPECT_EQ(NumRefused(), 0);      // it has waited, and was no refusal at once
 }
 
 TEST_F(ScoringCallTest, WhatTheScorerFailedAtIsPaidFor) {
@@ -135,6 +140,7 @@ TEST_F(ScoringCallTest, WhatTheScorerFailedAtIsPaidFor) {
   const auto call = Submit();
   ASSERT_TRUE(Eventually([&] { return call->finished(); }));
   EXPECT_FALSE(Takes(kBurst));
+  EXPECT_EQ(NumRefused(), 0);
 }
 
 }  // namespace
