@@ -60,11 +60,10 @@ template <typename Call>
 grpc::ServerUnaryReactor* RecommendationService::Handle(
     RpcMethod method, grpc::CallbackServerContext* context,
     const grpc::ByteBuffer& request, grpc::ByteBuffer* response) {
-  CallParts parts = parts_.calls;
+  CallParts parts = parts_.calls.With(request);
   parts.default_deadline = method == RpcMethod::kBatchRecommend
                                ? limits_.default_batch_deadline
                                : limits_.default_deadline;
-  parts.message_bytes = request.Length();
   const auto call = StartCall<Call>(parts, method, context, response);
   const absl::StatusOr<Caller> caller =
       parts_.calls.Authorize(*context, Right::kRecommend);
