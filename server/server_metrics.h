@@ -5,8 +5,8 @@
 // The one place that knows prometheus-cpp's counters; callers say what
 // happened. References to all series are taken once, at the start, so a call
 // costs a few atomic operations and never allocates; series exist from the
-// start at 0. No label ever holds text from outside. Any thread may call any
-// method.
+// start, most of them at 0. No label ever holds text from outside. Any thread
+// may call any method.
 
 #include <cstddef>
 #include <cstdint>
