@@ -21,7 +21,7 @@ namespace {
 constexpr char kCaller[] = "shop";
 constexpr size_t kBurst = 3;
 
-// Calls of one caller, who has a quota of kBurst users and gets no more of them.
+// Calls of one caller, who has a quota of kBurst users and gets no more.
 class ScoringCallTest : public testing::Test {
  protected:
   ScoringCallTest() : files_(MakePosixFileSystem()) {
