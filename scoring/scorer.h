@@ -55,8 +55,9 @@ struct RankQuery {
   // short lists: the cost is that of the list, not of the catalog.
   std::optional<absl::Span<const uint32_t>> allow_rows;
   uint32_t k = 0;
-  // Becomes true when nobody waits for the answer any more; the scorer looks at
-  // it between blocks of items. May be null.
+  // Becomes true when nobody waits for the answer any more; the CPU backend
+  // looks at it between blocks of items, the CUDA one before each pass. May be
+  // null.
   const std::atomic<bool>* cancelled = nullptr;
 };
 

@@ -1,7 +1,8 @@
 #pragma once
 
 // Finds out who calls, at the entry of every method but those of health, which
-// load balancers ask without a name.
+// load balancers ask without a name, and of reflection, which gRPC serves by
+// itself to everybody unless it is off.
 //
 // A caller shows a bearer token (`authorization: Bearer TOKEN`), or else a
 // client certificate that the TLS handshake has verified. The address counts for

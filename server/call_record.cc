@@ -48,6 +48,11 @@ int64_t BytesOnWire(const grpc::CallbackServerContext& context,
   return static_cast<int64_t>(bytes);
 }
 
+// The longest that a Duration of protobuf may say, some 10,000 years; callers
+// may ask for more. Whoever does sets as good as no deadline.
+constexpr absl::Duration kLongestTimeout =
+    absl::Seconds(google::protobuf::util::TimeUtil::kDurationMaxSeconds);
+
 google::protobuf::Duration ToProto(absl::Duration duration) {
   return google::protobuf::util::TimeUtil::MicrosecondsToDuration(
       absl::ToInt64Microseconds(duration));
@@ -141,7 +146,7 @@ void CallRecord::Log(absl::StatusCode code) {
   logged_->set_caller(caller_);
   logged_->set_code(absl::StatusCodeToString(code));
   *logged_->mutable_duration() = ToProto(handling_);
-  if (deadline_ != absl::InfiniteDuration()) {
+  if (deadline_ - started_ <= kLongestTimeout) {
     *logged_->mutable_timeout() = ToProto(deadline_ - started_);
   }
   if (const auto trace = TraceOf(caller_context_)) {

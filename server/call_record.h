@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "grpcpp/server_context.h"
+#include "grpcpp/support/byte_buffer.h"
 #include "neumf/v1/request_log.pb.h"
 #include "server/authenticator.h"
 #include "server/call_log.h"
@@ -46,8 +47,15 @@ struct CallParts {
   RequestLog* request_log = nullptr;
   // Of calls that come without one, from their start.
   absl::Duration default_deadline = absl::InfiniteDuration();
-  // Of the call's message, where it may be large.
+  // Of the call's message.
   size_t message_bytes = 0;
+
+  // The same for a call with that message.
+  CallParts With(const grpc::ByteBuffer& message) const {
+    CallParts parts = *this;
+    parts.message_bytes = message.Length();
+    return parts;
+  }
 
   // Who calls, at the entry of every handler: Authenticator::Authorize().
   absl::StatusOr<Caller> Authorize(const grpc::CallbackServerContext& context,
@@ -71,6 +79,7 @@ class CallRecord {
 
   // For the logs. By the handler of the call, before it ends, as for the next.
   void set_caller(std::string name) { caller_ = std::move(name); }
+  const std::string& caller() const { return caller_; }
   // Puts the call into the request log; the rest of `logged` is filled in at the
   // end. REQUIRES: there is such a log.
   void set_logged(std::unique_ptr<v1::LoggedCall> logged) {

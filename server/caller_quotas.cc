@@ -87,10 +87,10 @@ absl::Status CallerQuotas::Take(const Caller& caller, size_t num_users) {
   return Refusal(caller, quota, num_users);
 }
 
-void CallerQuotas::GiveBack(const Caller& caller, size_t num_users) {
+void CallerQuotas::GiveBack(absl::string_view caller, size_t num_users) {
   if (!limits_) return;
   MutexLock lock(&mutex_);
-  const auto found = places_.find(caller.name);
+  const auto found = places_.find(caller);
   if (found == places_.end()) return;  // unlimited, or a full one by now
   // The next Take() sees to it that the bucket holds no more than its burst.
   found->second->users += static_cast<double>(num_users);

@@ -52,9 +52,9 @@ class CallerQuotas {
   // QuotaFailure when it does not hold so many; it then loses none, and the
   // refusal is counted. Any thread.
   absl::Status Take(const Caller& caller, size_t num_users);
-  // Puts back what Take() took for a call that the server had no room for. Any
-  // thread.
-  void GiveBack(const Caller& caller, size_t num_users);
+  // Puts back what Take() took for a call that the server had no room for, by
+  // the name of its caller. Any thread.
+  void GiveBack(absl::string_view caller, size_t num_users);
 
  private:
   struct Bucket {

@@ -33,8 +33,8 @@ void HealthService::EndWatches() {
 grpc::ServerUnaryReactor* HealthService::Check(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
     grpc::ByteBuffer* response) {
-  const auto call =
-      StartCall<UnaryCall>(calls_, RpcMethod::kHealthCheck, context, response);
+  const auto call = StartCall<UnaryCall>(
+      calls_.With(*request), RpcMethod::kHealthCheck, context, response);
   HealthCheckRequest parsed;
   absl::Status status = ParseBuffer(*request, &parsed);
   if (status.ok() && !Knows(parsed.service())) {
@@ -56,7 +56,7 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* HealthService::Watch(
   const absl::Status status = ParseBuffer(*request, &parsed);
   const bool known = Knows(parsed.service());
   CallList<WatchCall>* const list = known ? &watches_ : &unknown_watches_;
-  const auto watch = StartCall<WatchCall>(calls_, context, list);
+  const auto watch = StartCall<WatchCall>(calls_.With(*request), context, list);
   if (!status.ok()) {
     watch->FinishWithError(status);
     return watch.get();

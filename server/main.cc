@@ -86,7 +86,10 @@ ExitCode Serve(const neumf::Server::Options& options) {
   const auto manager = neumf::ServiceManager::FromEnvironment(clock.get());
   manager->KeepInformed([&server] { return (*server)->Report(); });
   const absl::Status loaded = (*server)->LoadFirst();
-  if (!loaded.ok()) return Fail(kNoCheckpoint, loaded.message());
+  if (!loaded.ok()) {
+    (*stop)->DrainBegins();  // as the server's destructor drains it
+    return Fail(kNoCheckpoint, loaded.message());
+  }
 
   (*stop)->Arm();
   const absl::Status ready = (*server)->AnnounceReady();
@@ -94,6 +97,8 @@ ExitCode Serve(const neumf::Server::Options& options) {
     manager->Ready();
     (*stop)->Wait();
     manager->Stopping();
+  } else {
+    (*stop)->DrainBegins();
   }
   (*server)->Drain();
   return ready.ok() ? kDrained : Fail(kBadConfiguration, ready.message());

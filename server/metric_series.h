@@ -90,7 +90,7 @@ struct ServerMetrics::Series : public prometheus::Collectable {
 
   LatencyFamily refusal_family{
       "neumf_refusal_duration_seconds",
-      "Time from the arrival of a call to its refusal."};
+      "Time from the arrival of a call to its refusal, unless it was queued."};
 
   LatencyFamily canary_family{
       "neumf_canary_duration_seconds",
@@ -205,7 +205,8 @@ struct ServerMetrics::Series : public prometheus::Collectable {
                   "reason", kConnectionRefusalLabels);
   Counter& connections_cut = AddCounter(
       "neumf_connections_cut_total",
-      "Connections ended since they only started calls to reset them.");
+      "Connections ended for calls that they reset, endless headers, or half "
+      "messages.");
   Counter& accept_errors = AddCounter(
       "neumf_accept_errors_total",
       "Connections that could not be accepted for want of resources.");

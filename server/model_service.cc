@@ -64,8 +64,8 @@ void ModelService::EndWatches() {
 grpc::ServerUnaryReactor* ModelService::ListModelVersions(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
     grpc::ByteBuffer* response) {
-  const auto call = StartCall<UnaryCall>(calls_, RpcMethod::kListModelVersions,
-                                         context, response);
+  const auto call = StartCall<UnaryCall>(
+      calls_.With(*request), RpcMethod::kListModelVersions, context, response);
   absl::Status status = calls_.Authorize(*context, Right::kModelsRead).status();
   v1::ListModelVersionsRequest parsed;
   if (status.ok()) status = ParseBuffer(*request, &parsed);
@@ -84,8 +84,8 @@ grpc::ServerUnaryReactor* ModelService::ListModelVersions(
 grpc::ServerUnaryReactor* ModelService::LoadModelVersion(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
     grpc::ByteBuffer* response) {
-  const auto call = StartCall<UnaryCall>(calls_, RpcMethod::kLoadModelVersion,
-                                         context, response);
+  const auto call = StartCall<UnaryCall>(
+      calls_.With(*request), RpcMethod::kLoadModelVersion, context, response);
   const auto caller = calls_.Authorize(*context, Right::kModelsWrite);
   absl::Status status = caller.status();
   v1::LoadModelVersionRequest parsed;
@@ -106,8 +106,9 @@ grpc::ServerUnaryReactor* ModelService::LoadModelVersion(
 grpc::ServerUnaryReactor* ModelService::RollbackModelVersion(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
     grpc::ByteBuffer* response) {
-  const auto call = StartCall<UnaryCall>(
-      calls_, RpcMethod::kRollbackModelVersion, context, response);
+  const auto call =
+      StartCall<UnaryCall>(calls_.With(*request),
+                           RpcMethod::kRollbackModelVersion, context, response);
   const auto caller = calls_.Authorize(*context, Right::kModelsWrite);
   absl::Status status = caller.status();
   v1::RollbackModelVersionRequest parsed;
@@ -127,8 +128,8 @@ grpc::ServerUnaryReactor* ModelService::RollbackModelVersion(
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* ModelService::WatchModelVersions(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
-  const auto watch =
-      StartCall<VersionWatch>(calls_, context, history_, &watches_);
+  const auto watch = StartCall<VersionWatch>(calls_.With(*request), context,
+                                             history_, &watches_);
   absl::Status status = calls_.Authorize(*context, Right::kModelsRead).status();
   v1::WatchModelVersionsRequest parsed;
   if (status.ok()) status = ParseBuffer(*request, &parsed);

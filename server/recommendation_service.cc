@@ -60,11 +60,10 @@ template <typename Call>
 grpc::ServerUnaryReactor* RecommendationService::Handle(
     RpcMethod method, grpc::CallbackServerContext* context,
     const grpc::ByteBuffer& request, grpc::ByteBuffer* response) {
-  CallParts parts = parts_.calls;
+  CallParts parts = parts_.calls.With(request);
   parts.default_deadline = method == RpcMethod::kBatchRecommend
                                ? limits_.default_batch_deadline
                                : limits_.default_deadline;
-  parts.message_bytes = request.Length();
   const auto call = StartCall<Call>(parts, method, context, response);
   const absl::StatusOr<Caller> caller =
       parts_.calls.Authorize(*context, Right::kRecommend);
@@ -73,9 +72,9 @@ grpc::ServerUnaryReactor* RecommendationService::Handle(
   if (status.ok()) status = Welcome(*context, call->record());
   if (status.ok()) status = Admit(request, *caller, call.get());
   if (status.ok()) {
-    status = call->Proceed(parts_.batcher);
     // Who finds no room gets nothing for what Admit() has taken.
-    if (!status.ok()) parts_.quotas->GiveBack(*caller, call->num_users());
+    call->set_quotas(parts_.quotas);
+    status = call->Proceed(parts_.batcher);
   }
   if (!status.ok()) call->Fail(status);
   return call.get();

@@ -52,14 +52,17 @@ void HashUsers(const Pseudonyms& pseudonyms, v1::LoggedCall* call) {
   }
 }
 
-std::string ToLine(const v1::LoggedCall& call) {
+// Parts of a call are a caller's choice, and protobuf does not print all that
+// its types can hold.
+absl::StatusOr<std::string> ToLine(const v1::LoggedCall& call) {
   google::protobuf::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;
   std::string line;
   const auto printed =
       google::protobuf::util::MessageToJsonString(call, &line, options);
-  NEUMF_CHECK(printed.ok());  // our own message, of strings that are UTF-8
-  return line;
+  if (printed.ok()) return line;
+  return absl::InternalError(
+      absl::StrCat("a call cannot be written as JSON: ", printed.ToString()));
 }
 
 }  // namespace
@@ -135,7 +138,8 @@ void RequestLog::Run() {
 
 void RequestLog::Write(v1::LoggedCall* call) {
   if (pseudonyms_.has_value()) HashUsers(*pseudonyms_, call);
-  const absl::Status written = file_.Append(ToLine(*call));
+  const absl::StatusOr<std::string> line = ToLine(*call);
+  const absl::Status written = line.ok() ? file_.Append(*line) : line.status();
   metrics_->RequestLogged(written.ok() ? LogResult::kWritten
                                        : LogResult::kFailed);
   if (written.ok()) return;

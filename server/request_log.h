@@ -10,9 +10,9 @@
 // CONTRACT
 // 1. No call waits for the file. Its thread takes lines from a queue of bounded
 //    size; what does not fit is dropped and counted.
-// 2. A file that cannot be written costs its lines and nothing else: they are
-//    counted, the log of events has a line about it, once a minute at most, and
-//    the next line is tried again.
+// 2. A file that cannot be written, or a call that is no JSON, costs its lines
+//    and nothing else: they are counted, the log of events has a line about it,
+//    once a minute at most, and the next line is tried again.
 // 3. Which calls are taken is a matter of their numbers alone: the same share of
 //    any stretch of calls, without a period that a caller could be in step with.
 //

@@ -20,7 +20,11 @@ absl::Status ScoringCall::Proceed(RequestBatcher* batcher) {
     Take(first, rankings);
   };
   pending_.done = [this, metrics](const absl::Status& status) {
-    if (!status.ok()) return Fail(status);
+    if (!status.ok()) {
+      const bool was_scored = pending_.taken != absl::ZeroDuration();
+      if (absl::IsUnavailable(status) && !was_scored) GiveQuotaBack();
+      return Fail(status);
+    }
     if (!Answer()) return;
     // The rest of its time: the batcher has counted the other stages.
     metrics->StageTook(
@@ -28,8 +32,14 @@ absl::Status ScoringCall::Proceed(RequestBatcher* batcher) {
         record().started() + record().handling() - pending_.ended);
     Answered();
   };
-  return batcher->Submit(
+  absl::Status submitted = batcher->Submit(
       std::shared_ptr<PendingCall>(shared_from_this(), &pending_));
+  if (!submitted.ok()) GiveQuotaBack();
+  return submitted;
+}
+
+void ScoringCall::GiveQuotaBack() {
+  if (quotas_ != nullptr) quotas_->GiveBack(record().caller(), num_users());
 }
 
 bool ScoringCall::Answer() {
@@ -44,6 +54,12 @@ bool ScoringCall::Answer() {
 }
 
 void ScoringCall::Fail(const absl::Status& status) {
+  const bool was_queued = pending_.enqueued != absl::ZeroDuration();
+  const bool is_refusal =
+      absl::IsUnavailable(status) || absl::IsResourceExhausted(status);
+  if (is_refusal && !was_queued) {
+    record().parts().metrics->CallRefused(record().Elapsed());
+  }
   pending_.Release();
   FinishWithError(status);
 }

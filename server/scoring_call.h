@@ -14,6 +14,7 @@
 #include "neumf/v1/recommendation_service.pb.h"
 #include "scoring/scorer.h"
 #include "server/admission.h"
+#include "server/caller_quotas.h"
 #include "server/pending_call.h"
 #include "server/request_batcher.h"
 #include "server/shadow_scorer.h"
@@ -48,6 +49,11 @@ class ScoringCall : public UnaryCall {
   absl::Status CheckRoom(RequestBatcher* batcher, size_t num_users) const {
     return batcher->CheckRoom(pending_, num_users);
   }
+  // Of which the call has taken num_users() for its caller. It gives them back
+  // when it is UNAVAILABLE before it is scored. Set it before Proceed().
+  void set_quotas(CallerQuotas* quotas) { quotas_ = quotas; }
+  // How many users it is about.
+  virtual size_t num_users() const = 0;
   // Answers at once when there is nothing to rank; otherwise the batcher does.
   // An error is its refusal, with which the call has yet to Fail().
   // REQUIRES: admission is done. The snapshot may be gone afterwards.
@@ -82,8 +88,10 @@ class ScoringCall : public UnaryCall {
   // Finishes the call; returns false if it was finished before.
   bool Answer();
   void Abandoned() override { pending_.Claim(); }
+  void GiveQuotaBack();
 
   PendingCall pending_;
+  CallerQuotas* quotas_ = nullptr;  // null: it has taken none
 };
 
 // Recommend.
@@ -105,7 +113,7 @@ class RecommendCall : public ScoringCall {
     shadows_ = shadows;
     request_ = std::move(request);
   }
-  static constexpr size_t num_users() { return 1; }
+  size_t num_users() const override { return 1; }
 
  private:
   RequestClass request_class() const override { return RequestClass::kSingle; }
@@ -129,7 +137,7 @@ class BatchCall : public ScoringCall {
 
   // The outcome of admission for the next request of the batch.
   void Admit(absl::StatusOr<ResolvedQuery> query);
-  size_t num_users() const {
+  size_t num_users() const override {
     return static_cast<size_t>(response_.results_size());
   }
 

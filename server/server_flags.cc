@@ -105,8 +105,8 @@ void AddIdentity(Server::Options* o, FlagTable* flags) {
       "auth_tokens_file", &o->auth_tokens_file,
       "File of callers, a line each: sha256:HEX or san:NAME, a name and\n"
       "rights (recommend,recommend.seen,models.read,models.write,\n"
-      "metrics.read). Everybody else may only ask for health. Without it\n"
-      "everybody may do everything.");
+      "metrics.read). Everybody else may only ask for health, and for\n"
+      "reflection where it is on. Without it everybody may do everything.");
   flags->Add("metrics_auth", &o->metrics_auth,
              "Ask for basic authentication at /metrics: the name of a caller\n"
              "of that file who has the right metrics.read, and a token.");
@@ -239,13 +239,15 @@ void AddRequests(Server::Options* o, FlagTable* flags) {
              size_t{4096},
              "Users scored with one pass over the catalog. More raise the\n"
              "throughput, and the time that a call waits for its neighbours.\n"
-             "0: what a CPU scores in 20 ms, as measured; 256 on a GPU.");
+             "0: what a CPU scores in 20 ms, as measured, 512 at most; 256\n"
+             "on a GPU.");
   flags->Add(
       "max_queue_users", &o->batcher.load.max_queue_users, size_t{0},
       size_t{1'000'000},
       "Users that may wait, and 8 times as many of BatchRecommend. More\n"
       "ride out longer bursts, with late answers instead of quick\n"
-      "refusals. 0: what is scored in 500 ms, as measured.");
+      "refusals. 0: what is scored in 500 ms, as measured, 512 to\n"
+      "16384.");
   flags->Add("max_queue_delay", &o->batcher.max_queue_delay,
              absl::ZeroDuration(), absl::Seconds(10),
              "How long an idle scorer waits for a batch to fill up.");

@@ -9,10 +9,8 @@
 namespace neumf {
 namespace {
 
-// Numbers of gRPC status codes.
+// The number of a gRPC status code.
 constexpr int kUnknownCode = 2;
-constexpr int kResourceExhaustedCode = 8;
-constexpr int kUnavailableCode = 14;
 
 template <typename Enum>
 size_t IndexOf(Enum value) {
@@ -68,11 +66,11 @@ void ServerMetrics::CallHandled(RpcMethod method, int code,
   const bool is_code = code >= 0 && code < static_cast<int>(kCodeLabels.size());
   series.handled[is_code ? code : kUnknownCode]->Increment();
   series.handling->Observe(handling);
-  if (!IsRecommendation(method)) return;
-  series_->inflight.Decrement();
-  if (code == kUnavailableCode || code == kResourceExhaustedCode) {
-    series_->refusals->Observe(handling);
-  }
+  if (IsRecommendation(method)) series_->inflight.Decrement();
+}
+
+void ServerMetrics::CallRefused(absl::Duration after) {
+  series_->refusals->Observe(after);
 }
 
 void ServerMetrics::MessageReceived(RpcMethod method) {

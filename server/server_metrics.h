@@ -5,8 +5,8 @@
 // The one place that knows prometheus-cpp's counters; callers say what
 // happened. References to all series are taken once, at the start, so a call
 // costs a few atomic operations and never allocates; series exist from the
-// start at 0. No label ever holds text from outside. Any thread may call any
-// method.
+// start, most of them at 0. No label ever holds text from outside. Any thread
+// may call any method.
 
 #include <cstddef>
 #include <cstdint>
@@ -106,9 +106,9 @@ class ServerMetrics {
 
   // Calls. `code` is the number of a gRPC status code.
   void CallStarted(RpcMethod method);
-  // A recommendation call that ends with UNAVAILABLE or RESOURCE_EXHAUSTED is a
-  // refusal, too.
   void CallHandled(RpcMethod method, int code, absl::Duration handling);
+  // A recommendation call was refused on arrival, so long after it came.
+  void CallRefused(absl::Duration after);
   void MessageReceived(RpcMethod method);
   void MessageSent(RpcMethod method);
 

@@ -30,6 +30,11 @@ int BlockAndOpen() {
   return signalfd(-1, &signals, SFD_CLOEXEC);
 }
 
+void Notify(const UniqueFd& event) {
+  const uint64_t one = 1;
+  NEUMF_CHECK(write(event.get(), &one, sizeof(one)) == sizeof(one));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<StopSignal>> StopSignal::Create(
@@ -38,19 +43,22 @@ absl::StatusOr<std::unique_ptr<StopSignal>> StopSignal::Create(
   if (!signals.valid()) return ErrnoStatus(errno, "signalfd");
   UniqueFd end(eventfd(0, EFD_CLOEXEC));
   if (!end.valid()) return ErrnoStatus(errno, "eventfd");
-  return absl::WrapUnique(
-      new StopSignal(grace, std::move(signals), std::move(end)));
+  UniqueFd drain(eventfd(0, EFD_CLOEXEC));
+  if (!drain.valid()) return ErrnoStatus(errno, "eventfd");
+  return absl::WrapUnique(new StopSignal(grace, std::move(signals),
+                                         std::move(end), std::move(drain)));
 }
 
-StopSignal::StopSignal(absl::Duration grace, UniqueFd signals, UniqueFd end)
+StopSignal::StopSignal(absl::Duration grace, UniqueFd signals, UniqueFd end,
+                       UniqueFd drain)
     : grace_(grace),
       signals_(std::move(signals)),
       end_(std::move(end)),
+      drain_(std::move(drain)),
       thread_([this] { Run(); }) {}
 
 StopSignal::~StopSignal() {
-  const uint64_t one = 1;
-  NEUMF_CHECK(write(end_.get(), &one, sizeof(one)) == sizeof(one));
+  Notify(end_);
   thread_.join();
 }
 
@@ -64,12 +72,20 @@ void StopSignal::Wait() {
   while (!stopping_) received_.Wait(&mutex_);
 }
 
+void StopSignal::DrainBegins() { Notify(drain_); }
+
 void StopSignal::Run() {
   SetThreadName("signals");
-  if (AwaitSignal(absl::InfiniteDuration()) != Outcome::kSignal) return;
-  if (!TakeFirstSignal()) _exit(0);
-  switch (AwaitSignal(grace_)) {
+  Outcome outcome = AwaitFirst();
+  if (outcome == Outcome::kSignal) {
+    if (!TakeFirstSignal()) _exit(0);
+    do {
+      outcome = Await(grace_);
+    } while (outcome == Outcome::kDrain);  // the one that the signal asked for
+  }
+  switch (outcome) {
     case Outcome::kEnd:
+    case Outcome::kDrain:
       return;
     case Outcome::kSignal:
       LogEvent("drain_abandoned").With("reason", "a second signal");
@@ -81,9 +97,15 @@ void StopSignal::Run() {
   _exit(kExitDied);
 }
 
-StopSignal::Outcome StopSignal::AwaitSignal(absl::Duration timeout) {
-  std::array<pollfd, 2> sources = {
-      {{end_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}}};
+StopSignal::Outcome StopSignal::AwaitFirst() {
+  const Outcome outcome = Await(absl::InfiniteDuration());
+  return outcome == Outcome::kDrain ? Await(grace_) : outcome;
+}
+
+StopSignal::Outcome StopSignal::Await(absl::Duration timeout) {
+  std::array<pollfd, 3> sources = {{{end_.get(), POLLIN, 0},
+                                    {signals_.get(), POLLIN, 0},
+                                    {drain_.get(), POLLIN, 0}}};
   const int millis = timeout == absl::InfiniteDuration()
                          ? -1
                          : static_cast<int>(absl::ToInt64Milliseconds(timeout));
@@ -92,6 +114,11 @@ StopSignal::Outcome StopSignal::AwaitSignal(absl::Duration timeout) {
     return Outcome::kTimeout;
   }
   if (sources[0].revents != 0) return Outcome::kEnd;
+  if (sources[1].revents == 0) {
+    uint64_t count = 0;
+    NEUMF_CHECK(read(drain_.get(), &count, sizeof(count)) == sizeof(count));
+    return Outcome::kDrain;
+  }
   signalfd_siginfo info;
   NEUMF_CHECK(read(signals_.get(), &info, sizeof(info)) == sizeof(info));
   return Outcome::kSignal;

@@ -9,6 +9,7 @@
 //   first signal after Arm()     Wait() returns
 //   second signal                exit(3): the drain is not wanted
 //   `grace` after the first      exit(3): the drain hangs
+//   `grace` after DrainBegins()  the same, unless a signal comes before
 
 #include <memory>
 #include <thread>
@@ -22,7 +23,8 @@ namespace neumf {
 
 class StopSignal {
  public:
-  // `grace` bounds the time from the first signal to the end of the process.
+  // `grace` bounds the time from the first signal, or from a drain that begins
+  // without one, to the end of the process.
   // Fails when there are no descriptors left.
   static absl::StatusOr<std::unique_ptr<StopSignal>> Create(
       absl::Duration grace);
@@ -35,19 +37,25 @@ class StopSignal {
   void Arm();
   // Returns after the first signal.
   void Wait();
+  // The process is about to end although nobody has told it to.
+  void DrainBegins();
 
  private:
-  enum class Outcome { kSignal, kTimeout, kEnd };
+  enum class Outcome { kSignal, kDrain, kTimeout, kEnd };
 
-  StopSignal(absl::Duration grace, UniqueFd signals, UniqueFd end);
+  StopSignal(absl::Duration grace, UniqueFd signals, UniqueFd end,
+             UniqueFd drain);
   void Run();
-  Outcome AwaitSignal(absl::Duration timeout);
+  // For the first signal; no signal: the drain hangs.
+  Outcome AwaitFirst();
+  Outcome Await(absl::Duration timeout);
   // False before Arm().
   bool TakeFirstSignal();
 
   const absl::Duration grace_;
   const UniqueFd signals_;
-  const UniqueFd end_;  // eventfd, written by the destructor
+  const UniqueFd end_;    // eventfd, written by the destructor
+  const UniqueFd drain_;  // eventfd, written by DrainBegins()
 
   Mutex mutex_;
   CondVar received_;

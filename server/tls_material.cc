@@ -5,6 +5,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/pemerr.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
@@ -12,6 +13,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/status_macros.h"
 
@@ -39,14 +41,35 @@ int NoPassphrase(char* /*buffer*/, int /*size*/, int /*is_write*/,
   return -1;
 }
 
-OwnedX509 FirstCertificate(const std::string& pem) {
-  return OwnedX509(
-      PEM_read_bio_X509(Reader(pem).get(), nullptr, NoPassphrase, nullptr));
-}
-
 absl::Status Wrong(absl::string_view what) {
   ERR_clear_error();  // else OpenSSL tells it to whoever asks next
   return absl::InvalidArgumentError(what);
+}
+
+// Reads all of them. gRPC stops at the first that it cannot read, without a
+// word: of a file that was met half-copied it would take a part.
+absl::StatusOr<OwnedX509> FirstCertificate(absl::string_view flag,
+                                           const std::string& pem) {
+  const OwnedBio reader = Reader(pem);
+  OwnedX509 first;
+  while (true) {
+    OwnedX509 next(
+        PEM_read_bio_X509(reader.get(), nullptr, NoPassphrase, nullptr));
+    if (next == nullptr) break;
+    if (first == nullptr) first = std::move(next);
+  }
+  const auto error = ERR_peek_last_error();
+  const bool at_end = ERR_GET_LIB(error) == ERR_LIB_PEM &&
+                      ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
+  if (first == nullptr) {
+    return Wrong(absl::StrCat(flag, ": is no PEM certificate"));
+  }
+  if (!at_end) {
+    return Wrong(absl::StrCat(
+        flag, ": a certificate after the first is torn, or is none"));
+  }
+  ERR_clear_error();
+  return first;
 }
 
 absl::StatusOr<absl::Time> NotAfter(const X509& certificate) {
@@ -70,8 +93,8 @@ absl::StatusOr<TlsMaterial> CheckTlsMaterial(std::string certificate_chain,
                                              std::string private_key,
                                              std::string client_ca,
                                              absl::Time now) {
-  const OwnedX509 certificate = FirstCertificate(certificate_chain);
-  if (certificate == nullptr) return Wrong("--tls_cert: is no PEM certificate");
+  NEUMF_ASSIGN_OR_RETURN(const OwnedX509 certificate,
+                         FirstCertificate("--tls_cert", certificate_chain));
   const OwnedKey key(PEM_read_bio_PrivateKey(Reader(private_key).get(), nullptr,
                                              NoPassphrase, nullptr));
   if (key == nullptr) {
@@ -83,8 +106,9 @@ absl::StatusOr<TlsMaterial> CheckTlsMaterial(std::string certificate_chain,
   if (!IsStrongEnough(certificate.get())) {
     return Wrong("--tls_cert: OpenSSL takes the certificate for too weak");
   }
-  if (!client_ca.empty() && FirstCertificate(client_ca) == nullptr) {
-    return Wrong("--tls_client_ca: is no PEM certificate");
+  if (!client_ca.empty()) {
+    NEUMF_RETURN_IF_ERROR(
+        FirstCertificate("--tls_client_ca", client_ca).status());
   }
   NEUMF_ASSIGN_OR_RETURN(const absl::Time not_after, NotAfter(*certificate));
   if (not_after <= now) return Wrong("--tls_cert: the certificate has expired");

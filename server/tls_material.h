@@ -19,9 +19,9 @@ struct TlsMaterial {
   absl::Time not_after;
 };
 
-// INVALID_ARGUMENT names the flag of the text that is no PEM, or says that key
-// and certificate do not belong together, or that the certificate has expired
-// at `now`. It holds nothing of the texts.
+// INVALID_ARGUMENT names the flag of the text that is no PEM, in any of its
+// certificates, or says that key and certificate do not belong together, or
+// that the certificate has expired at `now`. It holds nothing of the texts.
 absl::StatusOr<TlsMaterial> CheckTlsMaterial(std::string certificate_chain,
                                              std::string private_key,
                                              std::string client_ca,

@@ -6,8 +6,10 @@ headers that are no base64), CVE-2023-33953 (HPACK).
 """
 
 import collections
+import os
 import random
 import struct
+import tempfile
 import time
 
 import http2
@@ -76,6 +78,8 @@ CASES = {
     "a deadline that is no number": call(extra=[("grpc-timeout", "x" * 40)]),
     "a deadline that overflows": call(
         extra=[("grpc-timeout", "9" * 30 + "H")]),
+    "the longest deadline that a header can say": call(
+        extra=[("grpc-timeout", "99999999H")]),
     "an encoding that nobody knows": call(extra=[("grpc-encoding", "bomb")]),
     "large headers": call(extra=[("large", LARGE)]),
     "a thousand headers": call(extra=[(f"h{i}", "x" * 90) for i in range(170)]),
@@ -131,7 +135,10 @@ def check_log(daemon, seconds):
 def main():
     started = time.monotonic()
     rng = random.Random(1)
-    with trial.server() as (daemon, request):
+    # Every call of a caller is written down, whatever it says of itself.
+    with tempfile.TemporaryDirectory() as folder, trial.server(
+            f"--request_log={os.path.join(folder, 'requests')}",
+            "--request_log_sample=1") as (daemon, request):
         address = daemon.addresses["grpc"]
         with trial.survived(daemon, request):
             for name, content in CASES.items():
@@ -142,6 +149,8 @@ def main():
         with trial.survived(daemon, request):
             for _ in range(NUM_RANDOM):
                 send_case(address, mutated(rng))
+        assert daemon.metric("neumf_request_log_calls_total",
+                             result="failed") == 0
         check_log(daemon, time.monotonic() - started)
 
 

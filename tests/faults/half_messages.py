@@ -137,11 +137,13 @@ def varint(number):
     return text + bytes([number])
 
 
+# Of a message as large as the halves: a field that nobody knows.
+PADDING = b"\xfa\x7f" + varint(MESSAGE_BYTES - 64) + bytes(MESSAGE_BYTES - 64)
+
+
 def check_whole_messages(daemon, request):
     """As many streams with as large messages, all at once, are answered."""
-    # A field that nobody knows.
-    padding = b"\xfa\x7f" + varint(MESSAGE_BYTES - 64) + bytes(MESSAGE_BYTES - 64)
-    message = request.SerializeToString() + padding
+    message = request.SerializeToString() + PADDING
     with grpc.insecure_channel(daemon.addresses["grpc"],
                                [("grpc.enable_retries", 0)]) as channel:
         recommend = channel.unary_unary(
@@ -152,6 +154,16 @@ def check_whole_messages(daemon, request):
                  for _ in range(WHOLE_CALLS)]
         for call in calls:
             assert call.result() == expected
+    assert daemon.metric("neumf_connections_cut_total") == 0
+
+
+def check_messages_of_health(daemon):
+    """Of whole messages that any service has seen, nothing counts as held."""
+    with grpc.insecure_channel(daemon.addresses["grpc"],
+                               [("grpc.enable_retries", 0)]) as channel:
+        check = channel.unary_unary("/grpc.health.v1.Health/Check")
+        for _ in range(CUT_MIB + 64):
+            check(PADDING, timeout=CALL_TIMEOUT)
     assert daemon.metric("neumf_connections_cut_total") == 0
 
 
@@ -200,6 +212,7 @@ def main():
     flag = f"--request_memory_mb={REQUEST_MEMORY_MIB}"
     with trial.server(flag) as (daemon, request):
         check_whole_messages(daemon, request)
+        check_messages_of_health(daemon)
         check_slow_halves(daemon, request)
         check_fast_halves(daemon, request)
         peak = memory_bytes(daemon, "VmHWM")

@@ -1,5 +1,6 @@
 """TLS from outside: who gets in, and certificates that change meanwhile."""
 
+import os
 import tempfile
 import unittest
 
@@ -208,6 +209,23 @@ class StartTest(TlsCase):
     def test_a_certificate_that_has_expired(self):
         self.pair = self.ca.issue("late", SERVER_SANS, "20210101000000Z")
         self.assert_refuses("has expired", *self.flags())
+
+    def test_a_file_that_was_met_half_copied(self):
+        cert, key = self.flags()
+        bundle = os.path.join(self.folder, "bundle")
+        later = read(Authority(self.folder, "later").cert)
+        text = "a certificate after the first is torn"
+        for torn in (later[:len(later) // 2], later[:30],
+                     later.replace(b"\n-----END", b"")):
+            replace(bundle, read(self.ca.cert) + torn)
+            self.assert_refuses(f"--tls_client_ca: {text}", cert, key,
+                                f"--tls_client_ca={bundle}")
+            replace(bundle, read(self.pair.cert) + torn)
+            self.assert_refuses(f"--tls_cert: {text}", f"--tls_cert={bundle}",
+                                key)
+        replace(bundle, read(self.ca.cert) + b"# two of them\n" + later)
+        with Daemon(self.checkpoints, cert, key, f"--tls_client_ca={bundle}"):
+            pass
 
     def test_plain_text_beyond_this_machine(self):
         self.assert_refuses("nothing is encrypted", "--listen=0.0.0.0:0")

@@ -2,8 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
+#include <string>
+
+#include "google/protobuf/util/json_util.h"
+#include "google/protobuf/util/time_util.h"
 #include "tests/server/metric_reader.h"
 #include "tests/support/fake_clock.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/temp_directory.h"
 
 namespace neumf {
 namespace {
@@ -48,6 +55,50 @@ TEST_F(CallRecordTest, ACallThatIsOverCannotBeCut) {
   record_.Done();
   record_.Cut();  // would touch a gRPC call that is not there
   EXPECT_EQ(ReadMetric(metrics_, "neumf_inflight_requests"), 0);
+}
+
+// A call with so much time, as the request log has it.
+v1::LoggedCall Logged(absl::Duration timeout) {
+  const TempDirectory directory;
+  const std::unique_ptr<FileSystem> files = MakePosixFileSystem();
+  FakeClock clock;
+  ServerMetrics metrics;
+  CallRegistry registry;
+  RequestLog::Options options;
+  options.path = directory.Path("requests");
+  RequestLog log(options, files.get(), &clock, &metrics);
+  EXPECT_THAT(log.Start(), IsOk());
+  CallParts parts{&clock, &metrics, &registry};
+  parts.request_log = &log;
+  parts.default_deadline = timeout;
+  grpc::CallbackServerContext context;
+  CallRecord record(parts, RpcMethod::kRecommend, &context);
+  record.set_logged(std::make_unique<v1::LoggedCall>());
+  record.Finished(absl::StatusCode::kOk);
+  record.Done();
+  log.Stop();
+  v1::LoggedCall call;
+  const auto line = ReadWholeFile(*files, options.path, 1 << 20);
+  EXPECT_TRUE(line.ok()) << line.status();
+  EXPECT_TRUE(
+      google::protobuf::util::JsonStringToMessage(line.value_or(""), &call)
+          .ok());
+  EXPECT_EQ(call.code(), "OK");
+  return call;
+}
+
+TEST(LoggedCallTest, HasTheTimeThatThereWasForIt) {
+  EXPECT_EQ(Logged(absl::Seconds(7)).timeout().seconds(), 7);
+  EXPECT_FALSE(Logged(absl::InfiniteDuration()).has_timeout());
+}
+
+TEST(LoggedCallTest, MoreTimeThanADurationMayHaveIsAnyTime) {
+  const absl::Duration longest =
+      absl::Seconds(google::protobuf::util::TimeUtil::kDurationMaxSeconds);
+  EXPECT_TRUE(Logged(longest).has_timeout());
+  EXPECT_FALSE(Logged(longest + absl::Seconds(1)).has_timeout());
+  // The most that a caller can say: grpc-timeout: 99999999H.
+  EXPECT_FALSE(Logged(absl::Hours(99'999'999)).has_timeout());
 }
 
 }  // namespace

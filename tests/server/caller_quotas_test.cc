@@ -90,10 +90,10 @@ TEST_F(CallerQuotasTest, ACallOfManyUsersCostsSoManyOrNone) {
 TEST_F(CallerQuotasTest, WhatIsGivenBackCanBeTakenAgain) {
   Open("shop 10 20\nreports unlimited");
   ExpectTaken("shop", 15);
-  quotas_->GiveBack({"shop", Rights::All()}, 15);
+  quotas_->GiveBack("shop", 15);
   ExpectTaken("shop", 20);
   ExpectRefused("shop", 1);
-  quotas_->GiveBack({"reports", Rights::All()}, 5);
+  quotas_->GiveBack("reports", 5);
   ExpectTaken("reports", 1'000);
 }
 
@@ -102,7 +102,7 @@ TEST_F(CallerQuotasTest, WhatIsGivenBackFillsNoMoreThanTheBurst) {
   ExpectTaken("shop", 15);
   clock_.Advance(absl::Seconds(10));
   ExpectTaken("shop", 5);
-  quotas_->GiveBack({"shop", Rights::All()}, 15);
+  quotas_->GiveBack("shop", 15);
   ExpectRefused("shop", 21);
   ExpectTaken("shop", 20);
 }

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "google/protobuf/util/json_util.h"
+#include "google/protobuf/util/time_util.h"
 #include "tests/server/metric_reader.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/status_matchers.h"
@@ -179,6 +180,21 @@ TEST_F(RequestLogTest, WhatComesAfterTheEndIsDropped) {
   log_->Add(CallOf("two"));
   EXPECT_EQ(Count("dropped"), 1);
   EXPECT_EQ(Written().size(), 1);
+}
+
+TEST_F(RequestLogTest, ACallThatIsNoJsonCostsItsLineAndNothingElse) {
+  testing::internal::CaptureStderr();
+  Open();
+  auto endless = CallOf("one");
+  endless->mutable_timeout()->set_seconds(
+      google::protobuf::util::TimeUtil::kDurationMaxSeconds + 1);
+  log_->Add(std::move(endless));
+  log_->Add(CallOf("two"));
+  EXPECT_EQ(Written().size(), 1);
+  EXPECT_EQ(Count("failed"), 1);
+  EXPECT_EQ(Count("written"), 1);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              HasSubstr("event=request_log_failed reason=\"a call cannot be"));
 }
 
 TEST_F(RequestLogTest, AFullDiskIsCountedAndLoggedOnce) {
