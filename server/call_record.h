@@ -46,7 +46,7 @@ struct CallParts {
   RequestLog* request_log = nullptr;
   // Of calls that come without one, from their start.
   absl::Duration default_deadline = absl::InfiniteDuration();
-  // Of the call's message, where it may be large.
+  // Of the message that a call begins with, where it may be large.
   size_t message_bytes = 0;
 
   // Who calls, at the entry of every handler: Authenticator::Authorize().
@@ -59,7 +59,11 @@ struct CallParts {
 
 class CallRecord {
  public:
-  // Counts the start. `context` must live until Done().
+  // How long a client may leave unread what it is sent.
+  static constexpr absl::Duration kPatience = absl::Seconds(30);
+
+  // Counts the start, and the message that has come with it unless the method
+  // takes a stream of them. `context` must live until Done().
   CallRecord(const CallParts& parts, RpcMethod method,
              grpc::CallbackServerContext* context);
 
@@ -79,6 +83,8 @@ class CallRecord {
   // Null for a call that is not to be in that log.
   v1::LoggedCall* logged() { return logged_.get(); }
 
+  // A message of a stream has come.
+  void MessageReceived(size_t bytes);
   void MessageSent() { parts_.metrics->MessageSent(method_); }
 
   // The end of the call waits for nothing but its client, whose time to take it
