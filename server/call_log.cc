@@ -16,6 +16,12 @@ bool IsFailure(absl::StatusCode code) {
          code == absl::StatusCode::kDeadlineExceeded;
 }
 
+bool LastsLong(RpcMethod method) {
+  return method == RpcMethod::kHealthWatch ||
+         method == RpcMethod::kReflection ||
+         method == RpcMethod::kReflectionAlpha;
+}
+
 }  // namespace
 
 CallLog::CallLog(absl::Duration slow, const Clock* clock)
@@ -26,7 +32,7 @@ CallLog::CallLog(absl::Duration slow, const Clock* clock)
 }
 
 void CallLog::Ended(const Call& call) {
-  if (call.method == RpcMethod::kHealthWatch) return;
+  if (LastsLong(call.method)) return;
   if (IsFailure(call.code)) {
     Log("call_failed", call,
         failed_calls_[static_cast<size_t>(call.code)].get());

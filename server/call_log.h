@@ -37,7 +37,8 @@ class CallLog {
   CallLog(absl::Duration slow, const Clock* clock);
 
   // Writes a line if there is reason to: for what the server is to blame for, or
-  // a deadline that has passed. Health streams last long and are none of it.
+  // a deadline that has passed. Streams of health and reflection last long and
+  // are none of it.
   void Ended(const Call& call);
 
  private:

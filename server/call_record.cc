@@ -13,9 +13,8 @@ namespace {
 // rounded up, by a hundredth at most.
 constexpr absl::Duration kClockSlack = absl::Milliseconds(5);
 constexpr int kTimeoutPrecision = 100;
-// What a client has to take the end of its call: after its deadline, and at all.
+// What a client has to take the end of its call after its deadline.
 constexpr absl::Duration kDeadlineGrace = absl::Seconds(1);
-constexpr absl::Duration kPatience = absl::Seconds(30);
 
 // A call brings a time-out, which gRPC adds to its monotonic clock. Not
 // context.deadline(): that would make wall time of it, and the wall clock may
@@ -33,15 +32,19 @@ absl::Duration MonotonicDeadline(const grpc::CallbackServerContext& context,
          absl::Nanoseconds(left.tv_nsec);
 }
 
+// A message with the frames around it.
+size_t FramedBytes(size_t message_bytes) {
+  constexpr size_t kMessageBytesPerFramingByte = 64;
+  return message_bytes + message_bytes / kMessageBytesPerFramingByte;
+}
+
 // What a call has taken on the wire, and some more: HPACK makes metadata
 // smaller, and frames and TLS add a little to them and to the message.
 int64_t BytesOnWire(const grpc::CallbackServerContext& context,
                     size_t message_bytes) {
   constexpr size_t kCallBytes = 512;  // path, authority, time-out and such
   constexpr size_t kHeaderBytes = 8;
-  constexpr size_t kMessageBytesPerFramingByte = 64;
-  size_t bytes =
-      kCallBytes + message_bytes + message_bytes / kMessageBytesPerFramingByte;
+  size_t bytes = kCallBytes + FramedBytes(message_bytes);
   for (const auto& [name, value] : context.client_metadata()) {
     bytes += name.size() + value.size() + kHeaderBytes;
   }
@@ -52,6 +55,12 @@ int64_t BytesOnWire(const grpc::CallbackServerContext& context,
 // may ask for more. Whoever does sets as good as no deadline.
 constexpr absl::Duration kLongestTimeout =
     absl::Seconds(google::protobuf::util::TimeUtil::kDurationMaxSeconds);
+
+// Else one message has come before the handler is called.
+bool StreamsRequests(RpcMethod method) {
+  return method == RpcMethod::kReflection ||
+         method == RpcMethod::kReflectionAlpha;
+}
 
 google::protobuf::Duration ToProto(absl::Duration duration) {
   return google::protobuf::util::TimeUtil::MicrosecondsToDuration(
@@ -80,7 +89,15 @@ CallRecord::CallRecord(const CallParts& parts, RpcMethod method,
       context_(context) {
   IntakeGuard::HandlerEntered(context);
   parts_.metrics->CallStarted(method_);
+  if (!StreamsRequests(method_)) parts_.metrics->MessageReceived(method_);
+}
+
+void CallRecord::MessageReceived(size_t bytes) {
+  constexpr size_t kFrameBytes = 64;  // of HTTP/2 and TLS, of a small message
   parts_.metrics->MessageReceived(method_);
+  if (peer_ == nullptr) return;
+  parts_.resets->MessageCame(
+      peer_, static_cast<int64_t>(kFrameBytes + FramedBytes(bytes)));
 }
 
 absl::Duration CallRecord::Elapsed() const {

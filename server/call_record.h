@@ -47,7 +47,7 @@ struct CallParts {
   RequestLog* request_log = nullptr;
   // Of calls that come without one, from their start.
   absl::Duration default_deadline = absl::InfiniteDuration();
-  // Of the call's message.
+  // Of the message that a call begins with.
   size_t message_bytes = 0;
 
   // The same for a call with that message.
@@ -67,7 +67,11 @@ struct CallParts {
 
 class CallRecord {
  public:
-  // Counts the start. `context` must live until Done().
+  // How long a client may leave unread what it is sent.
+  static constexpr absl::Duration kPatience = absl::Seconds(30);
+
+  // Counts the start, and the message that has come with it unless the method
+  // takes a stream of them. `context` must live until Done().
   CallRecord(const CallParts& parts, RpcMethod method,
              grpc::CallbackServerContext* context);
 
@@ -88,6 +92,8 @@ class CallRecord {
   // Null for a call that is not to be in that log.
   v1::LoggedCall* logged() { return logged_.get(); }
 
+  // A message of a stream has come.
+  void MessageReceived(size_t bytes);
   void MessageSent() { parts_.metrics->MessageSent(method_); }
 
   // The end of the call waits for nothing but its client, whose time to take it

@@ -2,13 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
-#include <memory>
-#include <vector>
 
 #include "base/available_memory.h"
-#include "grpcpp/ext/proto_server_reflection_plugin.h"
-#include "grpcpp/impl/server_builder_option.h"
-#include "grpcpp/impl/server_builder_plugin.h"
 #include "server/admission.h"
 
 namespace neumf {
@@ -25,21 +20,6 @@ constexpr int kMaxReadBytes = 16 << 10;
 int Millis(absl::Duration time) {
   return static_cast<int>(absl::ToInt64Milliseconds(time));
 }
-
-// The plugin is there for every server of a process that links it.
-class WithoutReflection : public grpc::ServerBuilderOption {
- public:
-  void UpdateArguments(grpc::ChannelArguments* /*arguments*/) override {}
-  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>*
-                         plugins) override {
-    plugins->erase(std::remove_if(plugins->begin(), plugins->end(),
-                                  [](const auto& plugin) {
-                                    return plugin->name() ==
-                                           "proto_server_reflection";
-                                  }),
-                   plugins->end());
-  }
-};
 
 void LimitConnections(const ConnectionTimes& times,
                       grpc::ServerBuilder* builder) {
@@ -91,7 +71,7 @@ uint64_t DefaultRequestMemory() {
   return std::clamp(FindAvailableMemory().bytes / 4, kLeast, kMost);
 }
 
-void ConfigureServer(bool reflection, const ConnectionTimes& times,
+void ConfigureServer(const ConnectionTimes& times,
                      const grpc::ResourceQuota& memory,
                      grpc::ServerBuilder* builder) {
   builder->SetResourceQuota(memory);
@@ -100,9 +80,6 @@ void ConfigureServer(bool reflection, const ConnectionTimes& times,
   KeepAlive(builder);
   LeaveDeadlinesToUs(builder);
   ForbidCompression(builder);
-  // Does nothing twice; names the library, which the linker would drop.
-  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  if (!reflection) builder->SetOption(std::make_unique<WithoutReflection>());
 }
 
 void ShutDownWithin(absl::Duration grace, grpc::Server* server) {

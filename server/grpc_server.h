@@ -32,10 +32,10 @@ struct ConnectionTimes {
 // from 16 MiB to 512 MiB.
 uint64_t DefaultRequestMemory();
 
-// Limits and time-outs of connections and messages; no compression. Reflection
-// is taken out unless `reflection`. While more is received than `memory` allows
-// gRPC ends calls whose messages it has not handed on, of whomever.
-void ConfigureServer(bool reflection, const ConnectionTimes& times,
+// Limits and time-outs of connections and messages; no compression. While
+// more is received than `memory` allows gRPC ends calls whose messages it has
+// not handed on, of whomever.
+void ConfigureServer(const ConnectionTimes& times,
                      const grpc::ResourceQuota& memory,
                      grpc::ServerBuilder* builder);
 

@@ -15,7 +15,7 @@ struct MethodLabels {
 };
 
 // In the order of RpcMethod.
-inline constexpr std::array<MethodLabels, 9> kMethodLabels = {{
+inline constexpr std::array<MethodLabels, 11> kMethodLabels = {{
     {"unary", "neumf.v1.RecommendationService", "Recommend"},
     {"unary", "neumf.v1.RecommendationService", "BatchRecommend"},
     {"unary", "neumf.v1.ModelService", "ListModelVersions"},
@@ -24,6 +24,10 @@ inline constexpr std::array<MethodLabels, 9> kMethodLabels = {{
     {"server_stream", "neumf.v1.ModelService", "WatchModelVersions"},
     {"unary", "grpc.health.v1.Health", "Check"},
     {"server_stream", "grpc.health.v1.Health", "Watch"},
+    {"bidi_stream", "grpc.reflection.v1.ServerReflection",
+     "ServerReflectionInfo"},
+    {"bidi_stream", "grpc.reflection.v1alpha.ServerReflection",
+     "ServerReflectionInfo"},
     {"unary", "unknown", "unknown"},
 }};
 

@@ -29,6 +29,11 @@ void ResetGuard::CallEnded(Peer* peer) {
   Forget(peer);
 }
 
+void ResetGuard::MessageCame(Peer* peer, int64_t bytes) {
+  MutexLock lock(&mutex_);
+  peer->second.handled_bytes += bytes;
+}
+
 ResetGuard::Peer* ResetGuard::Connected(const std::string& name) {
   MutexLock lock(&mutex_);
   Peer* const peer = &*peers_.try_emplace(name).first;

@@ -52,6 +52,9 @@ class ResetGuard {
   // the wire. To be given back when gRPC is done with the call.
   Peer* CallBegan(const std::string& name, int64_t bytes);
   void CallEnded(Peer* peer);
+  // A handler has a further message, of a call that has not ended, which has
+  // taken so many bytes.
+  void MessageCame(Peer* peer, int64_t bytes);
 
   // A connection of that name is there. To be given back when it is gone.
   Peer* Connected(const std::string& name);

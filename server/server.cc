@@ -97,6 +97,10 @@ Server::Server(const Options& options, bool uses_gpu)
       admin_health_({clock_.get(), &counters_, &calls_, &resets_},
                     v1::ModelService::service_full_name(),
                     [this] { return IsServing(); }),
+      data_reflection_({clock_.get(), &counters_, &calls_, &resets_},
+                       v1::RecommendationService::service_full_name()),
+      admin_reflection_({clock_.get(), &counters_, &calls_, &resets_},
+                        v1::ModelService::service_full_name()),
       data_unknown_({clock_.get(), &counters_, &calls_, &resets_}),
       admin_unknown_({clock_.get(), &counters_, &calls_, &resets_}) {}
 
@@ -159,13 +163,14 @@ absl::Status Server::Listen(InheritedSockets inherited) {
       static_cast<int64_t>(request_memory / 8 * kEighthsHeld);
   acceptor_ =
       std::make_unique<ConnectionAcceptor>(acceptor, &resets_, &counters_);
+  NEUMF_ASSIGN_OR_RETURN(data_server_,
+                         StartGrpc(std::move(data), max_connections,
+                                   {&recommendations_, &data_health_,
+                                    &data_reflection_, &data_unknown_}));
   NEUMF_ASSIGN_OR_RETURN(
-      data_server_,
-      StartGrpc(std::move(data), max_connections, &recommendations_,
-                &data_health_, &data_unknown_));
-  NEUMF_ASSIGN_OR_RETURN(admin_server_,
-                         StartGrpc(std::move(admin), max_admin_connections,
-                                   &models_, &admin_health_, &admin_unknown_));
+      admin_server_, StartGrpc(std::move(admin), max_admin_connections,
+                               {&models_, &admin_health_, &admin_reflection_,
+                                &admin_unknown_}));
   acceptor_->Start();
   health_updates_ = std::make_unique<PeriodicTask>(
       "health", kHealthInterval, clock_.get(), [this] { UpdateHealth(); });
@@ -252,15 +257,14 @@ absl::Status Server::StartMetrics() {
 }
 
 absl::StatusOr<std::unique_ptr<grpc::Server>> Server::StartGrpc(
-    ListenSocket socket, size_t max_connections, grpc::Service* service,
-    grpc::Service* health, UnknownMethods* others) {
+    ListenSocket socket, size_t max_connections, const Services& services) {
   grpc::ServerBuilder builder;
-  ConfigureServer(options_.reflection, options_.connection_times,
-                  request_memory_, &builder);
+  ConfigureServer(options_.connection_times, request_memory_, &builder);
   builder.SetContextAllocator(intake_.MakeContexts());
-  builder.RegisterService(service);
-  builder.RegisterService(health);
-  builder.RegisterCallbackGenericService(others);
+  builder.RegisterService(services.main);
+  builder.RegisterService(services.health);
+  if (options_.reflection) services.reflection->Register(&builder);
+  builder.RegisterCallbackGenericService(services.others);
   const std::string address = socket.address().ToString();
   const bool encrypted = tls_ != nullptr && !socket.address().is_unix();
   acceptor_->Listen(
@@ -389,6 +393,8 @@ void Server::DrainCalls() {
   calls_.StartDraining();
   data_health_.EndWatches();
   admin_health_.EndWatches();
+  data_reflection_.EndStreams();
+  admin_reflection_.EndStreams();
   models_.EndWatches();
   const auto finished_within = [this](absl::Duration time) {
     return calls_.WaitUntilEmpty(*clock_, clock_->MonotonicNow() + time);

@@ -52,6 +52,7 @@
 #include "server/periodic_task.h"
 #include "server/reaper.h"
 #include "server/recommendation_service.h"
+#include "server/reflection_service.h"
 #include "server/request_batcher.h"
 #include "server/request_log.h"
 #include "server/scoring_device.h"
@@ -180,6 +181,13 @@ class Server {
 
  private:
   enum class Phase { kStarting, kReady, kLeaving };
+  // Of one listener.
+  struct Services {
+    grpc::Service* main = nullptr;
+    grpc::Service* health = nullptr;
+    ReflectionService* reflection = nullptr;
+    UnknownMethods* others = nullptr;
+  };
 
   Server(const Options& options, bool uses_gpu);
 
@@ -197,8 +205,7 @@ class Server {
   absl::Status OpenCredentials();
   absl::Status StartMetrics();
   absl::StatusOr<std::unique_ptr<grpc::Server>> StartGrpc(
-      ListenSocket socket, size_t max_connections, grpc::Service* service,
-      grpc::Service* health, UnknownMethods* others);
+      ListenSocket socket, size_t max_connections, const Services& services);
   // Removes the old one, and makes sure that a new one can be written.
   absl::Status ClearPortFile();
   absl::Status WritePortFile();
@@ -245,6 +252,8 @@ class Server {
   ModelService models_;
   HealthService data_health_;
   HealthService admin_health_;
+  ReflectionService data_reflection_;
+  ReflectionService admin_reflection_;
   UnknownMethods data_unknown_;
   UnknownMethods admin_unknown_;
   std::unique_ptr<MetricsEndpoint> metrics_;

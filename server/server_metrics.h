@@ -35,7 +35,9 @@ enum class RpcMethod {
   kWatchModelVersions,
   kHealthCheck,
   kHealthWatch,
-  kUnknown,  // of which no service knows
+  kReflection,
+  kReflectionAlpha,  // its older version
+  kUnknown,          // of which no service knows
 };
 
 const char* RpcMethodName(RpcMethod method);  // "Recommend", ...

@@ -2,8 +2,8 @@
 
 A reset frees its stream at once, so the limit of concurrent streams does not
 bound what such a peer makes the server do (CVE-2023-44487). On plain TCP, with
-methods that scorer, health and nobody answer; over TLS; and on a unix socket,
-where all peers have one name.
+methods that scorer, health, reflection and nobody answer; over TLS; and on a unix
+socket, where all peers have one name.
 """
 
 import os
@@ -17,11 +17,12 @@ sys.path.insert(0, os.path.join(os.environ["NEUMF_SOURCE_DIR"],
 import trial  # noqa: E402
 import certificates  # noqa: E402
 import http2  # noqa: E402
-from protos import health_pb  # noqa: E402
+from protos import health_pb, reflection_pb  # noqa: E402
 
 NUM_RESETS = 200_000
 CALLS_A_SEND = 100
 WATCH = "/grpc.health.v1.Health/Watch"
+REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 UNKNOWN = "/no.such.Service/Method"
 PATIENCE_SECONDS = 20
 # The threads that make calls race with those that notice; without the cut it
@@ -118,6 +119,9 @@ def main():
     check_plain(http2.RECOMMEND)
     check_plain(WATCH, health_pb.HealthCheckRequest(
         service="neumf.v1.RecommendationService").SerializeToString())
+    check_plain(REFLECTION, reflection_pb.ServerReflectionRequest(
+        file_containing_symbol="neumf.v1.RecommendationService"
+    ).SerializeToString())
     check_plain(UNKNOWN)
     with tempfile.TemporaryDirectory() as folder:
         check_unix(folder)

@@ -17,7 +17,7 @@ import paths  # noqa: E402,F401
 import http2  # noqa: E402
 import models  # noqa: E402
 from daemon import Daemon  # noqa: E402
-from protos import health_pb, recommendation_pb as pb  # noqa: E402
+from protos import health_pb, recommendation_pb as pb, reflection_pb  # noqa: E402
 
 NUM_CALLS = 5
 DEADLINE_MILLIS = 1000
@@ -27,18 +27,27 @@ TIMEOUT = 20
 
 WATCHES = {"grpc_type": "server_stream", "grpc_method": "Watch",
            "grpc_service": "grpc.health.v1.Health"}
+QUESTIONS = {"grpc_type": "bidi_stream",
+             "grpc_service": "grpc.reflection.v1.ServerReflection",
+             "grpc_method": "ServerReflectionInfo"}
 RECOMMENDS = {"grpc_type": "unary", "grpc_method": "Recommend",
               "grpc_service": "neumf.v1.RecommendationService"}
 
 
 def start_calls(connection, request):
-    """Recommends, and a Watch, whose message nobody reads either."""
+    """Recommends, and streams, whose messages nobody reads either."""
     for i in range(NUM_CALLS):
         connection.call(2 * i + 1, "/neumf.v1.RecommendationService/Recommend",
                         request.SerializeToString(), DEADLINE_MILLIS)
     connection.call(2 * NUM_CALLS + 1, "/grpc.health.v1.Health/Watch",
                     health_pb.HealthCheckRequest().SerializeToString(),
                     DEADLINE_MILLIS)
+    connection.call(
+        2 * NUM_CALLS + 3,
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        reflection_pb.ServerReflectionRequest(
+            list_services="*").SerializeToString(),
+        DEADLINE_MILLIS)
 
 
 def check_others(daemon, request, is_over):
@@ -71,7 +80,8 @@ def main():
             assert daemon.metric("neumf_inflight_requests") == NUM_CALLS
             check_others(daemon, request, lambda: (
                 ended("DeadlineExceeded", RECOMMENDS) == NUM_CALLS and
-                ended("DeadlineExceeded", WATCHES) == 1))
+                ended("DeadlineExceeded", WATCHES) == 1 and
+                ended("DeadlineExceeded", QUESTIONS) == 1))
             daemon.wait_until(
                 lambda: daemon.metric("neumf_inflight_requests") == 0)
             frames = connection.frames_for(0.1)

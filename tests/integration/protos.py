@@ -6,6 +6,7 @@ from google.rpc import error_details_pb2 as details_pb
 from google.rpc import status_pb2 as status_pb
 from grpc.health.v1 import health_pb2 as health_pb
 from grpc.health.v1 import health_pb2_grpc as health_grpc
+from grpc.reflection.v1 import reflection_pb2 as reflection_pb
 from neumf.v1 import model_service_pb2 as model_pb
 from neumf.v1 import model_service_pb2_grpc as model_grpc
 from neumf.v1 import recommendation_service_pb2 as recommendation_pb
@@ -20,6 +21,7 @@ __all__ = [
     "model_pb",
     "recommendation_grpc",
     "recommendation_pb",
+    "reflection_pb",
 ]
 
 

@@ -67,6 +67,7 @@ class CurlTest(unittest.TestCase):
             "neumf.v1.RecommendationService/Recommend",
             "neumf.v1.RecommendationService/BatchRecommend",
             "grpc.health.v1.Health/Check", "grpc.health.v1.Health/Watch",
+            "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
             "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"})
 
     def test_calls_what_it_found(self):

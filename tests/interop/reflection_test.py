@@ -1,7 +1,5 @@
 """What the server tells of itself is what its .proto files say."""
 
-import os
-import subprocess
 import sys
 import tempfile
 import unittest
@@ -10,46 +8,34 @@ import integration  # noqa: F401
 
 import grpc
 import models
-from clients import PROTO_DIRS, WAIT_SECONDS
+from clients import WAIT_SECONDS
 from daemon import Daemon
 from google.protobuf import descriptor_pb2
-from protos import details_pb, health_pb, model_pb, status_pb
+from protos import details_pb, health_pb, model_pb, reflection_pb, status_pb
 from protos import recommendation_pb as pb
 
-METHOD = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
-
-
-def reflection_messages(folder):
-    """The module of the reflection service, generated into `folder`."""
-    subprocess.run(
-        ["protoc", *(f"-I{place}" for place in PROTO_DIRS),
-         f"--python_out={folder}", "grpc/reflection/v1alpha/reflection.proto"],
-        check=True)
-    grpc.__path__.append(os.path.join(folder, "grpc"))
-    # pylint: disable-next=import-outside-toplevel,import-error
-    from grpc.reflection.v1alpha import reflection_pb2
-    return reflection_pb2
+VERSIONS = ("v1", "v1alpha")
 
 
 class ReflectionTest(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        folder = cls.enterClassContext(tempfile.TemporaryDirectory())
-        cls.messages = reflection_messages(folder)
         directory = cls.enterClassContext(tempfile.TemporaryDirectory())
         models.random_model(seed=1).publish(directory, 1)
         cls.daemon = cls.enterClassContext(Daemon(directory))
 
-    def ask(self, listener="grpc", **question):
-        request = self.messages.ServerReflectionRequest(**question)
+    def ask(self, listener="grpc", version="v1", **question):
+        """The messages of all versions are the same on the wire."""
+        request = reflection_pb.ServerReflectionRequest(**question)
         call = self.daemon.channel(listener).stream_stream(
-            METHOD, type(request).SerializeToString,
-            self.messages.ServerReflectionResponse.FromString)
+            f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+            type(request).SerializeToString,
+            reflection_pb.ServerReflectionResponse.FromString)
         return next(call(iter([request]), timeout=WAIT_SECONDS))
 
-    def services(self, listener):
-        answer = self.ask(listener, list_services="*")
+    def services(self, listener, version):
+        answer = self.ask(listener, version, list_services="*")
         return {service.name for service in answer.list_services_response.service}
 
     def assert_tells(self, symbol, file, listener="grpc"):
@@ -64,11 +50,13 @@ class ReflectionTest(unittest.TestCase):
 
     def test_each_listener_lists_its_services(self):
         common = {"grpc.health.v1.Health",
-                  "grpc.reflection.v1alpha.ServerReflection"}
-        self.assertEqual(self.services("grpc"),
-                         common | {"neumf.v1.RecommendationService"})
-        self.assertEqual(self.services("admin"),
-                         common | {"neumf.v1.ModelService"})
+                  *(f"grpc.reflection.{version}.ServerReflection"
+                    for version in VERSIONS)}
+        for version in VERSIONS:
+            self.assertEqual(self.services("grpc", version),
+                             common | {"neumf.v1.RecommendationService"})
+            self.assertEqual(self.services("admin", version),
+                             common | {"neumf.v1.ModelService"})
 
     def test_tells_services_and_what_they_use(self):
         service = "neumf.v1.RecommendationService"

@@ -58,9 +58,12 @@ TEST_F(CallLogTest, ASlowCallHasALineWhateverItsMethod) {
 }
 
 TEST_F(CallLogTest, AStreamThatLastsIsNotSlow) {
-  EXPECT_EQ(LinesOf(absl::StatusCode::kUnavailable, absl::Hours(1),
-                    RpcMethod::kHealthWatch),
-            "");
+  for (const RpcMethod method :
+       {RpcMethod::kHealthWatch, RpcMethod::kReflection,
+        RpcMethod::kReflectionAlpha}) {
+    EXPECT_EQ(LinesOf(absl::StatusCode::kUnavailable, absl::Hours(1), method),
+              "");
+  }
 }
 
 TEST_F(CallLogTest, WithoutALimitNoCallIsSlow) {

@@ -101,5 +101,20 @@ TEST(LoggedCallTest, MoreTimeThanADurationMayHaveIsAnyTime) {
   EXPECT_FALSE(Logged(absl::Hours(99'999'999)).has_timeout());
 }
 
+TEST_F(CallRecordTest, AMessageOfAStreamIsCountedWhenItComes) {
+  const MetricLabels labels = {
+      {"grpc_type", "bidi_stream"},
+      {"grpc_service", "grpc.reflection.v1.ServerReflection"},
+      {"grpc_method", "ServerReflectionInfo"}};
+  const auto received = [&] {
+    return ReadMetric(metrics_, "grpc_server_msg_received_total", labels);
+  };
+  CallRecord stream({&clock_, &metrics_, &registry_}, RpcMethod::kReflection,
+                    &context_);
+  EXPECT_EQ(received(), 0);
+  stream.MessageReceived(100);
+  EXPECT_EQ(received(), 1);
+}
+
 }  // namespace
 }  // namespace neumf

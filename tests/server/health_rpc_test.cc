@@ -1,4 +1,4 @@
-// Health, on both listeners, and what reflection shows.
+// Health, on both listeners.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,7 +8,6 @@
 #include <thread>
 #include <utility>
 
-#include "grpcpp/generic/generic_stub.h"
 #include "tests/server/running_server.h"
 #include "tests/server/test_snapshot.h"
 
@@ -167,36 +166,6 @@ TEST(HealthRpcTest, AWatchMayBeCancelled) {
   watch.Cancel();
   EXPECT_EQ(watch.Next(), -1);
   EXPECT_EQ(watch.Finish().error_code(), grpc::StatusCode::CANCELLED);
-}
-
-// Whether the reflection service answers at all: it is a method like others.
-bool HasReflection(const RunningServer& server) {
-  grpc::GenericStub stub(server.NewChannel());
-  grpc::CompletionQueue queue;
-  const auto context = PatientContext();
-  const auto call = stub.PrepareCall(
-      context.get(),
-      "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &queue);
-  void* tag = nullptr;
-  bool ok = false;
-  call->StartCall(nullptr);
-  queue.Next(&tag, &ok);
-  call->WritesDone(nullptr);
-  queue.Next(&tag, &ok);
-  grpc::Status status;
-  call->Finish(&status, nullptr);
-  queue.Next(&tag, &ok);
-  return status.error_code() != grpc::StatusCode::UNIMPLEMENTED;
-}
-
-TEST(ReflectionTest, IsThereUnlessSwitchedOff) {
-  for (const bool reflection : {true, false}) {
-    RunningServer server;
-    server.options.reflection = reflection;
-    server.Publish(MakeTinyModel({}));
-    server.Start();
-    EXPECT_EQ(HasReflection(server), reflection);
-  }
 }
 
 }  // namespace

@@ -70,11 +70,13 @@ TEST_F(ResetGuardTest, SumsTheBytesOfCallsWhileTheConnectionIsThere) {
   ResetGuard::Peer* const peer = guard_.Connected("a");
   Begin("a", 3);
   EXPECT_EQ(guard_.HandledBytes(peer), 3);
+  guard_.MessageCame(calls_.back(), 20);
+  EXPECT_EQ(guard_.HandledBytes(peer), 23);
   End(3);
-  EXPECT_EQ(guard_.HandledBytes(peer), 3);
+  EXPECT_EQ(guard_.HandledBytes(peer), 23);
   Begin("a", 1);
   guard_.Disconnected(peer);
-  EXPECT_EQ(guard_.HandledBytes(calls_.front()), 4);
+  EXPECT_EQ(guard_.HandledBytes(calls_.front()), 24);
   End(1);
   EXPECT_EQ(guard_.HandledBytes(guard_.Connected("a")), 0);
 }
