@@ -9,9 +9,9 @@
 // it, so the estimate of an honest connection does not grow with its age.
 //
 // Calls that are cancelled before they are whole are in no handler's books, nor
-// are messages of methods that no service has, or of reflection: what came of
-// them counts as held until the connection ends. So this tells who holds most,
-// but not who has held a call for too long.
+// are messages of methods that no service has: what came of them counts as held
+// until the connection ends. So this tells who holds most, but not who has held
+// a call for too long.
 //
 // Knows nothing of unix sockets, which the kernel keeps no such books of.
 // Belongs to one thread.

@@ -239,8 +239,7 @@ void AddRequests(Server::Options* o, FlagTable* flags) {
              size_t{4096},
              "Users scored with one pass over the catalog. More raise the\n"
              "throughput, and the time that a call waits for its neighbours.\n"
-             "0: what a CPU scores in 20 ms, as measured, 512 at most; 256\n"
-             "on a GPU.");
+             "0: what a CPU scores in 20 ms, as measured; 256 on a GPU.");
   flags->Add(
       "max_queue_users", &o->batcher.load.max_queue_users, size_t{0},
       size_t{1'000'000},

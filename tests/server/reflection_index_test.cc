@@ -28,7 +28,7 @@ void AddExtension(int number, FileDescriptorProto* file) {
   extension->set_label(FieldDescriptorProto::LABEL_OPTIONAL);
 }
 
-// "base" is imported by "left" and "right", and those by "top".
+// "base" is imported by "left" and "right", and all of them by "top".
 class ReflectionIndexTest : public testing::Test {
  protected:
   ReflectionIndexTest() {
@@ -46,7 +46,7 @@ class ReflectionIndexTest : public testing::Test {
     FileDescriptorProto right = NewFile("right", {"base"});
     AddExtension(100, &right);
     Build(right);
-    FileDescriptorProto top = NewFile("top", {"left", "right"});
+    FileDescriptorProto top = NewFile("top", {"left", "right", "base"});
     auto* const service = top.add_service();
     service->set_name("Service");
     auto* const method = service->add_method();

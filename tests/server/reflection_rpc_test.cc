@@ -42,8 +42,8 @@ class Questions {
     Request question;
     question.set_list_services("*");
     std::vector<std::string> names;
-    for (const auto& service :
-         Ask(question).list_services_response().service()) {
+    const Response answer = Ask(question);
+    for (const auto& service : answer.list_services_response().service()) {
       names.push_back(service.name());
     }
     return names;

@@ -122,7 +122,7 @@ TEST_F(ServerMetricsTest, EveryMethodAndCodeIsThereFromTheStart) {
       ++series;
     }
   }
-  EXPECT_EQ(series, 9 * 17);
+  EXPECT_EQ(series, 11 * 17);
   EXPECT_EQ(Read("grpc_server_handled_total", RecommendWith("Canceled")), 0);
 }
 
