@@ -5,14 +5,24 @@
 #include "server/unary_call.h"
 
 namespace neumf {
+namespace {
+
+// The name of the service in the file that declares `Message`. The linker
+// leaves out the descriptors of a file of which only the stubs are used.
+template <typename Message>
+std::string ServiceBeside() {
+  return Message::descriptor()->file()->service(0)->full_name();
+}
+
+}  // namespace
 
 ReflectionService::ReflectionService(const CallParts& calls,
                                      const std::string& service)
     : calls_(calls),
-      index_(
-          {service, grpc::health::v1::Health::service_full_name(),
-           grpc::reflection::v1::ServerReflection::service_full_name(),
-           grpc::reflection::v1alpha::ServerReflection::service_full_name()}) {}
+      index_({service, ServiceBeside<grpc::health::v1::HealthCheckRequest>(),
+              ServiceBeside<grpc::reflection::v1::ServerReflectionRequest>(),
+              ServiceBeside<
+                  grpc::reflection::v1alpha::ServerReflectionRequest>()}) {}
 
 void ReflectionService::Register(grpc::ServerBuilder* builder) {
   builder->RegisterService(&v1_);

@@ -65,6 +65,12 @@ class ReflectionTest(unittest.TestCase):
         self.assert_tells("grpc.health.v1.Health", health_pb.DESCRIPTOR)
         self.assert_tells("neumf.v1.ModelService", model_pb.DESCRIPTOR, "admin")
 
+    def test_tells_every_service_that_it_lists(self):
+        for listener in ("grpc", "admin"):
+            for service in self.services(listener, "v1"):
+                answer = self.ask(listener, file_containing_symbol=service)
+                self.assertFalse(answer.HasField("error_response"), service)
+
     def test_tells_the_details_of_errors(self):
         self.assert_tells("google.rpc.RetryInfo", details_pb.DESCRIPTOR)
 
