@@ -10,16 +10,13 @@
 //   PacedResult result = calls.Run(500, [] { return false; });
 
 #include <cstdint>
-#include <map>
-#include <memory>
 #include <random>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
-#include "bench/serve/http2_connection.h"
+#include "bench/serve/paced_connections.h"
 
 namespace neumf {
 
@@ -48,23 +45,10 @@ class PacedCalls {
   PacedResult Run(double rate, absl::FunctionRef<bool()> stop);
 
  private:
-  struct Call {
-    size_t user = 0;
-    size_t number = 0;  // in the result
-  };
-  using Ended = absl::FunctionRef<void(const Call& call,
-                                       const absl::string_view* message)>;
-
-  void Start(const Call& call);
-  // Takes what comes until `until`, a time of steady_clock in seconds.
-  void ReceiveUntil(double until, Ended ended);
   bool IsConsistent(size_t user, absl::string_view message) const;
 
   std::vector<std::string> requests_;  // serialized, a user each
-  std::vector<std::unique_ptr<Http2Connection>> connections_;
-  // By connection and number there.
-  std::map<std::pair<size_t, uint32_t>, Call> running_;
-  size_t next_connection_ = 0;
+  PacedConnections connections_;
   // By parity of the version and user: the answer without the version.
   std::vector<std::string> learned_[2];
   std::mt19937_64 random_{1};

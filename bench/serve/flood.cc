@@ -15,6 +15,8 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 
 constexpr char kRecommend[] = "/neumf.v1.RecommendationService/Recommend";
+// A call that takes so long has failed.
+constexpr char kTimeout[] = "30S";
 
 double MicrosSince(SteadyClock::time_point begin) {
   return std::chrono::duration<double, std::micro>(SteadyClock::now() - begin)
@@ -72,7 +74,7 @@ Flood::Flood(const std::vector<std::string>& addresses,
     : requests_(std::move(requests)) {
   for (const std::string& address : addresses) {
     connections_.push_back(
-        std::make_unique<Http2Connection>(address, kRecommend));
+        std::make_unique<Http2Connection>(address, kRecommend, kTimeout));
   }
 }
 

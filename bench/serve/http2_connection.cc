@@ -82,11 +82,12 @@ std::string FieldFromTable(uint8_t number) {
   return Number(kFromTable | number, 1);
 }
 
-std::string FirstHeaders(absl::string_view path, absl::string_view address) {
+std::string FirstHeaders(absl::string_view path, absl::string_view address,
+                         absl::string_view timeout) {
   return absl::StrCat(
       FieldFromTable(kMethodPost), FieldFromTable(kSchemeHttp),
       Field(kPath, path), Field(kAuthority, address), Field("te", "trailers"),
-      Field(kContentType, "application/grpc"), Field("grpc-timeout", "30S"));
+      Field(kContentType, "application/grpc"), Field("grpc-timeout", timeout));
 }
 
 std::string LaterHeaders() {
@@ -128,9 +129,10 @@ struct Http2Connection::Frame {
 };
 
 Http2Connection::Http2Connection(const std::string& address,
-                                 absl::string_view path)
+                                 absl::string_view path,
+                                 absl::string_view timeout)
     : descriptor_(Connect(address)),
-      first_headers_(FirstHeaders(path, address)),
+      first_headers_(FirstHeaders(path, address, timeout)),
       later_headers_(LaterHeaders()),
       send_window_(kFirstWindow),
       outgoing_(kPreface) {

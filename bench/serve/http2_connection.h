@@ -18,8 +18,10 @@ namespace neumf {
 
 class Http2Connection {
  public:
-  // Connects to "HOST:PORT", an IPv4 address. `path` is "/package.Service/Method".
-  Http2Connection(const std::string& address, absl::string_view path);
+  // Connects to "HOST:PORT", an IPv4 address. `path` is "/package.Service/Method",
+  // `timeout` that of each call, as gRPC writes it: "30S", "50m".
+  Http2Connection(const std::string& address, absl::string_view path,
+                  absl::string_view timeout);
   ~Http2Connection();
   Http2Connection(const Http2Connection&) = delete;
   Http2Connection& operator=(const Http2Connection&) = delete;

@@ -2,13 +2,13 @@
 
 import statistics
 
-from processes import Callers, Failed, Neumf, load_test
+from processes import Callers, Failed, Neumf, OfferedLoad
 from scrape import growth, quantile
 
 # A large catalog: a user takes a while, and few calls a second are too many.
 LARGE = ("B", 100_000)
 SMALL = ("A", 3706)
-GOAL_SECONDS = 0.05
+GOAL_MS = 50
 TIMES_THE_RATE = 3
 SAME_RATE = 1.05  # a search's precision
 START_RATE = 500
@@ -54,13 +54,11 @@ def expired_work(session):
                                          for items, value in wasted.items()})
 
 
-def highest_rate(session, server, model):
+def highest_rate(session, load):
     """At which p99 stays within the goal. Latencies count from when calls were due, so a
     client that lags makes it lower, too."""
     for _ in range(2):
-        found = load_test(server, model, "--sweep", f"--rate={START_RATE}",
-                          f"--goal={GOAL_SECONDS}s", f"--max_lag={GOAL_SECONDS}s",
-                          f"--duration={session.seconds * 2}s", "--warmup=500ms")
+        found = load.ask("sweep", START_RATE, session.seconds * 2, GOAL_MS)
         if not found["limited_by_client"]:
             break
     else:
@@ -70,12 +68,10 @@ def highest_rate(session, server, model):
     return found["highest_rate"]
 
 
-def load_above(rate, session, server, model):
+def load_above(rate, session, server, load):
     """What becomes of several times that rate."""
     before = server.metrics()
-    run = load_test(server, model, f"--rate={TIMES_THE_RATE * rate}",
-                    f"--deadline={GOAL_SECONDS}s", f"--duration={session.seconds * 4}s",
-                    "--warmup=500ms", f"--max_lag={GOAL_SECONDS}s")
+    run = load.ask("load", TIMES_THE_RATE * rate, session.seconds * 4, GOAL_MS)
     after = server.metrics()
     refused = growth(before, after, "neumf_requests_shed_total")
     admitted = growth(before, after, "grpc_server_started_total",
@@ -112,10 +108,10 @@ def overload(session):
     if not session.wants(*names.values()):
         return
     model = session.model(*LARGE)
-    with Neumf(session.server, model) as server:
+    with Neumf(session.server, model) as server, OfferedLoad(server, model) as load:
         rates, loads, counted = searches_and_loads(
-            session.rounds // 3 + 1, lambda: highest_rate(session, server, model),
-            lambda rate: load_above(rate, session, server, model))
+            session.rounds // 3 + 1, lambda: highest_rate(session, load),
+            lambda rate: load_above(rate, session, server, load))
     best = max(rates)
     medians = {key: statistics.median(run[key] for run in counted) for key in counted[0]}
     medians["goodput_fraction"] = medians["goodput"] / best

@@ -1,7 +1,8 @@
 """The programs that the serving figures are measured with, as objects.
 
 Server: neumf-server, or a peer that announces itself in the same way. Callers
-(closed_loop) and RankAlone (rank_alone) answer a line with a line of JSON.
+(closed_loop), OfferedLoad (offered_load) and RankAlone (rank_alone) answer a line with a
+line of JSON.
 """
 
 import contextlib
@@ -166,6 +167,14 @@ class Callers(Answering):
         return window
 
 
+class OfferedLoad(Answering):
+    """Calls that come whatever the server does."""
+
+    def __init__(self, server, model):
+        super().__init__([BUILD / "bench" / "offered_load", f"--target={server.address}",
+                          f"--users={model / 'users'}"])
+
+
 class RankAlone(Answering):
     def __init__(self, model, threads=THREADS):
         super().__init__([BUILD / "bench" / "rank_alone", f"--checkpoint_dir={model}",
@@ -175,16 +184,6 @@ class RankAlone(Answering):
         window = self.ask(batch, seconds)
         window["cpu_us_per_user"] = 1e6 * window["cpu_seconds"] / window["users"]
         return window
-
-
-def load_test(server, model, *flags):
-    """The JSON of neumfctl load-test; its own complaints are for the caller to judge."""
-    done = subprocess.run(
-        [BUILD / "bin" / "neumfctl", "load-test", "--server", server.address, "--users",
-         model / "users", "--json", *flags], capture_output=True, text=True, check=False)
-    if not done.stdout:
-        raise Failed(f"load-test: {done.stderr.strip()}")
-    return json.loads(done.stdout)
 
 
 def write_model(folder, towers, tower, items):

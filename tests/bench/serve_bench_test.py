@@ -119,9 +119,9 @@ class OverloadTest(unittest.TestCase):
 
     @staticmethod
     def highest_rate(*sweeps):
-        session = mock.Mock(seconds=1)
-        with mock.patch.object(overload, "load_test", side_effect=sweeps):
-            return overload.highest_rate(session, "server", "model")
+        load = mock.Mock()
+        load.ask.side_effect = sweeps
+        return overload.highest_rate(mock.Mock(seconds=1), load)
 
     def test_a_search_that_the_client_ended_is_made_once_more(self):
         ended = {"highest_rate": 70, "limited_by_client": True}
