@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
+#include "base/thread_scheduling.h"
 #include "neumf/v1/model_service.grpc.pb.h"
 #include "neumf/v1/recommendation_service.grpc.pb.h"
 #include "server/errors.h"
@@ -271,6 +272,10 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> Server::StartGrpc(
       std::move(socket), max_connections,
       encrypted ? tls_->ForServer() : grpc::InsecureServerCredentials(),
       &builder);
+  // Here gRPC starts the threads that read and write. Each call wakes one of
+  // them; were it to take a processor from the scorer each time, a flood of calls
+  // that are refused would leave that a third less to score with.
+  const ScopedBatchThreads batch_threads;
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr) {
     return absl::UnavailableError(
