@@ -1,7 +1,9 @@
 #include "checkpoint/resting_file.h"
 
 #include <algorithm>
+#include <atomic>
 #include <ctime>
+#include <utility>
 
 #include "absl/time/clock.h"
 
@@ -19,30 +21,47 @@ absl::Duration ThreadCpuTime() {
 
 // What the calling thread has done for one file.
 struct Work {
-  const RestingFile* file = nullptr;
+  uint64_t file = 0;
   absl::Duration begin;
   RestPace pace{1};
 };
 
+uint64_t NextId() {
+  static std::atomic<uint64_t> last{0};
+  return ++last;
+}
+
 }  // namespace
 
-absl::Duration RestPace::RestAfter(absl::Duration worked,
-                                   bool others_are_behind) {
+absl::Duration RestPace::RestAfter(absl::Duration worked) {
   if (worked <= rested_for_) return absl::ZeroDuration();
-  const absl::Duration rest = (worked - rested_for_) * rest_per_work_ *
-                              (others_are_behind ? kTimesWhenBehind : 1);
+  const absl::Duration rest = (worked - rested_for_) * rest_per_work_;
   rested_for_ = worked;
   return std::min(rest, kLongestRest);
 }
+
+RestingFile::RestingFile(std::unique_ptr<ReadableFile> file, double share,
+                         std::function<bool()> others_are_behind)
+    : id_(NextId()),
+      file_(std::move(file)),
+      share_(share),
+      others_are_behind_(std::move(others_are_behind)) {}
 
 absl::StatusOr<size_t> RestingFile::ReadAt(uint64_t offset,
                                            absl::Span<char> buffer) {
   thread_local Work work;
   const absl::Duration now = ThreadCpuTime();
-  if (work.file != this) work = {this, now, RestPace(share_)};
-  const bool behind = others_are_behind_ && others_are_behind_();
-  absl::SleepFor(work.pace.RestAfter(now - work.begin, behind));
+  if (work.file != id_) work = {id_, now, RestPace(share_)};
+  const absl::Duration rest = work.pace.RestAfter(now - work.begin);
+  if (rest > absl::ZeroDuration()) Rest(rest);
   return file_->ReadAt(offset, buffer);
+}
+
+void RestingFile::Rest(absl::Duration rest) const {
+  int rests = 0;
+  do {
+    absl::SleepFor(rest);
+  } while (++rests < kMostRests && others_are_behind_ && others_are_behind_());
 }
 
 }  // namespace neumf

@@ -4,11 +4,11 @@
 // and the memory behind them, to others. Low priority alone does not: a thread
 // that works without a pause still takes caches and memory from its neighbours,
 // and makes who wakes on its processor wait for a moment. Where others are behind
-// with their work, that moment is what they lack: then readers all but stop.
+// with their work, that moment is what they lack: then readers rest for longer.
 
+#include <cstdint>
 #include <functional>
 #include <memory>
-#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -26,10 +26,7 @@ class RestPace {
   // It has worked for so long in all: how long it has to rest now. The first
   // moments are free, so that who has little to do is done at once; and no rest
   // is long, so that whoever wants the thread to end waits for a moment only.
-  // While others are behind it is kTimesWhenBehind as long: who is always behind
-  // gets a new version late, but gets it.
-  static constexpr double kTimesWhenBehind = 8;
-  absl::Duration RestAfter(absl::Duration worked, bool others_are_behind);
+  absl::Duration RestAfter(absl::Duration worked);
 
  private:
   double rest_per_work_;
@@ -38,13 +35,14 @@ class RestPace {
 
 class RestingFile : public ReadableFile {
  public:
+  // A rest is made again while others are behind, so many times in all: a load
+  // whose neighbours always are ends late, but ends.
+  static constexpr int kMostRests = 8;
+
   // Each thread that reads it works for `share` of the time. All of them ask
   // `others_are_behind`, unless it is null.
   RestingFile(std::unique_ptr<ReadableFile> file, double share,
-              std::function<bool()> others_are_behind)
-      : file_(std::move(file)),
-        share_(share),
-        others_are_behind_(std::move(others_are_behind)) {}
+              std::function<bool()> others_are_behind);
 
   const FileInfo& info() const override { return file_->info(); }
   // The calling thread may rest before it reads.
@@ -52,6 +50,9 @@ class RestingFile : public ReadableFile {
                                 absl::Span<char> buffer) override;
 
  private:
+  void Rest(absl::Duration rest) const;
+
+  const uint64_t id_;  // of no other, even of one at the same address before
   const std::unique_ptr<ReadableFile> file_;
   const double share_;
   const std::function<bool()> others_are_behind_;

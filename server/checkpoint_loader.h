@@ -96,7 +96,7 @@ class CheckpointLoader {
     // spares the disk, and makes reloads longer. Default, 0: no limit.
     uint64_t io_mbps = 0;
     // Whether more calls wait than are scored next: then a load beside a served
-    // version all but stops. By any thread. Default: nobody is asked.
+    // version rests for longer. By any thread. Default: nobody is asked.
     std::function<bool()> calls_pile_up;
     // How much memory there is, asked before each load. Default: what the
     // machine and the limits of the process leave.

@@ -43,7 +43,7 @@ std::optional<LoadControl::Refusal> LoadControl::Refuse(
   if (!HasRoom(call, demand.num_users, queue)) {
     return refusal(ShedReason::kQueueFull);
   }
-  const absl::Duration wait = WaitFor(call, queue, now);
+  const absl::Duration wait = WaitFor(call, demand, queue, now);
   const absl::Duration answer =
       wait + TimeFor(pace, demand) + TimeForCompany(call, demand, queue, wait);
   if (now + answer * kSafety > call.deadline && !MayTry(demand, queue, now)) {
@@ -82,17 +82,25 @@ bool LoadControl::HasRoom(const PendingCall& call, size_t num_users,
 }
 
 absl::Duration LoadControl::WaitFor(const PendingCall& call,
+                                    const Demand& demand,
                                     const RequestQueue& queue,
                                     absl::Duration now) const {
   const RequestClass own = call.request_class;
   const Demand ahead = {queue.num_users(own), queue.num_scored(own)};
   const Demand others = {queue.num_users() - ahead.num_users,
                          queue.num_scored() - ahead.num_scored};
-  // While both classes wait they take turns, so that a call meets as many
-  // batches of the other class as there are before it of its own, and one.
-  const size_t in_turn = std::min(
-      others.num_users, ahead.num_users + MaxBatchUsers(*call.snapshot));
-  const size_t scored_in_turn = std::min(others.num_scored, in_turn);
+  const size_t batch = MaxBatchUsers(*call.snapshot);
+  size_t in_turn = 0;
+  if (own == RequestClass::kSingle) {
+    in_turn = std::min(others.num_users, ahead.num_users + batch);
+  } else {
+    // Single calls keep coming: a turn before each batch, as large as now.
+    const size_t own_users = ahead.num_users + demand.num_users;
+    const size_t num_turns = (own_users + batch - 1) / batch;
+    in_turn = num_turns * std::min(others.num_users, batch);
+  }
+  const size_t scored_in_turn =
+      in_turn == 0 ? 0 : in_turn * others.num_scored / others.num_users;
   return RestOfBatch(now) +
          TimeFor(PaceOf(*call.snapshot), {ahead.num_users + in_turn,
                                           ahead.num_scored + scored_in_turn});
@@ -106,9 +114,10 @@ absl::Duration LoadControl::TimeForCompany(const PendingCall& call,
                                            absl::Duration wait) const {
   const ScoringPace& pace = PaceOf(*call.snapshot);
   const size_t batch = MaxBatchUsers(*call.snapshot);
-  const size_t known = queue.num_scored(call.request_class) + demand.num_scored;
-  const size_t whole_batches = (known + batch - 1) / batch * batch;
-  return std::min(pace.TimeFor(whole_batches) - pace.TimeFor(known), wait);
+  const size_t num_known =
+      queue.num_scored(call.request_class) + demand.num_scored;
+  const size_t whole_batches = (num_known + batch - 1) / batch * batch;
+  return std::min(pace.TimeFor(whole_batches) - pace.TimeFor(num_known), wait);
 }
 
 absl::Duration LoadControl::TimeFor(const ScoringPace& pace,

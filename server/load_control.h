@@ -111,10 +111,13 @@ class LoadControl {
   // Whether what by all measurements comes too late is tried all the same.
   bool MayTry(const Demand& demand, const RequestQueue& queue,
               absl::Duration now) const;
-  // Until the scorer would begin with `call`.
-  absl::Duration WaitFor(const PendingCall& call, const RequestQueue& queue,
-                         absl::Duration now) const;
-  // What others take that come while `call` waits, and share its batch.
+  // How long `call` would wait for the scorer: before its first batch and, for
+  // the turns of the other class, between its batches. While both classes wait
+  // they take turns.
+  absl::Duration WaitFor(const PendingCall& call, const Demand& demand,
+                         const RequestQueue& queue, absl::Duration now) const;
+  // What others of its class take that come while `call` waits, and fill up its
+  // last batch.
   absl::Duration TimeForCompany(const PendingCall& call, const Demand& demand,
                                 const RequestQueue& queue,
                                 absl::Duration wait) const;

@@ -134,8 +134,9 @@ absl::Duration RequestBatcher::last_heartbeat() const {
 
 bool RequestBatcher::IsBehind() const {
   MutexLock lock(&mutex_);
-  return !queue_.empty() &&
-         queue_.num_users() > load_.MaxBatchUsers(queue_.next_snapshot());
+  const PendingCall* const first = queue_.front(RequestClass::kSingle);
+  return first != nullptr && queue_.num_users(RequestClass::kSingle) >
+                                 load_.MaxBatchUsers(*first->snapshot);
 }
 
 void RequestBatcher::Run() {

@@ -79,7 +79,8 @@ class RequestBatcher {
   // clock; the present while it waits for work.
   absl::Duration last_heartbeat() const;
 
-  // Whether more waits than the next batch takes.
+  // Whether more calls about one user wait than the next batch takes. Those
+  // about many are meant to wait.
   bool IsBehind() const;
 
  private:

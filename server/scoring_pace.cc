@@ -8,10 +8,13 @@ namespace {
 
 constexpr double kWeightOfThePast = 0.95;
 constexpr double kMostOfExpected = 4;
+constexpr absl::Duration kShortest = absl::Nanoseconds(1);
 
 }  // namespace
 
 void ScoringPace::Observe(size_t num_users, absl::Duration took) {
+  // Of a clock too coarse to tell: an expectation of nothing would stay so.
+  took = std::max(took, kShortest);
   if (known()) took = std::min(took, TimeFor(num_users) * kMostOfExpected);
   const size_t units = (num_users + users_per_unit_ - 1) / users_per_unit_;
   units_ = units_ * kWeightOfThePast + static_cast<double>(units);

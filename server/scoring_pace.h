@@ -30,7 +30,8 @@ class ScoringPace {
   // False before the first batch; then TimeFor() is zero.
   bool known() const { return units_ > 0; }
   absl::Duration TimeFor(size_t num_users) const;
-  // How many users are scored within `time`, from 1 to `most`. REQUIRES: known(), most > 0.
+  // How many users are scored within `time`, from 1 to `most`. REQUIRES: known(),
+  // most > 0.
   size_t UsersWithin(absl::Duration time, size_t most) const;
 
  private:

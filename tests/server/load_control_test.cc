@@ -299,6 +299,17 @@ TEST_F(LoadControlTest, TheOtherClassTakesItsTurns) {
   EXPECT_EQ(Refusal(*CallWithin(Milliseconds(119))), "wait too long");
 }
 
+TEST_F(LoadControlTest, SingleCallsTakeATurnBeforeEachBatchOfALargeCall) {
+  Measure(Milliseconds(10));
+  Push(2);
+  const auto call = Call(10, RequestClass::kMany);
+  // Ten users of its own, and two of the others five times.
+  call->deadline = now_ + Milliseconds(301);
+  EXPECT_EQ(Refusal(*call), "");
+  call->deadline = now_ + Milliseconds(299);
+  EXPECT_EQ(Refusal(*call), "wait too long");
+}
+
 TEST_F(LoadControlTest, WhatIsUnknownIsWelcome) {
   Push(100);
   EXPECT_EQ(Refusal(*CallWithin(Milliseconds(1))), "");

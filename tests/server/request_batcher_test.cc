@@ -366,6 +366,19 @@ TEST_F(RequestBatcherTest, AQueueThatStandsIsCutBack) {
             num_shed);
 }
 
+TEST_F(RequestBatcherTest, IsBehindWhenMoreSingleCallsWaitThanABatchTakes) {
+  Start();
+  const TestCall held = SubmitAndHold();
+  SubmitMany(20);
+  for (int i = 0; i < 4; ++i) Submit(1);
+  EXPECT_FALSE(batcher_->IsBehind());
+  const TestCall last = Submit(1);
+  EXPECT_TRUE(batcher_->IsBehind());
+  scorer_->Unblock();
+  last.answer->Wait();
+  EXPECT_FALSE(batcher_->IsBehind());
+}
+
 TEST_F(RequestBatcherTest, RefusesWhatDoesNotFitTheQueue) {
   Start();
   const TestCall held = SubmitAndHold();
