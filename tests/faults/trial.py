@@ -144,18 +144,20 @@ class Holdings:
 
 
 @contextlib.contextmanager
-def restored(daemon, request):
-    """The block leaves nothing behind, and a new caller is answered after it."""
+def restored(daemon, request, ask=answer):
+    """The block leaves nothing behind, and a new caller is answered after it.
+
+    `ask` is what a new caller does."""
     num_connections = Holdings(daemon).connections
     for _ in range(20):  # so that threads and pools are there
-        expected = answer(daemon, request)
+        expected = ask(daemon, request)
     daemon.wait_until(
         lambda: Holdings(daemon).connections <= num_connections)
     time.sleep(COUNTING_SECONDS)
     before = Holdings(daemon)
     yield
     ended = time.monotonic()
-    assert answer(daemon, request) == expected
+    assert ask(daemon, request) == expected
     try:
         daemon.wait_until(lambda: Holdings(daemon).is_back_at(before),
                           ended + RECOVERY_SECONDS - time.monotonic())
