@@ -229,19 +229,17 @@ void CheckpointWatcher::JudgeTrial(const std::vector<CheckpointFile>& found) {
     case VersionTrial::Verdict::Kind::kUndecided:
       return switch_.GiveUpTrial(verdict.reason);
     case VersionTrial::Verdict::Kind::kRollBack:
-      // Where it cannot be written, the log says so.
-      policy_.Change(RejectCandidate(verdict.reason), "").IgnoreError();
+      switch_.EndTrial(TrialResult::kRolledBack, verdict.reason);
+      RefuseForAll(version);
   }
 }
 
-// Returns the policy under which that holds.
-ServingPolicy CheckpointWatcher::RejectCandidate(const std::string& reason) {
-  const uint64_t version = switch_.trial()->version();
-  ServingPolicy policy = policy_.policy();
-  if (policy.pinned == version) policy.pinned.reset();
-  policy.Refuse(version);
-  switch_.EndTrial(TrialResult::kRolledBack, reason);
-  return policy;
+// Where it cannot be written, the log says so.
+void CheckpointWatcher::RefuseForAll(uint64_t version) {
+  const auto refuse = [&](const ServingPolicy& policy) {
+    return PolicyAfterVerdict(policy, version);
+  };
+  policy_.Change(refuse, "").IgnoreError();
 }
 
 CheckpointFile CheckpointWatcher::FileOf(uint64_t version) const {

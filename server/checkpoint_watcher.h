@@ -152,7 +152,8 @@ class CheckpointWatcher {
   bool TriesFirst() const;
   // Ends a trial that is over, or that the policy does not want any more.
   void JudgeTrial(const std::vector<CheckpointFile>& found);
-  ServingPolicy RejectCandidate(const std::string& reason);
+  // Nobody has asked for that.
+  void RefuseForAll(uint64_t version);
 
   // In watcher_requests.cc, as the next ones.
   void ServeRequests();
@@ -179,7 +180,7 @@ class CheckpointWatcher {
   VersionAnswer RolledBack(const VersionRequest& request, uint64_t left,
                            bool was_warm);
   VersionAnswer ChangePolicy(const VersionRequest& request,
-                             const ServingPolicy& wanted);
+                             PolicyChange change);
   CheckpointFile FileOf(uint64_t version) const;
 
   const Options options_;

@@ -63,8 +63,9 @@ void PolicyFile::TryAgain() {
   if (unwritten_.code() != told) Log("");
 }
 
-absl::Status PolicyFile::Change(const ServingPolicy& wanted,
-                                absl::string_view caller) {
+absl::Status PolicyFile::Change(PolicyChange change, absl::string_view caller) {
+  Poll();
+  const ServingPolicy wanted = change(policy_);
   if (met_.ok() && wanted == in_file_ && wanted == policy_) return met_;
   policy_ = wanted;
   // What the file refuses beside that is not known while it cannot be read.

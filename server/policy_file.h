@@ -18,6 +18,7 @@
 #include <set>
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "base/file_system.h"
@@ -26,6 +27,9 @@
 
 namespace neumf {
 
+// From the policy in force to the one that is wanted.
+using PolicyChange = absl::FunctionRef<ServingPolicy(const ServingPolicy&)>;
+
 class PolicyFile {
  public:
   // `files` and `metrics` must outlive this.
@@ -33,9 +37,10 @@ class PolicyFile {
 
   // Obeys the file.
   void Poll();
-  // Puts `wanted`, made from a policy() that was polled just now, in force.
-  // `caller` is who asked for it. An error says why it could not be written.
-  absl::Status Change(const ServingPolicy& wanted, absl::string_view caller);
+  // Polls, so that nothing that others wrote meanwhile is lost, and puts what
+  // `change` makes of that policy in force. `caller` is who asked for it. An
+  // error says why it could not be written.
+  absl::Status Change(PolicyChange change, absl::string_view caller);
 
   const ServingPolicy& policy() const { return policy_; }
   // Whether the policy is somebody's word: the file was understood or absent

@@ -68,8 +68,20 @@ ServingPolicy PolicyAfterRollback(ServingPolicy policy, uint64_t left,
     }
   }
   policy.Refuse(left);
-  policy.refused.erase(target);
-  if (policy.pinned == left) policy.pinned = target;
+  if (policy.pinned != left) return policy;
+  policy.pinned.reset();
+  if (!policy.Refuses(target)) policy.pinned = target;
+  return policy;
+}
+
+ServingPolicy PolicyAfterRejection(ServingPolicy policy, uint64_t version) {
+  if (policy.pinned == version) policy.pinned.reset();
+  policy.Refuse(version);
+  return policy;
+}
+
+ServingPolicy PolicyAfterVerdict(ServingPolicy policy, uint64_t version) {
+  if (policy.pinned != version) policy.Refuse(version);
   return policy;
 }
 

@@ -39,10 +39,18 @@ ServingPolicy PolicyAfterLoad(ServingPolicy policy, uint64_t version);
 
 // The policy under which a rollback from `left` to `target` holds. Versions of
 // `found` between the two are refused as well, or a rollback that passed them
-// by would end on one of them.
+// by would end on one of them. What `policy` refuses stays refused, the target
+// as well: then another rollback has left it meanwhile.
 ServingPolicy PolicyAfterRollback(ServingPolicy policy, uint64_t left,
                                   uint64_t target,
                                   const std::vector<CheckpointFile>& found);
+
+// The policy under which `version`, which was on trial, is rejected for good.
+ServingPolicy PolicyAfterRejection(ServingPolicy policy, uint64_t version);
+
+// The same for what no operator has judged: one who has pinned the version is
+// right.
+ServingPolicy PolicyAfterVerdict(ServingPolicy policy, uint64_t version);
 
 // The policy under which NextVersion() finds what a rollback from `left` goes
 // to when no version is kept warm: those below it.

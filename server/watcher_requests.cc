@@ -33,9 +33,11 @@ void CheckpointWatcher::ServeRequest(const VersionRequest& request) {
       if (!policy_.met().ok()) {
         return request.answer(PolicyUnreadable(policy_.met().code()));
       }
-      ServingPolicy wanted = policy_.policy();
-      wanted.pinned.reset();
-      return request.answer(ChangePolicy(request, wanted));
+      const auto unpin = [](ServingPolicy policy) {
+        policy.pinned.reset();
+        return policy;
+      };
+      return request.answer(ChangePolicy(request, unpin));
     }
     case VersionRequest::Kind::kRollback:
       return request.answer(RollBack(request));
@@ -84,7 +86,6 @@ void CheckpointWatcher::ServeRequestsBeside(const CheckpointFile& loading,
       }
       const uint64_t left = switch_.served_version();
       if (switch_.ServeStandby()) {
-        policy_.Poll();
         request->answer(RolledBack(*request, left, /*was_warm=*/true));
         continue;
       }
@@ -123,8 +124,9 @@ absl::StatusOr<VersionAnswer> CheckpointWatcher::LoadByName(
     }
     NEUMF_RETURN_IF_ERROR(LoadFor(request, file));
   }
-  return ChangePolicy(request,
-                      PolicyAfterLoad(policy_.policy(), request.version));
+  return ChangePolicy(request, [&](const ServingPolicy& policy) {
+    return PolicyAfterLoad(policy, request.version);
+  });
 }
 
 bool CheckpointWatcher::IsThere(uint64_t version) const {
@@ -152,9 +154,11 @@ absl::Status CheckpointWatcher::LoadFor(const VersionRequest& request,
 
 absl::StatusOr<VersionAnswer> CheckpointWatcher::RollBack(
     const VersionRequest& request) {
-  if (switch_.trial() != nullptr) {
-    policy_.Poll();
-    return ChangePolicy(request, RejectCandidate("it was rolled back"));
+  if (const auto trial = switch_.trial(); trial != nullptr) {
+    switch_.EndTrial(TrialResult::kRolledBack, "it was rolled back");
+    return ChangePolicy(request, [&](const ServingPolicy& policy) {
+      return PolicyAfterRejection(policy, trial->version());
+    });
   }
   const uint64_t left =
       request.left == 0 ? switch_.version_to_leave() : request.left;
@@ -204,16 +208,16 @@ VersionAnswer CheckpointWatcher::RolledBack(const VersionRequest& request,
       .WithNumber("warm", was_warm)
       .With("caller", request.caller);
   parts_.metrics->RolledBack();
-  const auto found = ListCheckpoints(*parts_.files, options_.directory);
-  return ChangePolicy(
-      request,
-      PolicyAfterRollback(policy_.policy(), left, target,
-                          found.ok() ? *found : std::vector<CheckpointFile>()));
+  const auto found = ListCheckpoints(*parts_.files, options_.directory)
+                         .value_or(std::vector<CheckpointFile>());
+  return ChangePolicy(request, [&](const ServingPolicy& policy) {
+    return PolicyAfterRollback(policy, left, target, found);
+  });
 }
 
 VersionAnswer CheckpointWatcher::ChangePolicy(const VersionRequest& request,
-                                              const ServingPolicy& wanted) {
-  const absl::Status written = policy_.Change(wanted, request.caller);
+                                              PolicyChange change) {
+  const absl::Status written = policy_.Change(change, request.caller);
   VersionAnswer answer;
   answer.version = switch_.served_record();
   if (!policy_.met().ok()) {

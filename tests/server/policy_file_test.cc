@@ -38,6 +38,9 @@ class PolicyFileTest : public testing::Test {
     policy.Refuse(version);
     return policy;
   }
+  absl::Status Change(const ServingPolicy& wanted) {
+    return policy_.Change([&](const ServingPolicy&) { return wanted; }, "ops");
+  }
   ServingPolicy InFile() {
     return ReadServingPolicy(*posix_, directory_.path()).value();
   }
@@ -65,7 +68,7 @@ class PolicyFileTest : public testing::Test {
 
 TEST_F(PolicyFileTest, AChangeThatADiskHasNoRoomForIsWrittenOnceThereIsSome) {
   FillDisk();
-  EXPECT_THAT(policy_.Change(Pinned(3), "ops"),
+  EXPECT_THAT(Change(Pinned(3)),
               StatusIs(absl::StatusCode::kResourceExhausted));
   EXPECT_THAT(Log(), HasSubstr("event=policy_changed serve=3 refuse=\"\" "
                                "caller=ops written=0"));
@@ -94,7 +97,7 @@ TEST_F(PolicyFileTest, AnErrorAtAnyCallLeavesAWholePolicyAndIsMended) {
     const ServingPolicy before = InFile();
     const ServingPolicy wanted = Pinned(1 + nth);
     files_.FailFrom(nth, absl::UnavailableError("the disk is gone"));
-    if (policy_.Change(wanted, "ops").ok()) break;
+    if (Change(wanted).ok()) break;
     EXPECT_EQ(policy_.policy(), wanted);
     EXPECT_TRUE(InFile() == before || InFile() == wanted) << nth;
     files_.StopFailing();
@@ -102,13 +105,26 @@ TEST_F(PolicyFileTest, AnErrorAtAnyCallLeavesAWholePolicyAndIsMended) {
     EXPECT_EQ(InFile(), wanted) << nth;
     EXPECT_EQ(policy_.policy(), wanted) << nth;
   }
-  // Create, append, sync, close, rename, sync of the directory.
-  EXPECT_EQ(nth, 7);
+  // Open, read; create, append, sync, close, rename, sync of the directory.
+  EXPECT_EQ(nth, 9);
+}
+
+TEST_F(PolicyFileTest, AChangeIsMadeOfWhatTheFileSaysNow) {
+  WriteByHand(Refusing(5));
+  const auto refuse = [](ServingPolicy policy) {
+    policy.Refuse(6);
+    return policy;
+  };
+  NEUMF_EXPECT_OK(policy_.Change(refuse, "ops"));
+  ServingPolicy both = Refusing(5);
+  both.Refuse(6);
+  EXPECT_EQ(policy_.policy(), both);
+  EXPECT_EQ(InFile(), both);
 }
 
 TEST_F(PolicyFileTest, WhatSomebodyWritesMeanwhileCountsAndARefusalIsAdded) {
   FillDisk();
-  EXPECT_FALSE(policy_.Change(Refusing(5), "ops").ok());
+  EXPECT_FALSE(Change(Refusing(5)).ok());
   WriteByHand(Pinned(3));
   policy_.Poll();
   FreeSpace();
@@ -120,7 +136,7 @@ TEST_F(PolicyFileTest, WhatSomebodyWritesMeanwhileCountsAndARefusalIsAdded) {
 
 TEST_F(PolicyFileTest, ARefusalThatAnotherServerWroteIsTheFilesToTakeBack) {
   FillDisk();
-  EXPECT_FALSE(policy_.Change(Refusing(3), "carol").ok());
+  EXPECT_FALSE(Change(Refusing(3)).ok());
   WriteByHand(Refusing(3));
   policy_.Poll();
   EXPECT_THAT(Log(), HasSubstr("written=1"));
@@ -131,7 +147,7 @@ TEST_F(PolicyFileTest, ARefusalThatAnotherServerWroteIsTheFilesToTakeBack) {
 
 TEST_F(PolicyFileTest, APinThatWasNotWrittenGivesWayToWhatSomebodyWrites) {
   FillDisk();
-  EXPECT_FALSE(policy_.Change(Pinned(5), "ops").ok());
+  EXPECT_FALSE(Change(Pinned(5)).ok());
   WriteByHand(Pinned(3));
   policy_.Poll();
   FreeSpace();
@@ -142,7 +158,7 @@ TEST_F(PolicyFileTest, APinThatWasNotWrittenGivesWayToWhatSomebodyWrites) {
 
 TEST_F(PolicyFileTest, AnErrorOfAnotherKindIsNews) {
   FillDisk();
-  EXPECT_FALSE(policy_.Change(Pinned(5), "ops").ok());
+  EXPECT_FALSE(Change(Pinned(5)).ok());
   Log();
   // After the two calls that find no file.
   files_.FailFrom(2, absl::PermissionDeniedError("read-only"));

@@ -121,6 +121,25 @@ TEST(VersionChooserTest, ARollbackHolds) {
   EXPECT_THAT(upwards.refused, ElementsAre(4U));
 }
 
+// Another rollback has left the target meanwhile.
+TEST(VersionChooserTest, ARollbackTakesNoRefusalBack) {
+  const auto files = Files({5, 6, 7});
+  EXPECT_THAT(PolicyAfterRollback(Refusing({6}), 7, 6, files).refused,
+              ElementsAre(6U, 7U));
+  ServingPolicy pinned = Pinned(7);
+  pinned.Refuse(6);
+  const ServingPolicy policy = PolicyAfterRollback(pinned, 7, 6, files);
+  EXPECT_EQ(policy.pinned, std::nullopt);
+  EXPECT_THAT(policy.refused, ElementsAre(6U, 7U));
+}
+
+TEST(VersionChooserTest, APinGoesBeforeAVerdictButNotBeforeARejection) {
+  EXPECT_EQ(PolicyAfterVerdict(Pinned(7), 7), Pinned(7));
+  EXPECT_EQ(PolicyAfterVerdict(Refusing({5}), 7), Refusing({5, 7}));
+  EXPECT_EQ(PolicyAfterRejection(Pinned(7), 7), Refusing({7}));
+  EXPECT_EQ(PolicyAfterRejection(Pinned(5), 7).pinned, 5U);
+}
+
 TEST(VersionChooserTest, FindsWhatWasServedBeforeAmongTheFiles) {
   const auto files = Files({4, 5, 6, 7});
   const ServingPolicy earlier = PolicyOfEarlier(Refusing({5}), 6, files);

@@ -425,6 +425,35 @@ TEST_F(VersionControlTest, ARefusalThatIsTakenBackInTheFileIsNotPutThereAgain) {
   EXPECT_EQ(PolicyText(), "{\"serve\": \"largest\", \"refuse\": [2]}\n");
 }
 
+// The load takes its time, and nobody looks at the file meanwhile.
+TEST_F(VersionControlTest, ALoadByNameKeepsWhatWasRefusedMeanwhile) {
+  ServeUpTo(2);
+  folder_.Publish(3);
+  BesideTheNextLoad([&] { WritePolicyText("{\"refuse\": [1]}"); });
+  NEUMF_ASSERT_OK(Get(Kind::kLoad, 3).status());
+  EXPECT_EQ(PolicyText(), "{\"serve\": 3, \"refuse\": [1]}\n");
+}
+
+TEST_F(VersionControlTest, ARollbackThatReadsKeepsWhatWasRefusedMeanwhile) {
+  ServeUpTo(3);
+  Restart(/*keep_versions=*/1);
+  Poll();
+  BesideTheNextLoad([&] { WritePolicyText("{\"refuse\": [1]}"); });
+  NEUMF_ASSERT_OK(Get(Kind::kRollback).status());
+  EXPECT_EQ(Served(), 2U);
+  EXPECT_EQ(PolicyText(), "{\"serve\": \"largest\", \"refuse\": [1, 3]}\n");
+}
+
+TEST_F(VersionControlTest, ARollbackDoesNotHoldToWhatWasRefusedMeanwhile) {
+  ServeUpTo(3);
+  Restart(/*keep_versions=*/1);
+  Poll();
+  BesideTheNextLoad([&] { WritePolicyText("{\"refuse\": [2]}"); });
+  NEUMF_ASSERT_OK(Get(Kind::kRollback).status());
+  EXPECT_EQ(Served(), 1U);
+  EXPECT_EQ(PolicyText(), "{\"serve\": \"largest\", \"refuse\": [2, 3]}\n");
+}
+
 TEST_F(VersionControlTest, ARollbackBesideALoadComesAtOnce) {
   ServeUpTo(2);
   folder_.Publish(3);
