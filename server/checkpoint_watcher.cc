@@ -152,7 +152,8 @@ absl::Status CheckpointWatcher::ServeByPolicy() {
   while (!switch_.IsStopping() && !parts_.device->lost()) {
     NEUMF_ASSIGN_OR_RETURN(const std::vector<CheckpointFile> found,
                            ListCheckpoints(*parts_.files, options_.directory));
-    policy_.Poll();
+    PollPolicy();
+    LeaveRefused();
     switch_.refusals().ForgetMissing(found);
     JudgeTrial(found);
     const CheckpointFile* next =
@@ -173,14 +174,39 @@ absl::Status CheckpointWatcher::ServeByPolicy() {
   return absl::OkStatus();
 }
 
+void CheckpointWatcher::PollPolicy() {
+  policy_.Poll();
+  switch_.DropRefused(policy_.policy());
+}
+
+absl::Status CheckpointWatcher::Change(PolicyChange change,
+                                       const std::string& caller) {
+  const absl::Status written = policy_.Change(change, caller);
+  switch_.DropRefused(policy_.policy());
+  return written;
+}
+
+bool CheckpointWatcher::IsServedRefused() const {
+  return policy_.policy().Refuses(switch_.served_version());
+}
+
+// What is on trial and pinned is due itself, and as warm.
+void CheckpointWatcher::LeaveRefused() {
+  if (!IsServedRefused()) return;
+  const auto trial = switch_.trial();
+  const bool is_due =
+      trial != nullptr && policy_.policy().pinned == trial->version();
+  if (!is_due) switch_.LeaveRefused();
+}
+
 // All that is found meanwhile is loaded in the same turn, and counts as one
 // wait: who publishes more often than that is obeyed, too.
 bool CheckpointWatcher::MustWait(const CheckpointFile* next) {
   const uint64_t served = switch_.served_version();
   const ServingPolicy& policy = policy_.policy();
-  const bool is_news =
-      options_.reload_jitter > absl::ZeroDuration() && next != nullptr &&
-      served != 0 && !policy.Refuses(served) && policy.pinned != next->version;
+  const bool is_news = options_.reload_jitter > absl::ZeroDuration() &&
+                       next != nullptr && served != 0 && !IsServedRefused() &&
+                       policy.pinned != next->version;
   const absl::Duration now = parts_.clock->MonotonicNow();
   if (is_news && load_at_ == absl::InfiniteDuration()) {
     std::uniform_real_distribution<double> share;
@@ -192,20 +218,19 @@ bool CheckpointWatcher::MustWait(const CheckpointFile* next) {
 }
 
 absl::Status CheckpointWatcher::Load(const CheckpointFile& file) {
-  const ServingPolicy& policy = policy_.policy();
   VersionSwitch::Wish wish;
-  wish.keep_previous = !policy.Refuses(switch_.served_version());
+  wish.keep_previous = [this] { return !IsServedRefused(); };
   // Operators have judged: a comparison would hold up a rollback of the fleet.
-  wish.is_judged = policy.pinned != file.version && wish.keep_previous;
+  wish.is_judged =
+      policy_.policy().pinned != file.version && !IsServedRefused();
   wish.on_trial = TriesFirst();
   wish.meanwhile = Meanwhile(file, nullptr);
   return switch_.Load(file, wish);
 }
 
 bool CheckpointWatcher::TriesFirst() const {
-  const ServingPolicy& policy = policy_.policy();
-  return switch_.CanTry() && !policy.pinned.has_value() &&
-         !policy.Refuses(switch_.served_version());
+  return switch_.CanTry() && !policy_.policy().pinned.has_value() &&
+         !IsServedRefused();
 }
 
 void CheckpointWatcher::JudgeTrial(const std::vector<CheckpointFile>& found) {
@@ -239,7 +264,7 @@ void CheckpointWatcher::RefuseForAll(uint64_t version) {
   const auto refuse = [&](const ServingPolicy& policy) {
     return PolicyAfterVerdict(policy, version);
   };
-  policy_.Change(refuse, "").IgnoreError();
+  Change(refuse, "").IgnoreError();
 }
 
 CheckpointFile CheckpointWatcher::FileOf(uint64_t version) const {

@@ -24,6 +24,10 @@
 //   another
 //   the daemon stops       ends it                     UNAVAILABLE
 //
+// A served version that serving.json refuses gives way to one that is kept warm
+// at once, beside a load a poll later, before a larger one is thought of. What
+// is kept warm and refused is dropped: no rollback goes there.
+//
 // A new version that a poll finds beside one that is served may be put on trial
 // first (version_trial.h); one that somebody asks for or pins is served at once.
 // A rollback then rejects what is on trial; a load by name ends the trial.
@@ -143,6 +147,15 @@ class CheckpointWatcher {
   absl::Status Look();
   // Loads the served version again if its GPU was lost.
   void ServeAgainIfDead();
+  // Obeys serving.json: what it refuses is kept warm no longer.
+  void PollPolicy();
+  // The same for what a change of our own refuses.
+  absl::Status Change(PolicyChange change, const std::string& caller);
+  // Whether the policy refuses what is served.
+  bool IsServedRefused() const;
+  // Serves what is kept warm in place of what the policy refuses: a version that
+  // has to be read first may take minutes.
+  void LeaveRefused();
   // Tries what the policy asks for until it is served.
   absl::Status ServeByPolicy();
   // Whether `next`, null for none, has to wait for its turn in the fleet.

@@ -1,6 +1,7 @@
 #include "server/loaded_versions.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace neumf {
@@ -45,6 +46,24 @@ bool LoadedVersions::DropStandbys() {
   MutexLock lock(&mutex_);
   dropped.swap(standbys_);
   return !dropped.empty();
+}
+
+std::vector<uint64_t> LoadedVersions::DropStandbysIf(
+    absl::FunctionRef<bool(uint64_t version)> is_meant) {
+  std::vector<uint64_t> versions;
+  std::deque<LoadedVersion> dropped;  // let go of outside the lock
+  MutexLock lock(&mutex_);
+  const auto kept_end = std::stable_partition(
+      standbys_.begin(), standbys_.end(), [&](const LoadedVersion& standby) {
+        return !is_meant(standby.snapshot->version);
+      });
+  dropped.assign(std::make_move_iterator(kept_end),
+                 std::make_move_iterator(standbys_.end()));
+  standbys_.erase(kept_end, standbys_.end());
+  for (const LoadedVersion& standby : dropped) {
+    versions.push_back(standby.snapshot->version);
+  }
+  return versions;
 }
 
 void LoadedVersions::Unload() {

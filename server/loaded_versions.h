@@ -13,6 +13,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "base/file_system.h"
 #include "base/mutex.h"
 #include "server/snapshot.h"
@@ -41,6 +42,10 @@ class LoadedVersions {
   LoadedVersion FindStandby(uint64_t version) const;
   // Lets go of all. False when there were none.
   bool DropStandbys();
+  // Lets go of those whose version `is_meant`, which must not block; says
+  // which.
+  std::vector<uint64_t> DropStandbysIf(
+      absl::FunctionRef<bool(uint64_t version)> is_meant);
   // Lets go of what was served, too, so that another version finds room.
   void Unload();
   // What was served before Unload(), until it is served again, or the version

@@ -66,7 +66,7 @@ absl::Status VersionSwitch::Load(const CheckpointFile& file, const Wish& wish) {
   const FileInfo info = parts_.files->Stat(file.path).value_or(FileInfo());
   if (LoadedVersion warm = FindWarm(file, info); warm.snapshot != nullptr) {
     const auto snapshot = warm.snapshot;
-    if (!Serve(std::move(warm), wish.keep_previous)) {
+    if (!Serve(std::move(warm), wish.keep_previous())) {
       return GiveUp(0, file.version);
     }
     LogServing(*snapshot, absl::ZeroDuration());
@@ -119,7 +119,7 @@ absl::Status VersionSwitch::LoadFile(const CheckpointFile& file,
   // What it was to be compared with may have gone meanwhile.
   const bool on_trial = wish.on_trial && CanTry();
   const bool done =
-      on_trial ? BeginTrial(fresh) : Serve(fresh, wish.keep_previous);
+      on_trial ? BeginTrial(fresh) : Serve(fresh, wish.keep_previous());
   if (!done) return GiveUp(attempt, file.version);
   parts_.metrics->ReloadFinished(ReloadResult::kOk, took);
   if (!on_trial) LogServing(*snapshot, took);
@@ -225,7 +225,7 @@ void VersionSwitch::BringBack(const CheckpointFile& failed,
   Wish wish;
   wish.by_name = true;
   wish.is_judged = false;
-  wish.keep_previous = false;
+  wish.keep_previous = [] { return false; };
   wish.is_way_back = true;
   wish.meanwhile = meanwhile;
   const CheckpointFile file = FileOf(version);
@@ -252,6 +252,27 @@ uint64_t VersionSwitch::Announce(const CheckpointFile& file,
 bool VersionSwitch::ServeStandby() {
   LoadedVersion standby = loaded_.LastStandby();
   return IsAlive(standby) && Serve(std::move(standby), /*keep_previous=*/false);
+}
+
+bool VersionSwitch::LeaveRefused() {
+  const uint64_t left = served_version();
+  if (!ServeStandby()) return false;
+  const LoadedVersion standby = loaded_.served();
+  LogEvent("refused_version_left")
+      .WithNumber("version", left)
+      .WithNumber("to", standby.snapshot->version);
+  LogServing(*standby.snapshot, absl::ZeroDuration());
+  return true;
+}
+
+void VersionSwitch::DropRefused(const ServingPolicy& policy) {
+  const std::vector<uint64_t> dropped = loaded_.DropStandbysIf(
+      [&](uint64_t version) { return policy.Refuses(version); });
+  if (dropped.empty()) return;
+  for (const uint64_t version : dropped) {
+    LogEvent("refused_standby_dropped").WithNumber("version", version);
+  }
+  parts_.history->Kept(loaded_.standby_attempts());
 }
 
 bool VersionSwitch::Serve(LoadedVersion next, bool keep_previous) {

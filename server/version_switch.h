@@ -25,6 +25,7 @@
 #include "base/clock.h"
 #include "base/file_system.h"
 #include "base/mutex.h"
+#include "checkpoint/serving_policy.h"
 #include "neumf/v1/model_service.pb.h"
 #include "server/background_load.h"
 #include "server/checkpoint_loader.h"
@@ -83,7 +84,9 @@ class VersionSwitch {
     // decided on, or what has to take the place of a version that must go, is
     // tried even if they refused it before.
     bool is_judged = true;
-    bool keep_previous = true;
+    // Asked when the version is swapped in: whether what it takes the place of
+    // is kept warm.
+    std::function<bool()> keep_previous = [] { return true; };
     // Unless it is warm, it is put on trial, not served.
     bool on_trial = false;
     // Nothing but RequestStop() gives the load up: without it nothing is
@@ -117,6 +120,11 @@ class VersionSwitch {
   // Serves the version that was served before, if it is kept warm, and drops
   // the one that it leaves. False when there is none.
   bool ServeStandby();
+  // The same for a served version that the policy refuses, with its line in the
+  // log. What is on trial beside it ends: it was compared with that.
+  bool LeaveRefused();
+  // Lets go of what is kept warm and refused: it is no way back.
+  void DropRefused(const ServingPolicy& policy);
 
   // Null: nothing is on trial.
   std::shared_ptr<VersionTrial> trial() const {

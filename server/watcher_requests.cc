@@ -24,8 +24,9 @@ void CheckpointWatcher::ServeRequests() {
   }
 }
 
+// A served version that is refused stays until then: a rollback is to leave it.
 void CheckpointWatcher::ServeRequest(const VersionRequest& request) {
-  policy_.Poll();
+  PollPolicy();
   switch (request.kind) {
     case VersionRequest::Kind::kLoad:
       return request.answer(LoadByName(request));
@@ -61,7 +62,8 @@ std::function<void()> CheckpointWatcher::Meanwhile(
 // breaks a rule, does not wait for its end.
 void CheckpointWatcher::LookBeside(const CheckpointFile& loading,
                                    const ServingPolicy* begun_under) {
-  policy_.Poll();
+  PollPolicy();
+  LeaveRefused();
   switch_.EndTrialOnLostDevice();
   const auto found = ListCheckpoints(*parts_.files, options_.directory);
   if (found.ok()) JudgeTrial(*found);
@@ -84,6 +86,7 @@ void CheckpointWatcher::ServeRequestsBeside(const CheckpointFile& loading,
         request->answer(RollBack(*request));
         continue;
       }
+      PollPolicy();
       const uint64_t left = switch_.served_version();
       if (switch_.ServeStandby()) {
         request->answer(RolledBack(*request, left, /*was_warm=*/true));
@@ -136,16 +139,17 @@ bool CheckpointWatcher::IsThere(uint64_t version) const {
 
 absl::Status CheckpointWatcher::LoadFor(const VersionRequest& request,
                                         const CheckpointFile& file) {
+  const bool is_rollback = request.kind == VersionRequest::Kind::kRollback;
   VersionSwitch::Wish wish;
   wish.by_name = true;
   wish.is_judged = false;
   wish.is_wanted = request.is_wanted;
   wish.is_way_back = file.version == switch_.unloaded_version() &&
-                     (request.kind == VersionRequest::Kind::kRollback ||
-                      switch_.served_version() == 0);
+                     (is_rollback || switch_.served_version() == 0);
   wish.meanwhile = Meanwhile(file, &request);
-  wish.keep_previous = request.kind != VersionRequest::Kind::kRollback &&
-                       !policy_.policy().Refuses(switch_.served_version());
+  wish.keep_previous = [this, is_rollback] {
+    return !is_rollback && !IsServedRefused();
+  };
   const absl::Status loaded = switch_.Load(file, wish);
   if (!absl::IsCancelled(loaded)) return loaded;
   if (switch_.IsStopping()) return Draining();
@@ -217,7 +221,7 @@ VersionAnswer CheckpointWatcher::RolledBack(const VersionRequest& request,
 
 VersionAnswer CheckpointWatcher::ChangePolicy(const VersionRequest& request,
                                               PolicyChange change) {
-  const absl::Status written = policy_.Change(change, request.caller);
+  const absl::Status written = Change(change, request.caller);
   VersionAnswer answer;
   answer.version = switch_.served_record();
   if (!policy_.met().ok()) {

@@ -243,6 +243,39 @@ TEST_F(TrialControlTest, WhatIsOnTrialTakesThePlaceOfAServedVersionRefused) {
   EXPECT_EQ(OnTrial(), 0U);
 }
 
+// The trial compared it with what must go: it begins again, with another one.
+TEST_F(TrialControlTest, AWarmVersionTakesThePlaceOfAServedOneBeforeAnyTrial) {
+  StartTrial();
+  NEUMF_ASSERT_OK(Get(Kind::kLoad, 2).status());
+  NEUMF_ASSERT_OK(Get(Kind::kLoadLargest).status());
+  folder_.Publish(3);
+  Poll();
+  ASSERT_EQ(OnTrial(), 3U);
+  const auto candidate = trials_.Get()->candidate();
+  WritePolicyText("{\"refuse\": [2]}");
+  Poll();
+  EXPECT_EQ(Served(), 1U);
+  ASSERT_EQ(OnTrial(), 3U);
+  EXPECT_NE(trials_.Get()->candidate(), candidate);
+  EXPECT_EQ(Trials("ended"), 1);
+  EXPECT_EQ(Trials("promoted"), 1);
+  EXPECT_THAT(States(), ElementsAre("3 CANDIDATE", "3 RETIRED", "2 RETIRED",
+                                    "1 SERVING"));
+}
+
+TEST_F(TrialControlTest, WhatIsOnTrialAndPinnedGoesBeforeAWarmVersion) {
+  StartTrial();
+  NEUMF_ASSERT_OK(Get(Kind::kLoad, 2).status());
+  NEUMF_ASSERT_OK(Get(Kind::kLoadLargest).status());
+  folder_.Publish(3);
+  Poll();
+  const auto candidate = trials_.Get()->candidate();
+  WritePolicyText(R"({"serve": 3, "refuse": [2]})");
+  Poll();
+  EXPECT_EQ(holder_.Get(), candidate);
+  EXPECT_EQ(Trials("promoted"), 2);
+}
+
 TEST_F(TrialControlTest, ANewerVersionTakesItsPlaceIfItIsValid) {
   StartTrial();
   folder_.Publish(3);
