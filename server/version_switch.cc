@@ -98,8 +98,9 @@ absl::Status VersionSwitch::LoadFile(const CheckpointFile& file,
 
   const absl::Duration started = parts_.clock->MonotonicNow();
   LoadOutcome outcome = ReadFile(file, wish);
-  const bool unloads = MayUnloadFor(file, wish, &outcome);
-  if (unloads && Unload(file)) outcome = ReadFile(file, wish);
+  const bool is_alone =
+      MayUnloadFor(file, wish, &outcome) && Unload(file, wish);
+  if (is_alone) outcome = ReadFile(file, wish);
   const absl::Duration took = parts_.clock->MonotonicNow() - started;
   EndWaiting(file.version);
   if (IsOver(wish)) return GiveUp(attempt, file.version);
@@ -109,7 +110,7 @@ absl::Status VersionSwitch::LoadFile(const CheckpointFile& file,
   }
   if (!loaded) {
     const absl::Status refused = Refuse(file, attempt, outcome, took);
-    if (unloads) refusals_.RememberUnloaded(file.version);
+    if (is_alone) refusals_.RememberUnloaded(file.version);
     return refused;
   }
   refusals_.Forget(file.version);
@@ -184,7 +185,7 @@ bool VersionSwitch::MayUnloadFor(const CheckpointFile& file, const Wish& wish,
   return false;
 }
 
-bool VersionSwitch::Unload(const CheckpointFile& file) {
+bool VersionSwitch::Unload(const CheckpointFile& file, const Wish& wish) {
   LoadedVersion old = loaded_.served();
   if (!SwapIn(nullptr)) return false;
   LogEvent("checkpoint_unloaded")
@@ -197,9 +198,10 @@ bool VersionSwitch::Unload(const CheckpointFile& file) {
   // Batches that were formed before still have it; calls let go of it when they
   // are answered.
   const int64_t num_looks = options_.unload_wait / kUnloadLook;
-  for (int64_t i = 0; i < num_looks && !unloaded.expired() && !IsStopping();
+  for (int64_t i = 0; i < num_looks && !unloaded.expired() && !IsOver(wish);
        ++i) {
     absl::SleepFor(kUnloadLook);
+    wish.meanwhile();
   }
   old.snapshot = unloaded.lock();
   if (old.snapshot != nullptr) {

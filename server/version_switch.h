@@ -57,8 +57,9 @@ class VersionSwitch {
     // Longest time between two calls of Wish::meanwhile.
     absl::Duration look_interval = absl::Seconds(2);
     // What calls have to let go of a version that is unloaded. Longer waits for
-    // slower ones, while nothing is served. Default: much longer than a batch.
-    absl::Duration unload_wait = absl::Seconds(10);
+    // slower ones, while nothing is served. Default: longer than any call without
+    // a deadline of its own may take, by the defaults of RequestLimits.
+    absl::Duration unload_wait = absl::Seconds(35);
   };
 
   // What it works with; all must outlive it.
@@ -168,9 +169,9 @@ class VersionSwitch {
   bool MayUnloadFor(const CheckpointFile& file, const Wish& wish,
                     LoadOutcome* outcome) const;
   // Nothing is served from now on, and its memory is free. False when it was
-  // told to stop, or when what was served is still in use after a while: then it
-  // serves again.
-  bool Unload(const CheckpointFile& file);
+  // told to stop, or when what was served is still in use after a while or when
+  // the load is given up: then it serves again.
+  bool Unload(const CheckpointFile& file, const Wish& wish);
   // Serves what was unloaded, if nothing serves. `meanwhile` as in Wish.
   void BringBack(const CheckpointFile& failed,
                  const std::function<void()>& meanwhile);

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -434,7 +435,7 @@ TEST_F(UnloadFirstTest, WhatIsStillInUseServesOn) {
                                    &holder_, &reaper_, &history_, &metrics_});
   folder_.Publish(1);
   NEUMF_ASSERT_OK(versions.Load(folder_.File(1), {}));
-  const auto in_use = holder_.Get();
+  auto in_use = holder_.Get();
   folder_.Publish(2);
   const uint64_t before = history_.ChangesAfter(0).until;
   next_memory_ = 0;
@@ -446,10 +447,29 @@ TEST_F(UnloadFirstTest, WhatIsStillInUseServesOn) {
     EXPECT_NE(change.state(), v1::MODEL_STATE_RETIRED);
   }
   EXPECT_EQ(ReadMetric(metrics_, "neumf_known_users"), 7);
+  // The new one was not tried, and nothing speaks against it.
+  in_use.reset();
   clock_.Advance(absl::Hours(1));
   next_memory_ = 0;
-  EXPECT_FALSE(versions.Load(folder_.File(2), {}).ok());
-  EXPECT_THAT(Log(), Not(HasSubstr("event=checkpoint_unloaded")));
+  NEUMF_EXPECT_OK(versions.Load(folder_.File(2), {}));
+  EXPECT_EQ(Served(), 2U);
+}
+
+TEST_F(UnloadFirstTest, ARollbackDoesNotWaitForCallsToLetGo) {
+  Serve(1);
+  const auto in_use = holder_.Get();
+  folder_.Publish(2);
+  Answer rollback;
+  std::thread operators([&] {
+    EXPECT_TRUE(Eventually([&] { return Served() == 0; }));
+    Ask(&rollback, Kind::kRollback);
+  });
+  PollWithoutRoom();
+  operators.join();
+  NEUMF_EXPECT_OK(rollback.status);
+  EXPECT_EQ(holder_.Get(), in_use);
+  EXPECT_EQ(PolicyText(), "{\"serve\": \"largest\", \"refuse\": [2]}\n");
+  EXPECT_THAT(States(), ElementsAre("2 RETIRED", "1 SERVING"));
 }
 
 TEST_F(UnloadFirstTest, AWarmVersionIsGoneBeforeMemoryIsLookedAtAgain) {
