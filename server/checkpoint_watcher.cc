@@ -225,6 +225,8 @@ absl::Status CheckpointWatcher::Load(const CheckpointFile& file) {
       policy_.policy().pinned != file.version && !IsServedRefused();
   wish.on_trial = TriesFirst();
   wish.meanwhile = Meanwhile(file, nullptr);
+  // Else a restart would serve it, which has nothing to compare it with.
+  wish.gate_failed = [&] { RefuseForAll(file.version); };
   return switch_.Load(file, wish);
 }
 

@@ -165,7 +165,7 @@ class CheckpointWatcher {
   bool TriesFirst() const;
   // Ends a trial that is over, or that the policy does not want any more.
   void JudgeTrial(const std::vector<CheckpointFile>& found);
-  // Nobody has asked for that.
+  // For what the gate or a trial has found: nobody has asked for that.
   void RefuseForAll(uint64_t version);
 
   // In watcher_requests.cc, as the next ones.

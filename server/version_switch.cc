@@ -111,6 +111,7 @@ absl::Status VersionSwitch::LoadFile(const CheckpointFile& file,
   if (!loaded) {
     const absl::Status refused = Refuse(file, attempt, outcome, took);
     if (is_alone) refusals_.RememberUnloaded(file.version);
+    if (outcome.result == ReloadResult::kGateFailed) wish.gate_failed();
     return refused;
   }
   refusals_.Forget(file.version);

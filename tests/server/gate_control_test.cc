@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -42,8 +43,23 @@ class GateControlTest : public testing::Test {
     EXPECT_TRUE(gate_.Load().ok());
     CheckpointLoader::Options loader_options;
     loader_options.gate = &gate_;
+    loader_options.available_memory = [this] {
+      on_load_();
+      return FindAvailableMemory();
+    };
     loader_ = std::make_unique<CheckpointLoader>(files_.get(), loader_options,
                                                  &device_, &metrics_);
+    Restart();
+  }
+  ~GateControlTest() override {
+    watcher_.reset();
+    testing::internal::GetCapturedStderr();
+  }
+
+  // A daemon that has just started.
+  void Restart() {
+    watcher_.reset();
+    holder_.Swap(nullptr);
     CheckpointWatcher::Options options;
     options.directory = folder_.path();
     options.keep_versions = 1;
@@ -51,10 +67,6 @@ class GateControlTest : public testing::Test {
         options, CheckpointWatcher::Parts{files_.get(), &clock_, loader_.get(),
                                           &device_, &recovery_, &holder_,
                                           &reaper_, &history_, &metrics_});
-  }
-  ~GateControlTest() override {
-    watcher_.reset();
-    testing::internal::GetCapturedStderr();
   }
 
   // What is served then.
@@ -75,6 +87,11 @@ class GateControlTest : public testing::Test {
     return ReadMetric(metrics_, "neumf_reload_total",
                       {{"result", "gate_failed"}});
   }
+  std::string PolicyText() {
+    return ReadWholeFile(*files_, JoinPath(folder_.path(), kServingPolicyFile),
+                         kMaxServingPolicyBytes)
+        .value_or("none");
+  }
   void WritePolicyText(const std::string& text) {
     NEUMF_ASSERT_OK(WriteFileAtomically(
         *files_, JoinPath(folder_.path(), kServingPolicyFile), text));
@@ -91,6 +108,7 @@ class GateControlTest : public testing::Test {
   DeviceRecovery recovery_{{}, &clock_, &device_};
   SnapshotHolder holder_;
   VersionHistory history_;
+  std::function<void()> on_load_ = [] {};  // by the thread that loads
   QualityGate gate_{GateOf(choices_file_), files_.get(), &metrics_};
   std::unique_ptr<CheckpointLoader> loader_;
   std::unique_ptr<CheckpointWatcher> watcher_;
@@ -101,6 +119,31 @@ TEST_F(GateControlTest, WhatAPollFindsIsJudged) {
   folder_.Publish(3);
   EXPECT_EQ(Poll(), 1U);
   EXPECT_EQ(GateRefusals(), 2);
+}
+
+// It has nothing to compare it with when it starts.
+TEST_F(GateControlTest, WhatItRefusedIsServedByNoServerThatStarts) {
+  RefuseTheSecond();
+  EXPECT_EQ(PolicyText(), "{\"serve\": \"largest\", \"refuse\": [2]}\n");
+  Restart();
+  EXPECT_EQ(Poll(), 1U);
+  EXPECT_EQ(GateRefusals(), 1);  // nor is it loaded again
+}
+
+TEST_F(GateControlTest, WhatOperatorsTakeOutOfTheFileIsNotPutThereAgain) {
+  RefuseTheSecond();
+  WritePolicyText("{}");
+  EXPECT_EQ(Poll(), 1U);
+  EXPECT_EQ(PolicyText(), "{}");
+}
+
+TEST_F(GateControlTest, APinThatComesWhileItIsLoadedCounts) {
+  on_load_ = [this] {
+    if (holder_.Get() != nullptr) WritePolicyText(R"({"serve": 2})");
+  };
+  RefuseTheSecond();
+  EXPECT_EQ(PolicyText(), R"({"serve": 2})");
+  EXPECT_EQ(Poll(), 2U);
 }
 
 TEST_F(GateControlTest, WhatThePolicyPinsIsNotJudged) {
