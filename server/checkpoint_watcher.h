@@ -153,8 +153,8 @@ class CheckpointWatcher {
   absl::Status Change(PolicyChange change, const std::string& caller);
   // Whether the policy refuses what is served.
   bool IsServedRefused() const;
-  // Serves what is kept warm in place of what the policy refuses: a version that
-  // has to be read first may take minutes.
+  // Serves what is kept warm in place of what the policy refuses: one that has
+  // to be read first may take minutes.
   void LeaveRefused();
   // Tries what the policy asks for until it is served.
   absl::Status ServeByPolicy();

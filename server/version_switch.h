@@ -57,7 +57,7 @@ class VersionSwitch {
     // Longest time between two calls of Wish::meanwhile.
     absl::Duration look_interval = absl::Seconds(2);
     // What calls have to let go of a version that is unloaded. Longer waits for
-    // slower ones, while nothing is served. Default: longer than any call without
+    // slower ones, while nothing is served. Default: longer than a call without
     // a deadline of its own may take, by the defaults of RequestLimits.
     absl::Duration unload_wait = absl::Seconds(35);
   };
@@ -121,7 +121,8 @@ class VersionSwitch {
   void EndLook();
 
   // Serves the version that was served before, if it is kept warm, and drops
-  // the one that it leaves. False when there is none.
+  // the one that it leaves. False when there is none. Where the policy may have
+  // changed, DropRefused() comes before it.
   bool ServeStandby();
   // The same for a served version that the policy refuses, with its line in the
   // log. What is on trial beside it ends: it was compared with that.
