@@ -1,20 +1,26 @@
 // Calls of Recommend that come at a given rate, whatever the server does with
-// them, from one thread that leaves it most of the processors: what
-// `neumfctl load-test` does at a fraction of its cost (paced_connections.h).
+// them, from one thread that leaves it most of the processors: an open loop as
+// that of `neumfctl load-test`, at a fraction of its cost (paced_connections.h).
 //
 //   offered_load --target=ADDRESS --users=FILE [--connections=4] [--k=10]
 //
-// Each line of stdin is answered by a line of JSON, as of load-test:
-//   load RATE SECONDS MILLIS     with a deadline
-//   sweep RATE SECONDS MILLIS    for the highest rate at which the p99 of all
-//                                calls is within so much; SECONDS a trial
-// A call without an answer lasts for ever; whether it was refused is not told.
+// Each line of stdin, RATE SECONDS MILLIS, is answered by a line of JSON: what
+// comes of so many calls a second that have so many milliseconds each.
+//   {"calls", "answered",    all calls but those of the warm-up
+//    "goodput",              answers within the deadline, a second
+//    "p99_ms",               of all calls, from when they were due; null where
+//                            too many have no answer
+//    "lag_p99_ms"}           how late they left this program
 
 #include <sys/prctl.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <fstream>
 #include <iostream>
+#include <limits>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -22,14 +28,10 @@
 #include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/time.h"
 #include "base/logging.h"
 #include "bench/serve/paced_connections.h"
-#include "client/arrival_schedule.h"
-#include "client/load_report.h"
-#include "client/load_result.h"
-#include "client/rate_search.h"
 #include "neumf/v1/recommendation_service.pb.h"
+#include "nlohmann/json.hpp"
 
 ABSL_FLAG(std::string, target, "", "Required. The server's address.");
 ABSL_FLAG(std::string, users, "", "Required. Ids of users, one a line.");
@@ -40,15 +42,12 @@ namespace neumf {
 namespace {
 
 using SteadyClock = std::chrono::steady_clock;
+using Json = nlohmann::ordered_json;
 
 constexpr char kRecommend[] = "/neumf.v1.RecommendationService/Recommend";
 // Load before that which counts.
-constexpr absl::Duration kWarmup = absl::Milliseconds(500);
-// As load-test: in a sweep a call that is late is told by its time, and the
-// search ends when the rates kept and missed are this close.
-constexpr absl::Duration kSweepDeadline = absl::Seconds(1);
-constexpr double kSweepPrecision = 0.05;
-constexpr double kQuantile = 0.99;
+constexpr double kWarmupSeconds = 0.5;
+constexpr double kNever = std::numeric_limits<double>::infinity();
 
 std::vector<std::string> ReadRequests() {
   std::ifstream file(absl::GetFlag(FLAGS_users));
@@ -63,82 +62,81 @@ std::vector<std::string> ReadRequests() {
   return requests;
 }
 
-LoadResult Offer(const std::vector<std::string>& requests, double rate,
-                 absl::Duration duration, absl::Duration deadline) {
+// What comes of a load: seconds, a call each.
+struct Times {
+  std::vector<double> latencies;  // kNever without an answer
+  std::vector<double> lags;
+};
+
+double P99(std::vector<double> values) {
+  if (values.empty()) return kNever;
+  const auto rank = static_cast<ptrdiff_t>(0.99 * values.size());
+  std::nth_element(values.begin(), values.begin() + rank, values.end());
+  return values[static_cast<size_t>(rank)];
+}
+
+Times Offer(const std::vector<std::string>& requests, double rate,
+            double seconds, double deadline_millis) {
   PacedConnections connections(
       std::vector<std::string>(absl::GetFlag(FLAGS_connections),
                                absl::GetFlag(FLAGS_target)),
-      kRecommend, absl::StrCat(absl::ToInt64Milliseconds(deadline), "m"));
-  LoadResult result(rate, duration, deadline);
-  LatencyDistribution lags;
-  ArrivalSchedule schedule(ArrivalSchedule::Kind::kPoisson, rate, /*seed=*/1);
-  std::vector<absl::Duration> due;  // by call, since the start
-  const auto start = SteadyClock::now();
+      kRecommend, absl::StrCat(std::lround(deadline_millis), "m"));
+  std::mt19937_64 random{1};
+  std::exponential_distribution<double> gap(rate);
+  std::vector<SteadyClock::time_point> due;  // by call
+  Times times;
   const auto since = [&](size_t call) {
-    return absl::FromChrono(SteadyClock::now() - start) - due[call];
+    return std::chrono::duration<double>(SteadyClock::now() - due[call])
+        .count();
+  };
+  const auto begin = SteadyClock::now();
+  const auto counts = [&](size_t call) {
+    return due[call] - begin >= std::chrono::duration<double>(kWarmupSeconds);
   };
   const auto ended = [&](size_t call, const absl::string_view* message) {
-    if (due[call] < kWarmup) return;
-    result.RecordCall(message != nullptr ? absl::OkStatus()
-                                         : absl::UnavailableError("no answer"),
-                      since(call));
+    if (!counts(call)) return;
+    times.latencies.push_back(message == nullptr ? kNever : since(call));
   };
-  for (;;) {
-    const absl::Duration next = schedule.Next();
-    if (next >= kWarmup + duration) break;
-    connections.ReceiveUntil(start + absl::ToChronoNanoseconds(next), ended);
-    due.push_back(next);
-    const size_t call = due.size() - 1;
-    if (next >= kWarmup) lags.Record(since(call));
+  double next = gap(random);
+  for (size_t call = 0; next < kWarmupSeconds + seconds; ++call) {
+    due.push_back(begin + std::chrono::duration_cast<SteadyClock::duration>(
+                              std::chrono::duration<double>(next)));
+    connections.ReceiveUntil(due[call], ended);
+    if (counts(call)) times.lags.push_back(since(call));
     connections.Start(call, requests[call % requests.size()]);
+    next += gap(random);
   }
   connections.ReceiveAll(ended);
-  result.AddLags(lags);
-  return result;
+  return times;
 }
 
-// A rate of which this client lags by more than the goal is no rate.
-RateVerdict Verdict(const LoadResult& result, absl::Duration goal) {
-  if (!CheckClient(result, goal).ok()) return RateVerdict::kClientTooSlow;
-  return result.Quantile(kQuantile) <= goal ? RateVerdict::kKept
-                                            : RateVerdict::kMissed;
-}
-
-std::string Sweep(const std::vector<std::string>& requests, double start,
-                  absl::Duration duration, absl::Duration goal) {
-  std::vector<RateTrial> trials;
-  const auto found =
-      FindHighestRate(start, /*lowest=*/1, kSweepPrecision,
-                      [&](double rate) -> absl::StatusOr<RateVerdict> {
-                        const LoadResult result =
-                            Offer(requests, rate, duration, kSweepDeadline);
-                        const RateVerdict verdict = Verdict(result, goal);
-                        trials.push_back({result, verdict});
-                        return verdict;
-                      });
-  return SweepJson(trials, *found, goal);
+Json ToJson(const Times& times, double seconds, double deadline_millis) {
+  const auto count_within = [&](double limit) {
+    return std::count_if(times.latencies.begin(), times.latencies.end(),
+                         [&](double latency) { return latency <= limit; });
+  };
+  const double p99 = P99(times.latencies);
+  return {{"calls", times.latencies.size()},
+          {"answered",
+           times.latencies.size() -
+               static_cast<size_t>(std::count(times.latencies.begin(),
+                                              times.latencies.end(), kNever))},
+          {"goodput",
+           static_cast<double>(count_within(deadline_millis / 1e3)) / seconds},
+          {"p99_ms", p99 == kNever ? Json() : Json(1e3 * p99)},
+          {"lag_p99_ms", 1e3 * P99(times.lags)}};
 }
 
 int Main() {
   prctl(PR_SET_TIMERSLACK, 1);  // calls leave when they are due
   const std::vector<std::string> requests = ReadRequests();
-  std::string command;
   double rate = 0;
   double seconds = 0;
   double millis = 0;
-  while (std::cin >> command >> rate >> seconds >> millis) {
+  while (std::cin >> rate >> seconds >> millis) {
     NEUMF_CHECK(rate >= 1 && seconds > 0 && millis >= 1);
-    const absl::Duration duration = absl::Seconds(seconds);
-    const absl::Duration limit = absl::Milliseconds(millis);
-    if (command == "load") {
-      std::cout << LoadJson(Offer(requests, rate, duration, limit))
-                << std::endl;
-    } else if (command == "sweep") {
-      std::cout << Sweep(requests, rate, duration, limit) << std::endl;
-    } else {
-      std::cerr << command << ": unknown" << std::endl;
-      return 1;
-    }
+    const Times times = Offer(requests, rate, seconds, millis);
+    std::cout << ToJson(times, seconds, millis).dump() << std::endl;
   }
   return 0;
 }

@@ -12,6 +12,9 @@ GOAL_MS = 50
 TIMES_THE_RATE = 3
 SAME_RATE = 1.05  # a search's precision
 START_RATE = 500
+LOWEST_RATE = 1
+# In a search a call that is late is told by its time.
+SEARCH_DEADLINE_MS = 1000
 BURST_CALLS = 1000
 BURST_DEADLINE_MS = 1
 BULK_USERS = 1000
@@ -54,24 +57,42 @@ def expired_work(session):
                                          for items, value in wasted.items()})
 
 
+def search(trial):
+    """The highest rate for which `trial` holds, as far as two trials of it tell: the rate is
+    doubled until it fails, or halved until it holds, then bisected by its ratio."""
+    kept, missed, rate = 0, 0, START_RATE
+    while not (kept and missed and missed <= kept * SAME_RATE):
+        if trial(rate):
+            kept = rate
+        else:
+            missed = rate
+        if not kept and missed <= LOWEST_RATE:
+            raise Failed("no rate keeps the goal")
+        if not kept:
+            rate = max(missed / 2, LOWEST_RATE)
+        elif not missed:
+            rate = kept * 2
+        else:
+            rate = (kept * missed) ** 0.5
+    return kept
+
+
 def highest_rate(session, load):
     """At which p99 stays within the goal. Latencies count from when calls were due, so a
-    client that lags makes it lower, too."""
-    for _ in range(2):
-        found = load.ask("sweep", START_RATE, session.seconds * 2, GOAL_MS)
-        if not found["limited_by_client"]:
-            break
-    else:
-        raise Failed("the client was too slow to find the highest rate, twice")
-    if not found["highest_rate"]:
-        raise Failed("no rate keeps the goal")
-    return found["highest_rate"]
+    client that lags makes it lower, too: where it does, nothing is known of the server."""
+    def keeps(rate):
+        run = load.ask(rate, session.seconds * 2, SEARCH_DEADLINE_MS)
+        if run["lag_p99_ms"] > GOAL_MS:
+            raise Failed("the client was too slow to find the highest rate")
+        return run["p99_ms"] is not None and run["p99_ms"] <= GOAL_MS
+
+    return search(keeps)
 
 
 def load_above(rate, session, server, load):
     """What becomes of several times that rate."""
     before = server.metrics()
-    run = load.ask("load", TIMES_THE_RATE * rate, session.seconds * 4, GOAL_MS)
+    run = load.ask(TIMES_THE_RATE * rate, session.seconds * 4, GOAL_MS)
     after = server.metrics()
     refused = growth(before, after, "neumf_requests_shed_total")
     admitted = growth(before, after, "grpc_server_started_total",
@@ -80,7 +101,7 @@ def load_above(rate, session, server, load):
             "expired_fraction": growth(before, after, "neumf_requests_expired_total") / admitted,
             "refusal_p99_ms": 1e3 * quantile(before, after, REFUSALS, 0.99),
             "refused_fraction": refused / (refused + admitted),
-            "lag_p99_ms": 1e3 * run["lag"]["p99_seconds"]}
+            "lag_p99_ms": run["lag_p99_ms"]}
 
 
 def searches_and_loads(num_rounds, search, load):

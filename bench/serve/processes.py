@@ -168,7 +168,7 @@ class Callers(Answering):
 
 
 class OfferedLoad(Answering):
-    """Calls that come whatever the server does."""
+    """Calls that come whatever the server does: ask(rate, seconds, deadline_ms)."""
 
     def __init__(self, server, model):
         super().__init__([BUILD / "bench" / "offered_load", f"--target={server.address}",

@@ -117,22 +117,31 @@ class OverloadTest(unittest.TestCase):
     def test_loads_above_a_lower_rate_are_made_again(self):
         self.assertEqual(self.loads_of(70, 98, 100), ([70, 98, 100, 100], [2, 3, 4]))
 
-    @staticmethod
-    def highest_rate(*sweeps):
-        load = mock.Mock()
-        load.ask.side_effect = sweeps
-        return overload.highest_rate(mock.Mock(seconds=1), load)
-
-    def test_a_search_that_the_client_ended_is_made_once_more(self):
-        ended = {"highest_rate": 70, "limited_by_client": True}
-        whole = {"highest_rate": 100, "limited_by_client": False}
-        self.assertEqual(self.highest_rate(ended, whole), 100)
-        with self.assertRaisesRegex(processes.Failed, "client was too slow"):
-            self.highest_rate(ended, ended)
+    def test_a_search_ends_close_below_the_highest_rate(self):
+        for highest in (1.01, 400, 500, 777, 12_345):
+            found = overload.search(lambda rate, highest=highest: rate <= highest)
+            self.assertLessEqual(found, highest)
+            self.assertGreater(found * overload.SAME_RATE, highest)
 
     def test_that_no_rate_keeps_the_goal_is_no_measurement(self):
         with self.assertRaisesRegex(processes.Failed, "no rate"):
-            self.highest_rate({"highest_rate": 0, "limited_by_client": False})
+            overload.search(lambda rate: False)
+
+    @staticmethod
+    def highest_rate(answer):
+        load = mock.Mock()
+        load.ask.side_effect = answer
+        return overload.highest_rate(mock.Mock(seconds=1), load)
+
+    def test_the_highest_rate_keeps_the_goal(self):
+        def answer(rate, _seconds, _deadline_ms):
+            late = None if rate > 2000 else 51
+            return {"lag_p99_ms": 1, "p99_ms": 49 if rate < 1000 else late}
+        self.assertAlmostEqual(self.highest_rate(answer), 1000, delta=50)
+
+    def test_a_client_that_lags_is_no_measurement(self):
+        with self.assertRaisesRegex(processes.Failed, "client was too slow"):
+            self.highest_rate(lambda *_: {"lag_p99_ms": 51, "p99_ms": 60})
 
 
 class ContestantsTest(unittest.TestCase):
@@ -171,6 +180,19 @@ class ContestantsTest(unittest.TestCase):
                 burst = callers.ask("burst", 50, 30_000)
                 self.assertEqual((burst["calls"], burst["ok"]), (50, 50))
             persistently(all_answered)
+
+    def test_calls_are_offered_and_answered_or_not(self):
+        with processes.OfferedLoad(self.ours, self.model) as load:
+            run = persistently(lambda: self.all_answered(load.ask(200, 0.2, 30_000)))
+            self.assertGreater(run["p99_ms"], 0)
+            refused = load.ask(20_000, 0.2, 1)
+        self.assertLess(refused["answered"], refused["calls"])
+        self.assertLessEqual(refused["goodput"] * 0.2, refused["answered"] + 0.5)
+
+    def all_answered(self, run):
+        self.assertEqual(run["answered"], run["calls"])
+        self.assertAlmostEqual(run["goodput"] * 0.2, run["calls"])
+        return run
 
     def test_failed_calls_are_no_measurement(self):
         with processes.Callers(self.ours, self.model, "--k=-1") as callers:
