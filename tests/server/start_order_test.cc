@@ -271,7 +271,10 @@ TEST_F(StartOrderTest, WhatSomebodyAsksForDoesNotWait) {
   EXPECT_EQ(Served(), 2U);
   WritePolicyText(R"({"serve": 3})");
   EXPECT_EQ(Poll(), 3U);
+  // What is warm takes its place at once, and a newer one has its turn.
   WritePolicyText(R"({"refuse": [3]})");
+  EXPECT_EQ(Poll(), 2U);
+  clock_.Advance(absl::Seconds(10));
   EXPECT_EQ(Poll(), 4U);
 }
 
