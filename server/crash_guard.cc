@@ -18,10 +18,13 @@ constexpr size_t kMaxRemembered = 100;
 
 CrashGuard::CrashGuard(const std::string& directory, FileSystem* files)
     : file_(directory, "unfinished_loads", files) {
+  MutexLock lock(&mutex_);
   Read();
 }
 
 bool CrashGuard::Begin(absl::string_view digest) {
+  MutexLock lock(&mutex_);
+  if (abandoned_) return true;          // the process is at its end
   if (running_ == digest) return true;  // another try within one load
   int* begun = Find(digest);
   if (begun == nullptr) {
@@ -36,12 +39,27 @@ bool CrashGuard::Begin(absl::string_view digest) {
 }
 
 void CrashGuard::End(absl::string_view digest) {
+  MutexLock lock(&mutex_);
   if (running_ != digest) return;
   running_.clear();
-  Forgive(digest);
+  Drop(digest);
+}
+
+void CrashGuard::Abandon() {
+  MutexLock lock(&mutex_);
+  abandoned_ = true;
+  int* const begun = running_.empty() ? nullptr : Find(running_);
+  if (begun == nullptr) return;
+  if (--*begun == 0) return Drop(running_);
+  Write();
 }
 
 void CrashGuard::Forgive(absl::string_view digest) {
+  MutexLock lock(&mutex_);
+  Drop(digest);
+}
+
+void CrashGuard::Drop(absl::string_view digest) {
   const auto end =
       std::remove_if(loads_.begin(), loads_.end(),
                      [&](const auto& load) { return load.first == digest; });

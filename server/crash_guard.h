@@ -12,7 +12,7 @@
 //   ... load ...
 //   guard.End(digest);
 //
-// Belongs to one thread at a time.
+// Belongs to one thread at a time, but for Abandon().
 
 #include <string>
 #include <utility>
@@ -20,6 +20,7 @@
 
 #include "absl/strings/string_view.h"
 #include "base/file_system.h"
+#include "base/mutex.h"
 #include "server/state_file.h"
 
 namespace neumf {
@@ -33,19 +34,27 @@ class CrashGuard {
   // Nothing happens unless it has begun: what is refused before that says
   // nothing about what a load would do.
   void End(absl::string_view digest);
+  // The process ends in the middle of what it has begun because it was told to,
+  // and not by the load's fault: that does not count. Any thread; nothing begins
+  // after it.
+  void Abandon();
   // Lets it be loaded again.
   void Forgive(absl::string_view digest);
 
  private:
-  void Read();
-  void Write();
+  void Read() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Write() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Drop(absl::string_view digest) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Null for those that are not known.
-  int* Find(absl::string_view digest);
+  int* Find(absl::string_view digest) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  StateFile file_;
+  Mutex mutex_;
+  StateFile file_ ABSL_GUARDED_BY(mutex_);
   // Digests, and how many loads began that did not end; the newest last.
-  std::vector<std::pair<std::string, int>> loads_;
-  std::string running_;  // what this process has begun
+  std::vector<std::pair<std::string, int>> loads_ ABSL_GUARDED_BY(mutex_);
+  // What this process has begun.
+  std::string running_ ABSL_GUARDED_BY(mutex_);
+  bool abandoned_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace neumf

@@ -85,7 +85,9 @@ ExitCode Serve(const neumf::Server::Options& options) {
   const auto clock = neumf::MakeRealClock();
   const auto manager = neumf::ServiceManager::FromEnvironment(clock.get());
   manager->KeepInformed([&server] { return (*server)->Report(); });
+  (*stop)->WhenStoppedEarly([&server] { (*server)->AbandonLoad(); });
   const absl::Status loaded = (*server)->LoadFirst();
+  (*stop)->WhenStoppedEarly(nullptr);
   if (!loaded.ok()) {
     (*stop)->DrainBegins();  // as the server's destructor drains it
     return Fail(kNoCheckpoint, loaded.message());

@@ -160,6 +160,9 @@ class Server {
   // Loads the first checkpoint, which may take long. NOT_FOUND says where it
   // looked for one that can be served.
   absl::Status LoadFirst();
+  // The process is about to end meanwhile, since it was told to: what is loaded
+  // is not to blame. Any thread.
+  void AbandonLoad() { crash_guard_.Abandon(); }
 
   // Health says SERVING, the port file is written, and new versions are watched
   // for. Fails when the port file does. REQUIRES: LoadFirst() returned OK.

@@ -62,6 +62,11 @@ StopSignal::~StopSignal() {
   thread_.join();
 }
 
+void StopSignal::WhenStoppedEarly(std::function<void()> act) {
+  MutexLock lock(&mutex_);
+  when_early_ = std::move(act);
+}
+
 void StopSignal::Arm() {
   MutexLock lock(&mutex_);
   armed_ = true;
@@ -78,7 +83,7 @@ void StopSignal::Run() {
   SetThreadName("signals");
   Outcome outcome = AwaitFirst();
   if (outcome == Outcome::kSignal) {
-    if (!TakeFirstSignal()) _exit(0);
+    TakeFirstSignal();
     do {
       outcome = Await(grace_);
     } while (outcome == Outcome::kDrain);  // the one that the signal asked for
@@ -124,11 +129,13 @@ StopSignal::Outcome StopSignal::Await(absl::Duration timeout) {
   return Outcome::kSignal;
 }
 
-bool StopSignal::TakeFirstSignal() {
+void StopSignal::TakeFirstSignal() {
   MutexLock lock(&mutex_);
   stopping_ = true;
   received_.SignalAll();
-  return armed_;
+  if (armed_) return;
+  if (when_early_) when_early_();
+  _exit(0);
 }
 
 }  // namespace neumf

@@ -5,12 +5,14 @@
 // The signals are blocked in the thread that makes this, and so in all threads
 // made after it: make it first. One thread takes them:
 //
-//   first signal before Arm()    exit(0): nothing is served yet
+//   first signal before Arm()    exit(0), after WhenStoppedEarly(): nothing is
+//                                served yet
 //   first signal after Arm()     Wait() returns
 //   second signal                exit(3): the drain is not wanted
 //   `grace` after the first      exit(3): the drain hangs
 //   `grace` after DrainBegins()  the same, unless a signal comes before
 
+#include <functional>
 #include <memory>
 #include <thread>
 
@@ -33,6 +35,10 @@ class StopSignal {
   StopSignal(const StopSignal&) = delete;
   StopSignal& operator=(const StopSignal&) = delete;
 
+  // What a signal before Arm() does before the process ends, in another thread,
+  // null for nothing; it must be quick. When this returns what was set before is
+  // not running.
+  void WhenStoppedEarly(std::function<void()> act);
   // Call it before anybody can be told that the server is ready.
   void Arm();
   // Returns after the first signal.
@@ -49,8 +55,8 @@ class StopSignal {
   // For the first signal; no signal: the drain hangs.
   Outcome AwaitFirst();
   Outcome Await(absl::Duration timeout);
-  // False before Arm().
-  bool TakeFirstSignal();
+  // Ends the process before Arm().
+  void TakeFirstSignal();
 
   const absl::Duration grace_;
   const UniqueFd signals_;
@@ -59,6 +65,7 @@ class StopSignal {
 
   Mutex mutex_;
   CondVar received_;
+  std::function<void()> when_early_ ABSL_GUARDED_BY(mutex_);
   bool armed_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;

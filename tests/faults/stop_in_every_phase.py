@@ -23,6 +23,7 @@ START_STEPS = 200 if trial.LONG else 20
 STEP_SECONDS = 0.005
 SOON_SECONDS = 20
 NUM_CALLERS = 4
+NUM_STOPS = 3
 # Large enough to be met while it is read.
 LARGE_ITEMS = 200_000
 # What callers may be told instead of an answer.
@@ -67,6 +68,25 @@ def stop_while_loading(large):
             daemon.wait_until(
                 lambda: len(daemon.events("checkpoint_loading")) == 2)
             daemon.stop()
+
+
+def stop_in_first_loads(large):
+    """That somebody stops it is not the checkpoint's fault, however often."""
+    with tempfile.TemporaryDirectory() as directory, tempfile.TemporaryDirectory() as state:
+        models.publish_bytes(directory, 1, large)
+        for _ in range(NUM_STOPS):
+            with subprocess.Popen(
+                    [os.path.join(os.environ["NEUMF_BIN_DIR"], "neumf-server"),
+                     f"--checkpoint_dir={directory}", f"--state_dir={state}",
+                     "--listen=127.0.0.1:0", "--metrics_listen=127.0.0.1:0",
+                     "--device=cpu"], stderr=subprocess.PIPE, text=True) as server:
+                while "checkpoint_loading" not in server.stderr.readline():
+                    pass
+                server.send_signal(signal.SIGTERM)
+                server.communicate(timeout=SOON_SECONDS)
+                assert server.returncode == 0
+        with Daemon(directory, f"--state_dir={state}") as daemon:
+            assert trial.answer(daemon, REQUEST).model_version == "1"
 
 
 def call_until_refused(address, failures):
@@ -123,6 +143,7 @@ def main():
         stop_at_start(directory)
         stop_while_waiting()
         stop_while_loading(large)
+        stop_in_first_loads(large)
         stop_while_serving(directory)
         stop_while_draining(directory)
 

@@ -57,6 +57,20 @@ TEST_F(CrashGuardTest, ALoadThatBeginsTwiceInOneProcessCountsOnce) {
   EXPECT_FALSE(Guard().Begin("abc"));
 }
 
+TEST_F(CrashGuardTest, WhatIsAbandonedDoesNotCount) {
+  Crash("abc", 1);
+  for (int i = 0; i < 3; ++i) {
+    CrashGuard guard = Guard();
+    EXPECT_TRUE(guard.Begin("abc"));
+    guard.Abandon();
+    EXPECT_TRUE(guard.Begin("def"));  // and is not written down
+  }
+  Crash("def", 2);
+  Crash("abc", 1);
+  EXPECT_FALSE(Guard().Begin("abc"));
+  Guard().Abandon();  // there is nothing
+}
+
 TEST_F(CrashGuardTest, WhatIsForgivenMayBeginAgain) {
   Crash("abc", 2);
   Crash("def", 2);

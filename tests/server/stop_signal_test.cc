@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <utility>
@@ -79,6 +80,26 @@ TEST_F(StopSignalTest, WithNothingServedASignalEndsADrainAtOnce) {
         Hang();
       },
       ExitedWithCode(0), "");
+}
+
+TEST_F(StopSignalTest, ASignalBeforeAnythingIsServedSaysSoFirst) {
+  EXPECT_EXIT(
+      {
+        const auto stop = Create(kLong);
+        stop->WhenStoppedEarly([] { std::fputs("said\n", stderr); });
+        Signal();
+        Hang();
+      },
+      ExitedWithCode(0), "^said\n$");
+  EXPECT_EXIT(
+      {
+        const auto stop = Create(kLong);
+        stop->WhenStoppedEarly([] { std::fputs("said\n", stderr); });
+        stop->WhenStoppedEarly(nullptr);
+        Signal();
+        Hang();
+      },
+      ExitedWithCode(0), "^$");
 }
 
 TEST_F(StopSignalTest, ASecondSignalEndsADrainByForce) {
