@@ -72,10 +72,6 @@ class UnaryCall : public grpc::ServerUnaryReactor, public LiveCall {
   virtual void Abandoned() {}
 
  private:
-  // That OnCancel() and OnDone() wait for nobody, so that gRPC may call them from
-  // its threads that read and write, in place of waking another one for each. It
-  // has no public name for that; that one overrides it is checked here.
-  bool InternalInlineable() override { return true; }
   void OnCancel() override;
   void OnDone() override;
   bool Claim() { return !claimed_.exchange(true, std::memory_order_acq_rel); }
