@@ -20,4 +20,11 @@ std::optional<std::string> RetryPushback(const absl::Status& status) {
   return absl::StrCat(absl::ToInt64Milliseconds(delay));
 }
 
+void AddRetryPushback(const absl::Status& status,
+                      grpc::CallbackServerContext* context) {
+  const std::optional<std::string> pushback = RetryPushback(status);
+  if (!pushback.has_value()) return;
+  context->AddTrailingMetadata(kRetryPushbackTrailer, *pushback);
+}
+
 }  // namespace neumf

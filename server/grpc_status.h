@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "grpcpp/server_context.h"
 #include "grpcpp/support/status.h"
 
 namespace neumf {
@@ -17,5 +18,8 @@ grpc::Status ToGrpcStatus(const absl::Status& status);
 // value for `status` in milliseconds; none where `status` holds no RetryInfo.
 constexpr char kRetryPushbackTrailer[] = "grpc-retry-pushback-ms";
 std::optional<std::string> RetryPushback(const absl::Status& status);
+// Puts it into the trailers of a call that is about to end with `status`.
+void AddRetryPushback(const absl::Status& status,
+                      grpc::CallbackServerContext* context);
 
 }  // namespace neumf

@@ -162,10 +162,7 @@ void ReflectionCall::End(const absl::Status& status) {
 // from within Finish(), hence outside the lock. A read that is under way fails
 // then.
 void ReflectionCall::FinishNow(const absl::Status& status) {
-  const std::optional<std::string> pushback = RetryPushback(status);
-  if (pushback.has_value()) {
-    context_->AddTrailingMetadata(kRetryPushbackTrailer, *pushback);
-  }
+  AddRetryPushback(status, context_);
   record_.Finished(status.code());
   Finish(ToGrpcStatus(status));
 }

@@ -1,7 +1,6 @@
 #include "server/stream_call.h"
 
 #include <optional>
-#include <string>
 #include <utility>
 
 #include "server/grpc_status.h"
@@ -46,10 +45,7 @@ void StreamCall::Advance() {
   if (action == Action::kWrite) {
     StartWrite(&message_);
   } else {
-    const std::optional<std::string> pushback = RetryPushback(end);
-    if (pushback.has_value()) {
-      context_->AddTrailingMetadata(kRetryPushbackTrailer, *pushback);
-    }
+    AddRetryPushback(end, context_);
     record_.Finished(end.code());
     Finish(ToGrpcStatus(end));
   }

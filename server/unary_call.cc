@@ -1,8 +1,5 @@
 #include "server/unary_call.h"
 
-#include <optional>
-#include <string>
-
 #include "grpcpp/support/proto_buffer_writer.h"
 #include "grpcpp/support/slice.h"
 #include "server/admission.h"
@@ -53,10 +50,7 @@ bool UnaryCall::FinishWithBytes(grpc::ByteBuffer bytes) {
 
 void UnaryCall::FinishWithError(const absl::Status& status) {
   if (!Claim()) return;
-  const std::optional<std::string> pushback = RetryPushback(status);
-  if (pushback.has_value()) {
-    context_->AddTrailingMetadata(kRetryPushbackTrailer, *pushback);
-  }
+  AddRetryPushback(status, context_);
   record_.Finished(status.code());
   Abandoned();
   Finish(ToGrpcStatus(status));
