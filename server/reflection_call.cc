@@ -158,9 +158,6 @@ void ReflectionCall::End(const absl::Status& status) {
   FinishNow(status);
 }
 
-// Once, by End() or after the write that it has to wait for. gRPC may call back
-// from within Finish(), hence outside the lock. A read that is under way fails
-// then.
 void ReflectionCall::FinishNow(const absl::Status& status) {
   AddRetryPushback(status, context_);
   record_.Finished(status.code());

@@ -30,8 +30,10 @@ class ReflectionCall
     : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
       public LiveCall {
  public:
-  // Names are all that a question holds, and the answer repeats it.
-  static constexpr size_t kMaxQuestionBytes = 4 << 10;
+  // Names are all that a question holds, ours of less than 100 bytes. Of a name
+  // that it does not know protobuf copies and looks up all that ends at a dot:
+  // four thousand bytes would keep a thread of gRPC for milliseconds.
+  static constexpr size_t kMaxQuestionBytes = 512;
 
   // By StartCall() only. `index` and `list` must outlive it; it takes itself
   // off the list.
@@ -58,6 +60,8 @@ class ReflectionCall
 
   // Only the first one counts.
   void End(const absl::Status& status);
+  // gRPC may call back from within, and a read that is under way fails.
+  // REQUIRES: no write is under way, `mutex_` is not held; called once.
   void FinishNow(const absl::Status& status);
   absl::StatusOr<grpc::ByteBuffer> Answer() const;
 

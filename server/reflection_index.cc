@@ -17,18 +17,19 @@ absl::Status NoType() {
   return absl::NotFoundError("there is no such message type");
 }
 
-std::string Serialized(const FileDescriptor& file) {
-  google::protobuf::FileDescriptorProto proto;
-  file.CopyTo(&proto);
-  return proto.SerializeAsString();
-}
+}  // namespace
 
-ReflectionIndex::Files WithImports(const FileDescriptor* file) {
+ReflectionIndex::ReflectionIndex(std::vector<std::string> services,
+                                 const google::protobuf::DescriptorPool* pool)
+    : services_(std::move(services)), pool_(pool) {}
+
+ReflectionIndex::Files ReflectionIndex::WithImports(
+    const FileDescriptor* file) const {
   std::vector<const FileDescriptor*> found = {file};
   std::unordered_set<const FileDescriptor*> seen = {file};
-  ReflectionIndex::Files files;
+  Files files;
   for (size_t i = 0; i < found.size(); ++i) {
-    files.push_back(Serialized(*found[i]));
+    files.push_back(Serialized(found[i]));
     for (int j = 0; j < found[i]->dependency_count(); ++j) {
       const FileDescriptor* const import = found[i]->dependency(j);
       if (seen.insert(import).second) found.push_back(import);
@@ -37,11 +38,17 @@ ReflectionIndex::Files WithImports(const FileDescriptor* file) {
   return files;
 }
 
-}  // namespace
-
-ReflectionIndex::ReflectionIndex(std::vector<std::string> services,
-                                 const google::protobuf::DescriptorPool* pool)
-    : services_(std::move(services)), pool_(pool) {}
+const std::string& ReflectionIndex::Serialized(
+    const FileDescriptor* file) const {
+  MutexLock lock(&mutex_);
+  std::string& bytes = serialized_[file];
+  if (bytes.empty()) {
+    google::protobuf::FileDescriptorProto proto;
+    file->CopyTo(&proto);
+    bytes = proto.SerializeAsString();
+  }
+  return bytes;
+}
 
 absl::StatusOr<ReflectionIndex::Files> ReflectionIndex::FileByName(
     const std::string& name) const {

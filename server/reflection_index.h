@@ -6,9 +6,11 @@
 // Knows nothing of gRPC. Any thread may call any method.
 
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/mutex.h"
 #include "google/protobuf/descriptor.h"
 
 namespace neumf {
@@ -39,8 +41,18 @@ class ReflectionIndex {
       const std::string& type) const;
 
  private:
+  Files WithImports(const google::protobuf::FileDescriptor* file) const;
+  const std::string& Serialized(
+      const google::protobuf::FileDescriptor* file) const;
+
   const std::vector<std::string> services_;
   const google::protobuf::DescriptorPool* const pool_;
+
+  mutable Mutex mutex_;
+  // Files that were asked for; what is there does not change.
+  mutable std::unordered_map<const google::protobuf::FileDescriptor*,
+                             std::string>
+      serialized_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace neumf

@@ -97,6 +97,13 @@ TEST_F(ReflectionIndexTest, AFileComesFirstAndItsImportsOnce) {
               ElementsAre("top", "left", "right", "base"));
 }
 
+TEST_F(ReflectionIndexTest, SaysTheSameOfAFileEachTime) {
+  const auto first = index_.FileByName("top");
+  const auto again = index_.FileContainingSymbol("p.Service");
+  ASSERT_TRUE(first.ok() && again.ok());
+  EXPECT_EQ(*first, *again);
+}
+
 TEST_F(ReflectionIndexTest, FindsWhatDeclaresASymbol) {
   EXPECT_THAT(NamesOf(index_.FileContainingSymbol("p.Closed")),
               ElementsAre("base"));

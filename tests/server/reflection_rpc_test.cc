@@ -160,6 +160,19 @@ TEST_F(ReflectionRpcTest, AQuestionThatIsTooLongEndsTheStream) {
   EXPECT_EQ(questions.Await().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
 }
 
+TEST_F(ReflectionRpcTest, ALongNameMayHaveManyParts) {
+  Start();
+  NewQuestions questions(server_.NewChannel());
+  ServerReflectionRequest question;
+  for (int i = 0; i < 250; ++i) {
+    question.mutable_file_containing_symbol()->append("a.");
+  }
+  ASSERT_LE(question.ByteSizeLong(), ReflectionCall::kMaxQuestionBytes);
+  EXPECT_EQ(questions.Ask(question).error_response().error_code(),
+            grpc::StatusCode::NOT_FOUND);
+  EXPECT_TRUE(questions.Finish().ok());
+}
+
 TEST_F(ReflectionRpcTest, StreamsAndTheirMessagesAreCounted) {
   Start();
   NewQuestions questions(server_.NewChannel());
