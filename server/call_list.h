@@ -4,6 +4,8 @@
 // of them. Any thread may call any method; nothing of a call happens under the
 // lock.
 
+#include <cstddef>
+#include <limits>
 #include <map>
 #include <memory>
 #include <utility>
@@ -17,11 +19,19 @@ template <typename Call>
 class CallList {
  public:
   void Add(std::shared_ptr<Call> call) {
-    MutexLock lock(&mutex_);
-    Call* const key = call.get();
-    calls_.emplace(key, std::move(call));
+    AddBelow(std::numeric_limits<size_t>::max(), std::move(call));
   }
 
+  // False, and the call is not added, when there are `most` already.
+  bool AddBelow(size_t most, std::shared_ptr<Call> call) {
+    MutexLock lock(&mutex_);
+    if (calls_.size() >= most) return false;
+    Call* const key = call.get();
+    calls_.emplace(key, std::move(call));
+    return true;
+  }
+
+  // Does nothing for a call that is not there.
   void Remove(Call* call) {
     MutexLock lock(&mutex_);
     calls_.erase(call);

@@ -46,7 +46,8 @@ absl::Status QuotaExceeded(absl::string_view subject,
 
 // UNAVAILABLE with RetryInfo and ErrorInfo: `reason` is QUEUE_FULL,
 // WAIT_TOO_LONG, OVERLOADED, DRAINING, NO_MODEL or SCORER_FAILED; of a version
-// that was asked for, TOO_MANY_REQUESTS, IO_ERROR or DEVICE_ERROR.
+// that was asked for, TOO_MANY_REQUESTS, IO_ERROR or DEVICE_ERROR; of
+// reflection, TOO_MANY_STREAMS.
 absl::Status Unavailable(absl::string_view reason, absl::string_view message,
                          absl::Duration retry_after);
 

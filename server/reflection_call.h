@@ -36,12 +36,12 @@ class ReflectionCall
   static constexpr size_t kMaxQuestionBytes = 512;
 
   // By StartCall() only. `index` and `list` must outlive it; it takes itself
-  // off the list.
+  // off the list, if it is there.
   ReflectionCall(const CallParts& parts, RpcMethod method,
                  grpc::CallbackServerContext* context,
                  const ReflectionIndex* index, CallList<ReflectionCall>* list);
 
-  // Reads the first question. By the handler, once.
+  // Reads the first question. By the handler, once, unless it ends the call.
   void Begin() { StartRead(&question_); }
 
   // Any thread, as for all below.

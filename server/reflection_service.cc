@@ -14,6 +14,12 @@ std::string ServiceBeside() {
   return Message::descriptor()->file()->service(0)->full_name();
 }
 
+absl::Status TooManyStreams() {
+  return Unavailable("TOO_MANY_STREAMS",
+                     "too many streams of reflection are open",
+                     absl::Seconds(1));
+}
+
 }  // namespace
 
 ReflectionService::ReflectionService(const CallParts& calls,
@@ -39,7 +45,10 @@ ReflectionService::Stream* ReflectionService::Begin(
     RpcMethod method, grpc::CallbackServerContext* context) {
   const auto stream =
       StartCall<ReflectionCall>(calls_, method, context, &index_, &streams_);
-  streams_.Add(stream);
+  if (!streams_.AddBelow(kMaxStreams, stream)) {
+    stream->FinishWithError(TooManyStreams());
+    return stream.get();
+  }
   stream->Begin();
   if (calls_.registry->draining()) stream->FinishWithError(Draining());
   return stream.get();

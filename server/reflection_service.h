@@ -6,6 +6,7 @@
 // ContextAllocator hears of its calls, and so neither guards nor metrics do. So
 // we serve our own. Like health it asks nobody who they are.
 
+#include <cstddef>
 #include <string>
 
 #include "grpc/reflection/v1/reflection.grpc.pb.h"
@@ -20,6 +21,12 @@ namespace neumf {
 
 class ReflectionService {
  public:
+  // How many may be open; one more is UNAVAILABLE. Each takes some 10 KB with
+  // an answer that its client leaves unread, which no limit of gRPC counts, and
+  // there may be hundreds on each of thousands of connections. Honest clients
+  // have one each, for a moment.
+  static constexpr size_t kMaxStreams = 1000;
+
   // Lists health, itself and `service`, which the server has beside them.
   ReflectionService(const CallParts& calls, const std::string& service);
 

@@ -3,21 +3,31 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/logging.h"
 #include "google/protobuf/descriptor.pb.h"
 #include "grpc/reflection/v1/reflection.grpc.pb.h"
 #include "grpc/reflection/v1alpha/reflection.grpc.pb.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/security/credentials.h"
+#include "grpcpp/security/server_credentials.h"
+#include "grpcpp/server_builder.h"
 #include "server/reflection_call.h"
+#include "server/reflection_service.h"
 #include "tests/server/metric_reader.h"
 #include "tests/server/running_server.h"
 #include "tests/support/eventually.h"
+#include "tests/support/fake_clock.h"
 
 namespace neumf {
 namespace {
 
+using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 using testing::UnorderedElementsAre;
@@ -28,15 +38,21 @@ constexpr char kService[] = "neumf.v1.RecommendationService";
 template <typename Api, typename Request, typename Response>
 class Questions {
  public:
-  explicit Questions(const std::shared_ptr<grpc::Channel>& channel)
-      : stub_(Api::NewStub(channel)),
+  explicit Questions(
+      const std::shared_ptr<grpc::Channel>& channel,
+      std::unique_ptr<grpc::ClientContext> context = PatientContext())
+      : context_(std::move(context)),
+        stub_(Api::NewStub(channel)),
         stream_(stub_->ServerReflectionInfo(context_.get())) {}
 
   // The answer, which is empty when the stream has ended.
   Response Ask(const Request& question) {
+    return Write(question) ? Read() : Response();
+  }
+  bool Write(const Request& question) { return stream_->Write(question); }
+  Response Read() {
     Response answer;
-    if (!stream_->Write(question) || !stream_->Read(&answer)) return {};
-    return answer;
+    return stream_->Read(&answer) ? answer : Response();
   }
   std::vector<std::string> Services() {
     Request question;
@@ -61,7 +77,7 @@ class Questions {
   void Cancel() { context_->TryCancel(); }
 
  private:
-  const std::unique_ptr<grpc::ClientContext> context_ = PatientContext();
+  const std::unique_ptr<grpc::ClientContext> context_;
   const std::unique_ptr<typename Api::Stub> stub_;
   const std::unique_ptr<grpc::ClientReaderWriter<Request, Response>> stream_;
 };
@@ -76,6 +92,21 @@ using OldQuestions =
               grpc::reflection::v1alpha::ServerReflectionRequest,
               grpc::reflection::v1alpha::ServerReflectionResponse>;
 
+double CountStreams(const ServerMetrics& metrics, const std::string& name,
+                    MetricLabels labels = {},
+                    const std::string& version = "v1") {
+  labels["grpc_type"] = "bidi_stream";
+  labels["grpc_service"] = "grpc.reflection." + version + ".ServerReflection";
+  labels["grpc_method"] = "ServerReflectionInfo";
+  return ReadMetric(metrics, name, labels);
+}
+
+ServerReflectionRequest FileOf(const std::string& symbol) {
+  ServerReflectionRequest question;
+  question.set_file_containing_symbol(symbol);
+  return question;
+}
+
 class ReflectionRpcTest : public testing::Test {
  protected:
   void Start() {
@@ -83,12 +114,9 @@ class ReflectionRpcTest : public testing::Test {
     server_.Start();
   }
 
-  double Count(const std::string& name, MetricLabels labels = {},
+  double Count(const std::string& name, const MetricLabels& labels = {},
                const std::string& version = "v1") {
-    labels["grpc_type"] = "bidi_stream";
-    labels["grpc_service"] = "grpc.reflection." + version + ".ServerReflection";
-    labels["grpc_method"] = "ServerReflectionInfo";
-    return ReadMetric(server_.server().counters(), name, labels);
+    return CountStreams(server_.server().counters(), name, labels, version);
   }
   double CountEnds(const std::string& code) {
     return Count("grpc_server_handled_total", {{"grpc_code", code}});
@@ -215,6 +243,97 @@ TEST_F(ReflectionRpcTest, IsNotThereWhenSwitchedOff) {
             grpc::StatusCode::UNIMPLEMENTED);
   EXPECT_EQ(OldQuestions(server_.NewChannel()).Finish().error_code(),
             grpc::StatusCode::UNIMPLEMENTED);
+}
+
+// The service alone, where time stands still.
+class ReflectionServiceTest : public testing::Test {
+ protected:
+  ReflectionServiceTest() {
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(),
+                             &port_);
+    service_.Register(&builder);
+    server_ = builder.BuildAndStart();
+    NEUMF_CHECK(server_ != nullptr);
+  }
+  ~ReflectionServiceTest() override {
+    server_->Shutdown(std::chrono::system_clock::now());
+  }
+
+  std::shared_ptr<grpc::Channel> NewChannel(
+      const grpc::ChannelArguments& arguments = {}) const {
+    return grpc::CreateCustomChannel("127.0.0.1:" + std::to_string(port_),
+                                     grpc::InsecureChannelCredentials(),
+                                     arguments);
+  }
+  // Without a deadline, to a client that has next to no room for what it does
+  // not read.
+  NewQuestions AskSlowly() const {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 64);
+    arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);  // else it makes more
+    return NewQuestions(NewChannel(arguments),
+                        std::make_unique<grpc::ClientContext>());
+  }
+
+  bool HasReceived(int questions) const {
+    return Eventually([&] {
+      return CountStreams(metrics_, "grpc_server_msg_received_total") ==
+             questions;
+    });
+  }
+  double num_sent() const {
+    return CountStreams(metrics_, "grpc_server_msg_sent_total");
+  }
+  // What the server does all the time, as if so much time had passed.
+  void PassTime(absl::Duration time) {
+    registry_.FinishExpired(clock_.MonotonicNow() + time);
+  }
+
+  const FakeClock clock_;
+  ServerMetrics metrics_;
+  CallRegistry registry_;
+  ReflectionService service_{{&clock_, &metrics_, &registry_}, kService};
+  int port_ = 0;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+TEST_F(ReflectionServiceTest, AClientThatReadsNoAnswerIsCutOff) {
+  NewQuestions questions = AskSlowly();
+  ASSERT_TRUE(questions.Write(FileOf(kService)));
+  ASSERT_TRUE(HasReceived(1));
+  EXPECT_TRUE(Eventually([&] {
+    PassTime(CallRecord::kPatience);
+    return CountStreams(metrics_, "grpc_server_handled_total",
+                        {{"grpc_code", "Canceled"}}) == 1;
+  }));
+  EXPECT_EQ(num_sent(), 0);
+}
+
+TEST_F(ReflectionServiceTest, AClientThatReadsInTimeMayIdleAfterwards) {
+  NewQuestions questions = AskSlowly();
+  ASSERT_TRUE(questions.Write(FileOf(kService)));
+  ASSERT_TRUE(HasReceived(1));
+  PassTime(CallRecord::kPatience - absl::Milliseconds(1));
+  EXPECT_TRUE(questions.Read().has_file_descriptor_response());
+  EXPECT_TRUE(Eventually([&] { return num_sent() == 1; }));
+  PassTime(absl::Hours(1));
+  EXPECT_THAT(questions.Services(), Not(IsEmpty()));
+}
+
+TEST_F(ReflectionServiceTest, RefusesStreamsBeyondItsLimit) {
+  const auto channel = NewChannel();
+  std::vector<std::unique_ptr<NewQuestions>> open;
+  for (size_t i = 0; i < ReflectionService::kMaxStreams; ++i) {
+    open.push_back(std::make_unique<NewQuestions>(channel));
+    ASSERT_THAT(open.back()->Services(), Not(IsEmpty()));
+  }
+  const grpc::Status refused = NewQuestions(channel).Await();
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_THAT(refused.error_details(), HasSubstr("TOO_MANY_STREAMS"));
+  EXPECT_TRUE(open.back()->Finish().ok());
+  EXPECT_TRUE(
+      Eventually([&] { return !NewQuestions(channel).Services().empty(); }));
 }
 
 }  // namespace
