@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <array>
@@ -30,11 +31,6 @@ int BlockAndOpen() {
   return signalfd(-1, &signals, SFD_CLOEXEC);
 }
 
-void Notify(const UniqueFd& event) {
-  const uint64_t one = 1;
-  NEUMF_CHECK(write(event.get(), &one, sizeof(one)) == sizeof(one));
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<StopSignal>> StopSignal::Create(
@@ -43,22 +39,23 @@ absl::StatusOr<std::unique_ptr<StopSignal>> StopSignal::Create(
   if (!signals.valid()) return ErrnoStatus(errno, "signalfd");
   UniqueFd end(eventfd(0, EFD_CLOEXEC));
   if (!end.valid()) return ErrnoStatus(errno, "eventfd");
-  UniqueFd drain(eventfd(0, EFD_CLOEXEC));
-  if (!drain.valid()) return ErrnoStatus(errno, "eventfd");
+  UniqueFd timer(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
+  if (!timer.valid()) return ErrnoStatus(errno, "timerfd_create");
   return absl::WrapUnique(new StopSignal(grace, std::move(signals),
-                                         std::move(end), std::move(drain)));
+                                         std::move(end), std::move(timer)));
 }
 
 StopSignal::StopSignal(absl::Duration grace, UniqueFd signals, UniqueFd end,
-                       UniqueFd drain)
+                       UniqueFd timer)
     : grace_(grace),
       signals_(std::move(signals)),
       end_(std::move(end)),
-      drain_(std::move(drain)),
+      timer_(std::move(timer)),
       thread_([this] { Run(); }) {}
 
 StopSignal::~StopSignal() {
-  Notify(end_);
+  const uint64_t one = 1;
+  NEUMF_CHECK(write(end_.get(), &one, sizeof(one)) == sizeof(one));
   thread_.join();
 }
 
@@ -77,59 +74,46 @@ void StopSignal::Wait() {
   while (!stopping_) received_.Wait(&mutex_);
 }
 
-void StopSignal::DrainBegins() { Notify(drain_); }
+void StopSignal::DrainBegins() {
+  itimerspec timer = {};
+  timer.it_value = absl::ToTimespec(grace_);
+  MutexLock lock(&mutex_);
+  if (std::exchange(draining_, true)) return;
+  NEUMF_CHECK(timerfd_settime(timer_.get(), 0, &timer, nullptr) == 0);
+}
 
 void StopSignal::Run() {
   SetThreadName("signals");
-  Outcome outcome = AwaitFirst();
-  if (outcome == Outcome::kSignal) {
+  Event event = Await();
+  if (event == Event::kSignal) {
     TakeFirstSignal();
-    do {
-      outcome = Await(grace_);
-    } while (outcome == Outcome::kDrain);  // the one that the signal asked for
+    event = Await();
   }
-  switch (outcome) {
-    case Outcome::kEnd:
-    case Outcome::kDrain:
-      return;
-    case Outcome::kSignal:
-      LogEvent("drain_abandoned").With("reason", "a second signal");
-      break;
-    case Outcome::kTimeout:
-      LogEvent("drain_abandoned").With("reason", "it took too long");
-      break;
-  }
+  if (event == Event::kEnd) return;
+  LogEvent("drain_abandoned")
+      .With("reason",
+            event == Event::kSignal ? "a second signal" : "it took too long");
   _exit(kExitDied);
 }
 
-StopSignal::Outcome StopSignal::AwaitFirst() {
-  const Outcome outcome = Await(absl::InfiniteDuration());
-  return outcome == Outcome::kDrain ? Await(grace_) : outcome;
-}
-
-StopSignal::Outcome StopSignal::Await(absl::Duration timeout) {
+StopSignal::Event StopSignal::Await() {
   std::array<pollfd, 3> sources = {{{end_.get(), POLLIN, 0},
                                     {signals_.get(), POLLIN, 0},
-                                    {drain_.get(), POLLIN, 0}}};
-  const int millis = timeout == absl::InfiniteDuration()
-                         ? -1
-                         : static_cast<int>(absl::ToInt64Milliseconds(timeout));
-  // No handler is installed, so nothing interrupts this.
-  if (poll(sources.data(), sources.size(), millis) == 0) {
-    return Outcome::kTimeout;
-  }
-  if (sources[0].revents != 0) return Outcome::kEnd;
-  if (sources[1].revents == 0) {
-    uint64_t count = 0;
-    NEUMF_CHECK(read(drain_.get(), &count, sizeof(count)) == sizeof(count));
-    return Outcome::kDrain;
+                                    {timer_.get(), POLLIN, 0}}};
+  while (true) {
+    // When it fails, it has found nothing.
+    poll(sources.data(), sources.size(), -1);
+    if (sources[0].revents != 0) return Event::kEnd;
+    if (sources[1].revents != 0) break;
+    if (sources[2].revents != 0) return Event::kTimeout;
   }
   signalfd_siginfo info;
   NEUMF_CHECK(read(signals_.get(), &info, sizeof(info)) == sizeof(info));
-  return Outcome::kSignal;
+  return Event::kSignal;
 }
 
 void StopSignal::TakeFirstSignal() {
+  DrainBegins();
   MutexLock lock(&mutex_);
   stopping_ = true;
   received_.SignalAll();

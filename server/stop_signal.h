@@ -9,8 +9,8 @@
 //                                served yet
 //   first signal after Arm()     Wait() returns
 //   second signal                exit(3): the drain is not wanted
-//   `grace` after the first      exit(3): the drain hangs
-//   `grace` after DrainBegins()  the same, unless a signal comes before
+//   `grace` after the first, or after DrainBegins() if that came before it
+//                                exit(3): the drain hangs
 
 #include <functional>
 #include <memory>
@@ -26,8 +26,8 @@ namespace neumf {
 class StopSignal {
  public:
   // `grace` bounds the time from the first signal, or from a drain that begins
-  // without one, to the end of the process.
-  // Fails when there are no descriptors left.
+  // before it, to the end of the process: nothing that comes later prolongs it.
+  // Fails when there are no descriptors left. REQUIRES: `grace` is not zero.
   static absl::StatusOr<std::unique_ptr<StopSignal>> Create(
       absl::Duration grace);
   // Ends the watchdog.
@@ -43,31 +43,31 @@ class StopSignal {
   void Arm();
   // Returns after the first signal.
   void Wait();
-  // The process is about to end although nobody has told it to.
+  // The process is about to end although nobody has told it to. May be called
+  // again, which changes nothing. Any thread.
   void DrainBegins();
 
  private:
-  enum class Outcome { kSignal, kDrain, kTimeout, kEnd };
+  enum class Event { kSignal, kTimeout, kEnd };
 
   StopSignal(absl::Duration grace, UniqueFd signals, UniqueFd end,
-             UniqueFd drain);
+             UniqueFd timer);
   void Run();
-  // For the first signal; no signal: the drain hangs.
-  Outcome AwaitFirst();
-  Outcome Await(absl::Duration timeout);
+  Event Await();
   // Ends the process before Arm().
   void TakeFirstSignal();
 
   const absl::Duration grace_;
   const UniqueFd signals_;
   const UniqueFd end_;    // eventfd, written by the destructor
-  const UniqueFd drain_;  // eventfd, written by DrainBegins()
+  const UniqueFd timer_;  // timerfd, set when `draining_` is
 
   Mutex mutex_;
   CondVar received_;
   std::function<void()> when_early_ ABSL_GUARDED_BY(mutex_);
   bool armed_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 

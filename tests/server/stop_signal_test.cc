@@ -58,6 +58,33 @@ TEST_F(StopSignalTest, SoDoesOneThatNobodyAskedFor) {
       ExitedWithCode(3), "drain_abandoned reason=\"it took too long\"");
 }
 
+TEST_F(StopSignalTest, ADrainThatBeginsAgainHasNoMoreTime) {
+  EXPECT_EXIT(
+      {
+        const auto stop = Create(absl::Milliseconds(200));
+        while (true) {
+          stop->DrainBegins();
+          absl::SleepFor(kShort);
+        }
+      },
+      ExitedWithCode(3), "drain_abandoned reason=\"it took too long\"");
+}
+
+TEST_F(StopSignalTest, NorHasOneThatASignalFollows) {
+  constexpr absl::Duration kGrace = absl::Seconds(1);
+  EXPECT_EXIT(
+      {
+        const auto stop = Create(kGrace);
+        stop->Arm();
+        stop->DrainBegins();
+        absl::SleepFor(0.9 * kGrace);
+        Signal();
+        absl::SleepFor(0.9 * kGrace);
+        std::_Exit(0);
+      },
+      ExitedWithCode(3), "drain_abandoned reason=\"it took too long\"");
+}
+
 TEST_F(StopSignalTest, ADrainThatEndsInTimeIsLeftAlone) {
   constexpr int kCode = 7;
   EXPECT_EXIT(
