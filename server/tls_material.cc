@@ -13,6 +13,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/status_macros.h"
@@ -46,6 +47,20 @@ absl::Status Wrong(absl::string_view what) {
   return absl::InvalidArgumentError(what);
 }
 
+// Whether another part begins after the last whole one of `pem`. OpenSSL takes
+// a line that begins one, and is torn itself, for a comment.
+bool BeginsAnother(absl::string_view pem) {
+  constexpr absl::string_view kBegin = "-----B";
+  const size_t last_end = pem.rfind("-----END");
+  if (last_end != absl::string_view::npos) pem.remove_prefix(last_end);
+  const size_t rest = pem.find('\n');
+  if (rest == absl::string_view::npos) return false;
+  pem.remove_prefix(rest + 1);
+  if (absl::StrContains(pem, kBegin)) return true;
+  const absl::string_view last_line = pem.substr(pem.rfind('\n') + 1);
+  return !last_line.empty() && absl::StartsWith(kBegin, last_line);
+}
+
 // Reads all of them. gRPC stops at the first that it cannot read, without a
 // word: of a file that was met half-copied it would take a part.
 absl::StatusOr<OwnedX509> FirstCertificate(absl::string_view flag,
@@ -64,7 +79,7 @@ absl::StatusOr<OwnedX509> FirstCertificate(absl::string_view flag,
   if (first == nullptr) {
     return Wrong(absl::StrCat(flag, ": is no PEM certificate"));
   }
-  if (!at_end) {
+  if (!at_end || BeginsAnother(pem)) {
     return Wrong(absl::StrCat(
         flag, ": a certificate after the first is torn, or is none"));
   }

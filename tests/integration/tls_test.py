@@ -216,6 +216,8 @@ class StartTest(TlsCase):
         later = read(Authority(self.folder, "later").cert)
         text = "a certificate after the first is torn"
         for torn in (later[:len(later) // 2], later[:30],
+                     b"-----BEGIN CERTIFICATE-----", b"-----BEGIN CER",
+                     b"-----BEGIN CER\n", b"--",
                      later.replace(b"\n-----END", b"")):
             replace(bundle, read(self.ca.cert) + torn)
             self.assert_refuses(f"--tls_client_ca: {text}", cert, key,
