@@ -1,14 +1,14 @@
 #pragma once
 
 // Finds out who calls, at the entry of every method but those of health, which
-// load balancers ask without a name, and of reflection, which gRPC serves by
-// itself to everybody unless it is off.
+// load balancers ask without a name, and of reflection, which tells everybody
+// what the .proto files say, unless it is off.
 //
 // A caller shows a bearer token (`authorization: Bearer TOKEN`), or else a
-// client certificate that the TLS handshake has verified. The address counts for
-// nothing. The table of callers is a file that is read again when it changes; a
-// new one that is broken or gone leaves the old one in force, and a metric and
-// the log say so.
+// client certificate that the TLS handshake has verified. The address counts
+// for nothing. The table of callers is a file that is read again when it
+// changes; a new one that is broken or gone leaves the old one in force, and a
+// metric and the log say so.
 //
 // gRPC's own hook for this (AuthMetadataProcessor) aborts on plain-text
 // listeners, and its interceptors cannot refuse a call cleanly.

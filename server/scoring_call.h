@@ -1,8 +1,8 @@
 #pragma once
 
-// Calls that are answered from the scorer, or from popularity: what happens between admission and
-// the answer. The batcher finishes them on its thread, unless the caller or the
-// drain was faster.
+// Calls that are answered from the scorer, or from popularity: what happens
+// between admission and the answer. The batcher finishes them on its thread,
+// unless the caller or the drain was faster.
 //
 // gRPC may keep an answered call for long. So it lets go of its model before it
 // is finished: only the bytes of the answer wait for the client.
@@ -44,13 +44,14 @@ class ScoringCall : public UnaryCall {
 
   // Finishes the call with an error. REQUIRES: the batcher does not have it.
   void Fail(const absl::Status& status);
-  // Whether the batcher would take it now with so many queries. REQUIRES: it has
-  // its snapshot.
+  // Whether the batcher would take it now with so many queries. REQUIRES: it
+  // has its snapshot.
   absl::Status CheckRoom(RequestBatcher* batcher, size_t num_users) const {
     return batcher->CheckRoom(pending_, num_users);
   }
   // Of which the call has taken num_users() for its caller. It gives them back
-  // when it is UNAVAILABLE before it is scored. Set it before Proceed().
+  // when it is UNAVAILABLE before the scorer was asked: not when the drain ends
+  // it, nor for what the scorer failed at. Set it before Proceed().
   void set_quotas(CallerQuotas* quotas) { quotas_ = quotas; }
   // How many users it is about.
   virtual size_t num_users() const = 0;
@@ -85,10 +86,10 @@ class ScoringCall : public UnaryCall {
   const ResolvedQuery& query(size_t i) const { return pending_.queries[i]; }
 
  private:
-  // That OnCancel() and OnDone() wait for nobody, so that gRPC may call them from
-  // its threads that read and write, in place of waking another one for each. It
-  // has no public name for that, so only the calls do it that come by the
-  // thousand; that one overrides it is checked here.
+  // That OnCancel() and OnDone() wait for nobody, so that gRPC may call them
+  // from its threads that read and write, in place of waking another one for
+  // each. It has no public name for that, so only the calls do it that come by
+  // the thousand; that one overrides it is checked here.
   bool InternalInlineable() override { return true; }
   // Finishes the call; returns false if it was finished before.
   bool Answer();

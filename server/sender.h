@@ -9,7 +9,8 @@
 // it, so the estimate of an honest connection does not grow with its age.
 //
 // Calls that are cancelled before they are whole are in no handler's books, nor
-// are messages of methods that no service has: what came of them counts as held
+// are messages of methods that no service has, nor questions that nobody had
+// read when their stream of reflection ended: what came of them counts as held
 // until the connection ends. So this tells who holds most, but not who has held
 // a call for too long.
 //

@@ -36,8 +36,8 @@ class StopSignal {
   StopSignal& operator=(const StopSignal&) = delete;
 
   // What a signal before Arm() does before the process ends, in another thread,
-  // null for nothing; it must be quick. When this returns what was set before is
-  // not running.
+  // null for nothing; it must be quick. When this returns what was set before
+  // is not running.
   void WhenStoppedEarly(std::function<void()> act);
   // Call it before anybody can be told that the server is ready.
   void Arm();

@@ -8,8 +8,7 @@
 // 2. AT ONCE. A cancelled call is finished from OnCancel, and one whose
 //    deadline has passed by the registry: neither waits for the scorer.
 // 3. BOUNDED. A client that does not read its answer is cut off by the
-// registry,
-//    as CallRecord says.
+//    registry, as CallRecord says.
 // 4. ALIVE. gRPC's reference lies in the CallRegistry until OnDone. Who else
 //    needs the call, like the batcher, shares it; request and answer of gRPC
 //    are gone then, and only the one that finishes touches them.
