@@ -2,6 +2,9 @@
 
 #include <sched.h>
 
+#include <cinttypes>
+#include <cstdio>
+
 namespace neumf {
 namespace {
 
@@ -21,6 +24,29 @@ ScopedBatchThreads::ScopedBatchThreads()
 
 ScopedBatchThreads::~ScopedBatchThreads() {
   if (changed_) Set(SCHED_OTHER);
+}
+
+bool TakeOnlyLeftovers() {
+  return FindProcessorTime().has_value() && Set(SCHED_IDLE);
+}
+
+bool TakesOnlyLeftovers() {
+  return sched_getscheduler(kThisThread) == SCHED_IDLE;
+}
+
+// Nanoseconds, as Documentation/scheduler/sched-stats.rst of Linux says.
+std::optional<ProcessorTime> FindProcessorTime() {
+  std::FILE* const file = std::fopen("/proc/thread-self/schedstat", "re");
+  if (file == nullptr) return std::nullopt;
+  int64_t worked = 0;
+  int64_t waited = 0;
+  int64_t turns = 0;
+  const int found = std::fscanf(file, "%" SCNd64 " %" SCNd64 " %" SCNd64,
+                                &worked, &waited, &turns);
+  std::fclose(file);
+  // A thread that runs has had a turn, unless they are not counted.
+  if (found != 3 || turns == 0) return std::nullopt;
+  return ProcessorTime{absl::Nanoseconds(worked), absl::Nanoseconds(waited)};
 }
 
 }  // namespace neumf

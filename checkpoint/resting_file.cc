@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <ctime>
+#include <optional>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -24,7 +25,21 @@ struct Work {
   uint64_t file = 0;
   absl::Duration begin;
   RestPace pace{1};
+  std::optional<StarvationWatch> starvation;  // none: it has its fair share
 };
+
+std::optional<StarvationWatch> WatchOfThisThread() {
+  if (!TakesOnlyLeftovers()) return std::nullopt;
+  const std::optional<ProcessorTime> now = FindProcessorTime();
+  if (!now.has_value()) return std::nullopt;
+  return StarvationWatch(*now);
+}
+
+bool IsStarving(Work* work) {
+  if (!work->starvation.has_value()) return false;
+  const std::optional<ProcessorTime> now = FindProcessorTime();
+  return now.has_value() && work->starvation->IsStarving(*now);
+}
 
 uint64_t NextId() {
   static std::atomic<uint64_t> last{0};
@@ -40,6 +55,14 @@ absl::Duration RestPace::RestAfter(absl::Duration worked) {
   return std::min(rest, kLongestRest);
 }
 
+bool StarvationWatch::IsStarving(const ProcessorTime& now) {
+  const absl::Duration worked = now.worked - begin_.worked;
+  const absl::Duration window = worked + now.waited - begin_.waited;
+  if (window < kWindow) return false;
+  begin_ = now;
+  return worked < window * kLeastShare;
+}
+
 RestingFile::RestingFile(std::unique_ptr<ReadableFile> file, double share,
                          std::function<bool()> others_are_behind)
     : id_(NextId()),
@@ -51,7 +74,13 @@ absl::StatusOr<size_t> RestingFile::ReadAt(uint64_t offset,
                                            absl::Span<char> buffer) {
   thread_local Work work;
   const absl::Duration now = ThreadCpuTime();
-  if (work.file != id_) work = {id_, now, RestPace(share_)};
+  if (work.file != id_) {
+    work = {id_, now, RestPace(share_), WatchOfThisThread()};
+  }
+  if (IsStarving(&work)) {
+    return absl::DeadlineExceededError(
+        "the processors have nothing left for who reads it");
+  }
   const absl::Duration rest = work.pace.RestAfter(now - work.begin);
   if (rest > absl::ZeroDuration()) Rest(rest);
   return file_->ReadAt(offset, buffer);

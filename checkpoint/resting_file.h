@@ -5,6 +5,9 @@
 // that works without a pause still takes caches and memory from its neighbours,
 // and makes who wakes on its processor wait for a moment. Where others are behind
 // with their work, that moment is what they lack: then readers rest for longer.
+//
+// A reader that takes only leftovers of the processors (thread_scheduling.h) and
+// finds none is told to try with more: DEADLINE_EXCEEDED.
 
 #include <cstdint>
 #include <functional>
@@ -14,6 +17,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/file_system.h"
+#include "base/thread_scheduling.h"
 
 namespace neumf {
 
@@ -25,7 +29,7 @@ class RestPace {
 
   // It has worked for so long in all: how long it has to rest now. The first
   // moments are free, so that who has little to do is done at once; and no rest
-  // is long, so that whoever wants the thread to end waits for a moment only.
+  // is long, so that whoever wants the thread to end need not wait for long.
   absl::Duration RestAfter(absl::Duration worked);
 
  private:
@@ -33,10 +37,25 @@ class RestPace {
   absl::Duration rested_for_ = absl::Milliseconds(20);  // that work is paid for
 };
 
+// Whether one thread gets next to nothing of the processors that it wants.
+// Belongs to that thread.
+class StarvationWatch {
+ public:
+  // Less than kLeastShare of kWindow, rests and other waits left out.
+  static constexpr absl::Duration kWindow = absl::Seconds(5);
+  static constexpr double kLeastShare = 1.0 / 32;
+
+  explicit StarvationWatch(const ProcessorTime& now) : begin_(now) {}
+  bool IsStarving(const ProcessorTime& now);
+
+ private:
+  ProcessorTime begin_;  // of the window
+};
+
 class RestingFile : public ReadableFile {
  public:
-  // A rest is made again while others are behind, so many times in all: a load
-  // whose neighbours always are ends late, but ends.
+  // A rest is made again while others are behind, so many times in all (.8 s at
+  // most): a load whose neighbours always are ends late, but ends.
   static constexpr int kMostRests = 8;
 
   // Each thread that reads it works for `share` of the time. All of them ask

@@ -18,6 +18,7 @@
 #include "base/logging.h"
 #include "base/status_macros.h"
 #include "base/thread_pool.h"
+#include "base/thread_scheduling.h"
 #include "checkpoint/checkpoint_signature.h"
 #include "eval/probe_check.h"
 #include "server/background_scoring.h"
@@ -115,7 +116,7 @@ LoadOutcome CheckpointLoader::Load(const LoadRequest& request) const {
   const absl::StatusOr<FileInfo> info = files_->Stat(file.path);
   if (info.ok()) outcome.file = *info;
   try {
-    LoadInto(request, /*may_use_gpu=*/true, &outcome);
+    LoadInto(request, Attempt(), &outcome);
   } catch (const std::bad_alloc&) {
     Refuse(ReloadResult::kNoMemory,
            absl::StrCat(file.path, ": not enough memory to load it"), &outcome);
@@ -132,7 +133,8 @@ LoadOutcome CheckpointLoader::Load(const LoadRequest& request) const {
   return outcome;
 }
 
-void CheckpointLoader::LoadInto(const LoadRequest& request, bool may_use_gpu,
+void CheckpointLoader::LoadInto(const LoadRequest& request,
+                                const Attempt& attempt,
                                 LoadOutcome* outcome) const {
   const CheckpointFile& file = request.file;
   const Snapshot* const served = request.served;
@@ -164,18 +166,25 @@ void CheckpointLoader::LoadInto(const LoadRequest& request, bool may_use_gpu,
   const KeptParts kept = KeptOf(served, info);
   Place place;
   const absl::Status found =
-      FindPlace(request, **reader, kept, may_use_gpu, &place);
+      FindPlace(request, **reader, kept, attempt.may_use_gpu, &place);
   if (!found.ok()) {
     outcome->fits_alone =
         absl::IsResourceExhausted(found) &&
         FitsAlone(request, **reader, place.device_life.has_value());
     return Refuse(found, outcome);
   }
-  auto snapshot = BuildSnapshot(request, kept, place, **reader);
+  const bool on_leftovers = attempt.on_leftovers && served != nullptr;
+  auto snapshot = BuildSnapshot(request, kept, on_leftovers, place, **reader);
   place.builder.reset();
   if (place.is_full &&
       device_->GoesToCpu(file.version, snapshot.status(), served)) {
-    return LoadInto(request, /*may_use_gpu=*/false, outcome);
+    return LoadInto(request, {/*may_use_gpu=*/false, attempt.on_leftovers},
+                    outcome);
+  }
+  if (on_leftovers && absl::IsDeadlineExceeded(snapshot.status())) {
+    // Again from the start: no thread can get more than it once asked for.
+    return LoadInto(request, {attempt.may_use_gpu, /*on_leftovers=*/false},
+                    outcome);
   }
   if (!snapshot.ok()) return Refuse(snapshot.status(), outcome);
   Examine(request, info, **snapshot, outcome);
@@ -329,11 +338,11 @@ absl::Status CheckpointLoader::CheckMemory(
 }
 
 absl::StatusOr<std::unique_ptr<Snapshot>> CheckpointLoader::BuildSnapshot(
-    const LoadRequest& request, const KeptParts& kept, Place& place,
-    CheckpointReader& reader) const {
+    const LoadRequest& request, const KeptParts& kept, bool on_leftovers,
+    Place& place, CheckpointReader& reader) const {
   const CheckpointInfo& info = reader.info();
   NEUMF_ASSIGN_OR_RETURN(ServingModel model,
-                         ReadAtLowPriority(reader, kept, place));
+                         ReadAtLowPriority(reader, kept, on_leftovers, place));
   NEUMF_RETURN_IF_ERROR(CheckWanted(request.cancelled));
 
   auto snapshot = std::make_unique<Snapshot>();
@@ -366,11 +375,13 @@ absl::StatusOr<std::unique_ptr<Snapshot>> CheckpointLoader::BuildSnapshot(
 // raised again, and is inherited: the scorer's threads must not be started by
 // it. Those of a CPU start with the builder.
 absl::StatusOr<ServingModel> CheckpointLoader::ReadAtLowPriority(
-    CheckpointReader& reader, const KeptParts& kept, Place& place) const {
+    CheckpointReader& reader, const KeptParts& kept, bool on_leftovers,
+    Place& place) const {
   const CheckpointInfo& info = reader.info();
   const auto read = [&] {
     SetThreadName("ckpt-loader");
     setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kLoaderNice);
+    if (on_leftovers) TakeOnlyLeftovers();
     LoadProgress progress(info.shape, metrics_);
     const auto pack = [&](const ItemRows& rows) {
       progress.Passed(rows);

@@ -133,7 +133,14 @@ class CheckpointLoader {
     absl::StatusOr<std::unique_ptr<Scorer>> scorer = nullptr;  // of the builder
   };
 
-  void LoadInto(const LoadRequest& request, bool may_use_gpu,
+  // How a load is tried, first as it stands here.
+  struct Attempt {
+    bool may_use_gpu = true;
+    // Reads with what others leave of the processors, beside a served version.
+    bool on_leftovers = true;
+  };
+
+  void LoadInto(const LoadRequest& request, const Attempt& attempt,
                 LoadOutcome* outcome) const;
   // False with the outcome of content that was refused before.
   static bool IsNew(const LoadRequest& request, LoadOutcome* outcome);
@@ -163,11 +170,13 @@ class CheckpointLoader {
                const Snapshot& snapshot, LoadOutcome* outcome) const;
   // Not yet examined.
   absl::StatusOr<std::unique_ptr<Snapshot>> BuildSnapshot(
-      const LoadRequest& request, const KeptParts& kept, Place& place,
-      CheckpointReader& reader) const;
+      const LoadRequest& request, const KeptParts& kept, bool on_leftovers,
+      Place& place, CheckpointReader& reader) const;
   // All but what is kept and the item tables, which go to the builder.
+  // DEADLINE_EXCEEDED: there are no leftovers.
   absl::StatusOr<ServingModel> ReadAtLowPriority(CheckpointReader& reader,
                                                  const KeptParts& kept,
+                                                 bool on_leftovers,
                                                  Place& place) const;
   // What a builder or scorer said, after a report of what means that the GPU it
   // works on is lost. That becomes ABORTED: UNAVAILABLE is what disks are.

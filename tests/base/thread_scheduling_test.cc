@@ -6,6 +6,7 @@
 
 #include <thread>
 
+#include "absl/time/clock.h"
 #include "gtest/gtest.h"
 
 namespace neumf {
@@ -48,6 +49,26 @@ TEST(ScopedBatchThreadsTest, LeavesAnotherPolicyAlone) {
     }
     EXPECT_EQ(sched_getscheduler(0), SCHED_IDLE);
   }).join();
+}
+
+TEST(LeftoversTest, AreAllThatAThreadAndItsThreadsTake) {
+  ASSERT_FALSE(TakesOnlyLeftovers());
+  std::thread([] {
+    if (!TakeOnlyLeftovers()) GTEST_SKIP() << "the kernel counts no waits";
+    EXPECT_TRUE(TakesOnlyLeftovers());
+    EXPECT_EQ(PolicyOfNewThread(), SCHED_IDLE);
+  }).join();
+  EXPECT_FALSE(TakesOnlyLeftovers());
+}
+
+TEST(ProcessorTimeTest, CountsWorkAndNoSleep) {
+  const auto before = FindProcessorTime();
+  if (!before.has_value()) GTEST_SKIP() << "the kernel counts no waits";
+  absl::SleepFor(absl::Milliseconds(50));
+  const auto slept = FindProcessorTime();
+  ASSERT_TRUE(slept.has_value());
+  EXPECT_LT(slept->worked - before->worked, absl::Milliseconds(50));
+  EXPECT_GE(slept->waited, before->waited);
 }
 
 }  // namespace

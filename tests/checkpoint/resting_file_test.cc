@@ -1,8 +1,12 @@
 #include "checkpoint/resting_file.h"
 
+#include <sched.h>
+
 #include <array>
+#include <atomic>
 #include <ctime>
 #include <memory>
+#include <thread>
 
 #include "gtest/gtest.h"
 #include "tests/checkpoint/memory_file.h"
@@ -40,6 +44,30 @@ TEST(RestPaceTest, WhoMayWorkAllTheTimeNeverRests) {
   EXPECT_EQ(pace.RestAfter(absl::Hours(1)), absl::ZeroDuration());
 }
 
+ProcessorTime At(absl::Duration worked, absl::Duration waited) {
+  return {worked, waited};
+}
+
+TEST(StarvationWatchTest, LooksAtAWholeWindow) {
+  StarvationWatch watch(At(absl::Seconds(7), absl::Seconds(9)));
+  EXPECT_FALSE(
+      watch.IsStarving(At(absl::Seconds(7), absl::Milliseconds(13'999))));
+  EXPECT_TRUE(watch.IsStarving(At(absl::Seconds(7), absl::Seconds(14))));
+}
+
+TEST(StarvationWatchTest, AThirtySecondIsEnough) {
+  StarvationWatch watch(At(absl::ZeroDuration(), absl::ZeroDuration()));
+  const absl::Duration worked = absl::Milliseconds(10);
+  EXPECT_FALSE(watch.IsStarving(At(worked * 32, worked * 31 * 32)));
+  EXPECT_TRUE(watch.IsStarving(At(worked * 63, worked * 31 * 64 + worked)));
+}
+
+TEST(StarvationWatchTest, EachWindowCountsAlone) {
+  StarvationWatch watch(At(absl::ZeroDuration(), absl::ZeroDuration()));
+  EXPECT_FALSE(watch.IsStarving(At(absl::Hours(1), absl::ZeroDuration())));
+  EXPECT_TRUE(watch.IsStarving(At(absl::Hours(1), absl::Seconds(5))));
+}
+
 // How often readers of a file ask whether others are behind, when one of them
 // has worked for longer than what is free.
 int TimesAsked(bool behind, absl::Duration worked) {
@@ -66,6 +94,43 @@ TEST(RestingFileTest, RestsAgainWhileOthersAreBehind) {
 
 TEST(RestingFileTest, WhoHasDoneLittleDoesNotRest) {
   EXPECT_EQ(TimesAsked(/*behind=*/true, absl::ZeroDuration()), 0);
+}
+
+// Keeps the processor of the calling thread busy, and that thread on it.
+class Hog {
+ public:
+  Hog() {
+    cpu_set_t here;
+    CPU_ZERO(&here);
+    CPU_SET(sched_getcpu(), &here);
+    EXPECT_EQ(sched_setaffinity(0, sizeof(here), &here), 0);
+    thread_ = std::thread([this] {
+      while (!stop_) {
+      }
+    });
+  }
+  ~Hog() {
+    stop_ = true;
+    thread_.join();
+  }
+
+ private:
+  std::atomic<bool> stop_{false};
+  std::thread thread_;  // on the same, which it inherits
+};
+
+TEST(RestingFileTest, AReaderThatStarvesIsTold) {
+  MemoryFile content("content");
+  RestingFile file(*content.OpenForRead("path"), 0.5, nullptr);
+  std::thread([&] {
+    const Hog hog;
+    if (!TakeOnlyLeftovers()) GTEST_SKIP() << "the kernel counts no waits";
+    std::array<char, 4> buffer;
+    absl::Status read;
+    while (read.ok()) read = file.ReadAt(0, absl::MakeSpan(buffer)).status();
+    EXPECT_EQ(read.code(), absl::StatusCode::kDeadlineExceeded) << read;
+    EXPECT_TRUE(TakesOnlyLeftovers());
+  }).join();
 }
 
 }  // namespace

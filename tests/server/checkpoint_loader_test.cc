@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/thread_scheduling.h"
 #include "tests/checkpoint/checkpoint_image.h"
 #include "tests/server/checkpoint_loader_fixture.h"
 #include "tests/server/metric_reader.h"
@@ -221,6 +222,36 @@ TEST_F(CheckpointLoaderTest, ReportsTheFileThatItRefused) {
   folder_.FlipLastByte(1);
   const FileInfo info = *posix_->Stat(folder_.File(1).path);
   EXPECT_EQ(Load(1).file, info);
+}
+
+TEST_F(CheckpointLoaderTest, TakesLeftoversUntilThereAreNone) {
+  folder_.Publish(1);
+  folder_.Publish(2);
+  ScoringDevice device({}, /*uses_gpu=*/false, &metrics_, [] {});
+  const CheckpointLoader loader(&files_, options_, &device, &metrics_);
+  std::string reads;  // L: with leftovers
+  const auto watch = [&] {
+    const bool on_leftovers = TakesOnlyLeftovers();
+    reads += on_leftovers ? 'L' : '.';
+    return false;
+  };
+  const LoadOutcome first = loader.Load({folder_.File(1), nullptr, watch});
+  ASSERT_NE(first.snapshot, nullptr) << first.reason;
+  EXPECT_THAT(reads, testing::Not(testing::HasSubstr("L"))) << "nobody waits";
+
+  reads.clear();
+  const auto starve = [&] {
+    watch();
+    if (reads.back() == 'L') {
+      files_.FailCall(1, absl::DeadlineExceededError("it starves"));
+    }
+    return false;
+  };
+  const LoadOutcome next =
+      loader.Load({folder_.File(2), first.snapshot.get(), starve});
+  EXPECT_EQ(next.result, ReloadResult::kOk) << next.reason;
+  EXPECT_EQ(std::count(reads.begin(), reads.end(), 'L'), 1) << reads;
+  EXPECT_EQ(reads.back(), '.');
 }
 
 TEST_F(CheckpointLoaderTest, TheScorersThreadsKeepTheirPriority) {
