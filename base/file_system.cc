@@ -135,11 +135,27 @@ std::string RenameOperation(absl::string_view from) {
   return absl::StrCat("rename ", from, " to");
 }
 
+bool AreOneFile(const std::string& a, const std::string& b) {
+  struct stat of_a;
+  struct stat of_b;
+  return stat(a.c_str(), &of_a) == 0 && stat(b.c_str(), &of_b) == 0 &&
+         of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
+}
+
 // For file systems without RENAME_NOREPLACE (NFS, some FUSE). A crash between
-// the two calls leaves both names on one whole file.
+// the two calls leaves both names on one whole file, as does an old name that
+// cannot be removed: the new one is there, and that is what counts. NFS may say
+// that it has failed at what it did, when its answer was lost and it was asked
+// again (link(2), BUGS).
 int LinkThenUnlink(const std::string& from, const std::string& to) {
   const int linked = link(from.c_str(), to.c_str());
-  return linked == 0 ? unlink(from.c_str()) : linked;
+  const int error = errno;
+  if (linked != 0 && !AreOneFile(from, to)) {
+    errno = error;
+    return linked;
+  }
+  unlink(from.c_str());
+  return 0;
 }
 
 class PosixFileSystem : public FileSystem {

@@ -1,7 +1,10 @@
 #include "base/thread_scheduling.h"
 
+#include <fcntl.h>
 #include <sched.h>
+#include <unistd.h>
 
+#include <array>
 #include <cinttypes>
 #include <cstdio>
 
@@ -36,14 +39,17 @@ bool TakesOnlyLeftovers() {
 
 // Nanoseconds, as Documentation/scheduler/sched-stats.rst of Linux says.
 std::optional<ProcessorTime> FindProcessorTime() {
-  std::FILE* const file = std::fopen("/proc/thread-self/schedstat", "re");
-  if (file == nullptr) return std::nullopt;
+  const int file = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+  if (file < 0) return std::nullopt;
+  std::array<char, 100> text = {};
+  const ssize_t length = read(file, text.data(), text.size() - 1);
+  close(file);
+  if (length <= 0) return std::nullopt;
   int64_t worked = 0;
   int64_t waited = 0;
   int64_t turns = 0;
-  const int found = std::fscanf(file, "%" SCNd64 " %" SCNd64 " %" SCNd64,
+  const int found = std::sscanf(text.data(), "%" SCNd64 " %" SCNd64 " %" SCNd64,
                                 &worked, &waited, &turns);
-  std::fclose(file);
   // A thread that runs has had a turn, unless they are not counted.
   if (found != 3 || turns == 0) return std::nullopt;
   return ProcessorTime{absl::Nanoseconds(worked), absl::Nanoseconds(waited)};

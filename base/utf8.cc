@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "absl/strings/str_cat.h"
+
 namespace neumf {
 namespace {
 
@@ -55,6 +57,16 @@ bool IsValidUtf8(absl::string_view text) {
     at += length;
   }
   return true;
+}
+
+std::string Excerpt(absl::string_view text, size_t max_bytes) {
+  if (text.size() <= max_bytes) return std::string(text);
+  size_t length = max_bytes;
+  while (length > 0 && IsContinuation(static_cast<uint8_t>(text[length]))) {
+    --length;
+  }
+  if (length == 0) length = max_bytes;
+  return absl::StrCat(text.substr(0, length), "...");
 }
 
 }  // namespace neumf

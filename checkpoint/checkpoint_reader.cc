@@ -9,6 +9,7 @@
 #include "base/logging.h"
 #include "base/sha256.h"
 #include "base/status_macros.h"
+#include "base/utf8.h"
 #include "checkpoint/cancellable_file.h"
 #include "checkpoint/item_rows_stream.h"
 #include "checkpoint/paced_file.h"
@@ -69,8 +70,8 @@ absl::StatusOr<Manifest> ReadManifest(const SafetensorsHeader& header) {
   NEUMF_ASSIGN_OR_RETURN(const std::string format,
                          Metadata(header, kFormatKey));
   if (format != Manifest::kFormat) {
-    return absl::DataLossError(
-        absl::StrCat("format is \"", format, "\", not ", Manifest::kFormat));
+    return absl::DataLossError(absl::StrCat("format is \"", Excerpt(format),
+                                            "\", not ", Manifest::kFormat));
   }
   NEUMF_ASSIGN_OR_RETURN(const std::string text,
                          Metadata(header, kManifestKey));

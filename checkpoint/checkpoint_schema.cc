@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "base/utf8.h"
 
 namespace neumf {
 namespace {
@@ -153,9 +154,9 @@ absl::Status CheckTensor(const Header& header, const TensorSpec& spec) {
   const TensorInfo* const tensor = header.Find(spec.name);
   if (tensor == nullptr) return TensorError(spec.name, "missing");
   if (tensor->type != spec.type) {
-    return TensorError(spec.name,
-                       absl::StrCat("type ", tensor->type_name, ", not ",
-                                    TensorTypeName(spec.type)));
+    return TensorError(
+        spec.name, absl::StrCat("type ", Excerpt(tensor->type_name), ", not ",
+                                TensorTypeName(spec.type)));
   }
   if (tensor->shape == spec.shape) return absl::OkStatus();
   return TensorError(spec.name, absl::StrCat("shape ", ShapeText(tensor->shape),

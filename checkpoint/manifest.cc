@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
+#include "base/utf8.h"
 #include "checkpoint/strict_json.h"
 
 namespace neumf {
@@ -103,8 +104,9 @@ absl::Status ReadFeatures(const json& root, Manifest& manifest) {
     if (*name != kFloat16UsersFeature) unknown.push_back(*name);
   }
   if (unknown.empty()) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(
-      "required features unknown here: ", absl::StrJoin(unknown, ", ")));
+  return absl::FailedPreconditionError(
+      absl::StrCat("required features unknown here: ",
+                   Excerpt(absl::StrJoin(unknown, ", "))));
 }
 
 absl::Status ReadTensors(const json& root, Manifest& manifest) {
@@ -115,7 +117,8 @@ absl::Status ReadTensors(const json& root, Manifest& manifest) {
   for (const auto& entry : tensors->items()) {
     absl::StatusOr<TensorDigest> digest = ReadTensorDigest(entry.value());
     if (!digest.ok()) {
-      return Annotate(digest.status(), absl::StrCat("tensor ", entry.key()));
+      return Annotate(digest.status(),
+                      absl::StrCat("tensor ", Excerpt(entry.key())));
     }
     manifest.tensors[entry.key()] = *std::move(digest);
   }
@@ -145,7 +148,7 @@ absl::Status ReadActivation(const json& root, Manifest& manifest) {
     return absl::OkStatus();
   }
   return absl::FailedPreconditionError(
-      absl::StrCat("activation ", name, " is unknown here"));
+      absl::StrCat("activation ", Excerpt(name), " is unknown here"));
 }
 
 absl::StatusOr<Probe::Item> ReadProbeItem(const json& value) {

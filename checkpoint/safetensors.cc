@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
+#include "base/utf8.h"
 #include "checkpoint/strict_json.h"
 
 namespace neumf {
@@ -130,7 +131,7 @@ absl::Status ReadMetadata(const json& value, SafetensorsHeader& header) {
     const std::string* const text = AsText(entry.value());
     if (text == nullptr) {
       return absl::DataLossError(
-          absl::StrCat("__metadata__: ", entry.key(), " is no text"));
+          absl::StrCat("__metadata__: ", Excerpt(entry.key()), " is no text"));
     }
     header.metadata[entry.key()] = *text;
   }

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "base/status_macros.h"
+#include "base/utf8.h"
 
 namespace neumf {
 namespace {
@@ -47,7 +48,8 @@ class LimitChecker : public json::json_sax_t {
                                  limits_.max_members, " entries"));
     }
     if (names.insert(name).second) return true;
-    return Refuse(absl::StrCat("the key \"", name, "\" is there twice"));
+    return Refuse(
+        absl::StrCat("the key \"", Excerpt(name), "\" is there twice"));
   }
 
   bool parse_error(size_t position, const std::string& /*token*/,

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/status_macros.h"
+#include "base/utf8.h"
 #include "model/user_vectors.h"
 
 namespace neumf {
@@ -22,7 +23,7 @@ constexpr double kAbsoluteTolerance = 1e-6;
 
 absl::Status Miss(const Probe& probe, absl::string_view what) {
   return absl::FailedPreconditionError(
-      absl::StrCat("probe of user \"", probe.user_id, "\": ", what));
+      absl::StrCat("probe of user \"", Excerpt(probe.user_id), "\": ", what));
 }
 
 // How far two scores of `probe` may lie apart.
@@ -41,7 +42,7 @@ absl::StatusOr<std::vector<uint32_t>> FindRows(const Probe& probe,
   for (const Probe::Item& item : probe.items) {
     const std::optional<uint32_t> row = item_ids.Find(item.item_id);
     if (!row.has_value()) {
-      return Miss(probe, absl::StrCat("item \"", item.item_id,
+      return Miss(probe, absl::StrCat("item \"", Excerpt(item.item_id),
                                       "\" is not in the catalog"));
     }
     rows.push_back(*row);
@@ -75,16 +76,16 @@ absl::Status Compare(const Probe& probe, const std::vector<uint32_t>& rows,
     const Probe::Item& expected = probe.items[place];
     const std::optional<float> score = ScoreOf(rows[place], of_items.items);
     if (!score.has_value()) {
-      return Miss(probe, absl::StrCat("item \"", expected.item_id,
+      return Miss(probe, absl::StrCat("item \"", Excerpt(expected.item_id),
                                       "\" is not eligible"));
     }
     if (!(std::abs(*score - expected.score) <= tolerance)) {
-      return Miss(probe,
-                  absl::StrCat("item \"", expected.item_id, "\" has the score ",
-                               *score, ", not ", expected.score));
+      return Miss(probe, absl::StrCat("item \"", Excerpt(expected.item_id),
+                                      "\" has the score ", *score, ", not ",
+                                      expected.score));
     }
     if (!(std::abs(best.items[place].score - expected.score) <= tolerance)) {
-      return Miss(probe, absl::StrCat("item \"", expected.item_id,
+      return Miss(probe, absl::StrCat("item \"", Excerpt(expected.item_id),
                                       "\" is not at place ", place + 1));
     }
   }

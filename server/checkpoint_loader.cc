@@ -19,6 +19,7 @@
 #include "base/status_macros.h"
 #include "base/thread_pool.h"
 #include "base/thread_scheduling.h"
+#include "base/utf8.h"
 #include "checkpoint/checkpoint_signature.h"
 #include "eval/probe_check.h"
 #include "server/background_scoring.h"
@@ -52,10 +53,13 @@ ReloadResult ResultOf(const absl::Status& status) {
   }
 }
 
+// It goes into the log, and to operators. What it quotes may come from a file.
+constexpr size_t kMaxReasonBytes = 1 << 10;
+
 void Refuse(ReloadResult result, absl::string_view reason,
             LoadOutcome* outcome) {
   outcome->result = result;
-  outcome->reason = std::string(reason);
+  outcome->reason = Excerpt(reason, kMaxReasonBytes);
 }
 
 void Refuse(const absl::Status& status, LoadOutcome* outcome) {

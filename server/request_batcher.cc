@@ -74,7 +74,7 @@ absl::Status RequestBatcher::Submit(std::shared_ptr<PendingCall> call) {
     if (!refusal.has_value()) {
       call->enqueued = now;
       queue_.Push(std::move(call));
-      metrics_->SetQueueUsers(queue_.num_users());
+      QueueChanged();
     }
   }
   if (!refusal.has_value()) {
@@ -132,11 +132,11 @@ absl::Duration RequestBatcher::last_heartbeat() const {
   return alive;
 }
 
-bool RequestBatcher::IsBehind() const {
-  MutexLock lock(&mutex_);
+void RequestBatcher::QueueChanged() {
+  metrics_->SetQueueUsers(queue_.num_users());
   const PendingCall* const first = queue_.front(RequestClass::kSingle);
-  return first != nullptr && queue_.num_users(RequestClass::kSingle) >
-                                 load_.MaxBatchUsers(*first->snapshot);
+  is_behind_ = first != nullptr && queue_.num_users(RequestClass::kSingle) >
+                                       load_.MaxBatchUsers(*first->snapshot);
 }
 
 void RequestBatcher::Run() {
@@ -164,7 +164,7 @@ RequestBatcher::Work RequestBatcher::WaitForWork() {
     work.batch = queue_.TakeBatch(load_.MaxBatchUsers(queue_.next_snapshot()));
     load_.BatchStarts(work.batch, queue_, heartbeat_);
   }
-  metrics_->SetQueueUsers(queue_.num_users());
+  QueueChanged();
   return work;
 }
 
@@ -345,7 +345,7 @@ void RequestBatcher::Deliver(const Batch& batch) {
 void RequestBatcher::ScoreAgain(const Calls& calls) {
   MutexLock lock(&mutex_);
   queue_.PutBack(calls);
-  metrics_->SetQueueUsers(queue_.num_users());
+  QueueChanged();
 }
 
 // All of the call is scored.
@@ -391,6 +391,7 @@ void RequestBatcher::FailBatch(const Batch& batch, const absl::Status& status) {
     unfinished = queue_.RemoveIf([&](const PendingCall& call) {
       return &call == batch.back().call.get();
     });
+    QueueChanged();
   }
   for (const CallPiece& piece : batch) {
     if (piece.call->Claim()) {
@@ -407,8 +408,8 @@ void RequestBatcher::AnswerRemaining() {
   {
     MutexLock lock(&mutex_);
     remaining = queue_.RemoveAll();
+    QueueChanged();
   }
-  metrics_->SetQueueUsers(0);
   for (const auto& call : remaining) {
     if (!call->Claim()) continue;
     metrics_->RequestShed(ShedReason::kDraining);

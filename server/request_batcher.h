@@ -25,6 +25,7 @@
 //
 // Any thread may call any method.
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -80,8 +81,9 @@ class RequestBatcher {
   absl::Duration last_heartbeat() const;
 
   // Whether more calls about one user wait than the next batch takes. Those
-  // about many are meant to wait.
-  bool IsBehind() const;
+  // about many are meant to wait. Takes no lock: who asks may have so low a
+  // priority that it would hold one for long.
+  bool IsBehind() const { return is_behind_.load(std::memory_order_relaxed); }
 
  private:
   using Calls = RequestQueue::Calls;
@@ -113,6 +115,8 @@ class RequestBatcher {
   absl::Duration BatchDue() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DropFinishedCalls(absl::Duration now, Work* work)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Says so to those who do not look into it.
+  void QueueChanged() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void Process(const Work& work);
   void ProcessBatch(const Batch& batch);
@@ -143,6 +147,7 @@ class RequestBatcher {
   bool idle_ ABSL_GUARDED_BY(mutex_) = true;
   absl::Duration heartbeat_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::atomic<bool> is_behind_{false};
 
   // Of the batcher's thread alone; kept for their memory.
   std::vector<UserVectors> user_vectors_;  // that the queries point to

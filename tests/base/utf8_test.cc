@@ -77,5 +77,23 @@ TEST(Utf8Test, TakesTextOfAllLengthsAndTheEmptyOne) {
   EXPECT_TRUE(IsValidUtf8("A\xC3\xA9\xE2\x82\xAC\xF0\x9F\x8E\xAC!"));
 }
 
+TEST(ExcerptTest, KeepsWhatIsShort) {
+  EXPECT_EQ(Excerpt(""), "");
+  EXPECT_EQ(Excerpt("abc", 3), "abc");
+  EXPECT_EQ(Excerpt(std::string(100, 'a')), std::string(100, 'a'));
+}
+
+TEST(ExcerptTest, CutsBetweenCharacters) {
+  const std::string text = "a\xE2\x82\xAC\xF0\x9F\x8E\xAC";
+  EXPECT_EQ(Excerpt(text, 7), "a\xE2\x82\xAC...");
+  EXPECT_EQ(Excerpt(text, 4), "a\xE2\x82\xAC...");
+  EXPECT_EQ(Excerpt(text, 3), "a...");
+  EXPECT_EQ(Excerpt(text, 1), "a...");
+}
+
+TEST(ExcerptTest, CutsWhatIsNoTextToo) {
+  EXPECT_EQ(Excerpt(std::string(9, '\x80'), 2), "\x80\x80...");
+}
+
 }  // namespace
 }  // namespace neumf

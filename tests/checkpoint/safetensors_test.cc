@@ -68,6 +68,14 @@ TEST(SafetensorsTest, RefusesAKeyTwice) {
               Refused("\"shape\" is there twice"));
 }
 
+TEST(SafetensorsTest, QuotesTheStartOfALongKey) {
+  const std::string key(10'000, 'k');
+  const std::string members =
+      absl::StrCat("\"", key, "\":1,\"", key, "\":1,\"dtype\"");
+  EXPECT_THAT(ParseWith("\"dtype\"", members.c_str()),
+              Refused("kkk...\" is there twice"));
+}
+
 TEST(SafetensorsTest, RefusesEntriesThatAreNoTensors) {
   EXPECT_THAT(Parse(R"({"a":1})", 0), Refused("tensor a: not an object"));
   EXPECT_THAT(ParseWith("dtype", "type"), Refused("tensor a: lacks"));
