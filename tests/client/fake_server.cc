@@ -3,13 +3,31 @@
 #include <algorithm>
 #include <chrono>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "base/logging.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 
 namespace neumf {
+namespace {
+
+// From 1: what the client says, or else the place in the order of arrival.
+size_t AttemptOf(const grpc::ServerContext& context, size_t num_arrived) {
+  const auto& metadata = context.client_metadata();
+  const auto found = metadata.find(FakeServer::kAttempt);
+  if (found == metadata.end()) return num_arrived;
+  const grpc::string_ref& text = found->second;
+  size_t attempt = 0;
+  NEUMF_CHECK(
+      absl::SimpleAtoi(absl::string_view(text.data(), text.size()), &attempt));
+  NEUMF_CHECK(attempt > 0);
+  return attempt;
+}
+
+}  // namespace
 
 grpc::Status ErrorWithInfo(grpc::StatusCode code, const std::string& reason) {
   google::rpc::ErrorInfo info;
@@ -83,7 +101,8 @@ FakeServer::Reply FakeServer::NextReply(const v1::RecommendRequest& request,
     reply.response.add_items()->set_item_id(request.user_id());
     return reply;
   }
-  Reply reply = replies_[std::min(calls_.size(), replies_.size()) - 1];
+  const size_t attempt = AttemptOf(context, calls_.size());
+  Reply reply = replies_[std::min(attempt, replies_.size()) - 1];
   while (Waits(reply) && !ending_ && !context.IsCancelled()) {
     // Nothing signals that a caller has left.
     ending_changed_.WaitFor(&mutex_, std::chrono::milliseconds(10));

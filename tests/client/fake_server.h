@@ -43,8 +43,12 @@ class FakeServer final : public v1::RecommendationService::Service,
   // "127.0.0.1:port".
   const std::string& address() const { return address_; }
 
-  // Replies come in this order, the last one again and again. Without any, the
-  // answer is one item, named after the user.
+  // Metadata that says which call of its client a call is, from 1.
+  static constexpr char kAttempt[] = "attempt";
+
+  // Replies come in this order, the last one again and again: by kAttempt to
+  // calls that have it, to others as they arrive. Without any, the answer is
+  // one item, named after the user.
   void ReplyWith(std::vector<Reply> replies);
   void SetHealth(grpc::health::v1::HealthCheckResponse::ServingStatus status);
   void SetVersions(const v1::ListModelVersionsResponse& versions);
