@@ -6,14 +6,16 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "client/hedged_call.h"
-#include "client/rpc.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "grpcpp/grpcpp.h"
+#include "grpcpp/support/client_interceptor.h"
 #include "tests/client/fake_server.h"
 #include "tests/support/status_matchers.h"
 
@@ -279,11 +281,39 @@ TEST_F(RecommendationClientTest, LeavesAServerThatSaysItNoLongerServes) {
   EXPECT_GE(second.calls().size(), 10);
 }
 
+// Numbers calls as they start: two at once may arrive in either order.
+class AttemptNumbering final
+    : public grpc::experimental::ClientInterceptorFactoryInterface {
+ public:
+  grpc::experimental::Interceptor* CreateClientInterceptor(
+      grpc::experimental::ClientRpcInfo* info) override {
+    info->client_context()->AddMetadata(FakeServer::kAttempt,
+                                        absl::StrCat(++num_attempts_));
+    return nullptr;  // No interceptor is needed.
+  }
+
+ private:
+  int num_attempts_ = 0;
+};
+
+std::shared_ptr<grpc::Channel> MakeNumberingChannel(
+    const std::string& address) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  std::vector<
+      std::unique_ptr<grpc::experimental::ClientInterceptorFactoryInterface>>
+      factories;
+  factories.push_back(std::make_unique<AttemptNumbering>());
+  return grpc::experimental::CreateCustomChannelWithInterceptors(
+      address, grpc::InsecureChannelCredentials(), arguments,
+      std::move(factories));
+}
+
 class HedgingTest : public RecommendationClientTest {
  protected:
   HedgingTest()
       : stub_(v1::RecommendationService::NewStub(
-            MakeChannel(server_.address(), {}))) {
+            MakeNumberingChannel(server_.address()))) {
     // Known: 10 ms, with second calls saved up.
     for (int i = 0; i < 512; ++i) policy_.RecordCall(absl::Milliseconds(10));
   }
@@ -298,7 +328,10 @@ class HedgingTest : public RecommendationClientTest {
 };
 
 TEST_F(HedgingTest, SendsASlowCallAgainAndCancelsTheLoser) {
-  server_.ReplyWith({Hanging(), Ok()});
+  // A call that has not come cannot be seen to leave.
+  FakeServer::Reply answer = Ok();
+  answer.after_calls = 2;
+  server_.ReplyWith({Hanging(), answer});
 
   ASSERT_TRUE(HedgedRecommend(absl::Seconds(60)).ok());
 
