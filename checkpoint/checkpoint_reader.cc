@@ -156,7 +156,8 @@ absl::StatusOr<std::unique_ptr<CheckpointReader>> CheckpointReader::Open(
   }
   if (options.work_share < 1) {
     file = std::make_unique<RestingFile>(std::move(file), options.work_share,
-                                         options.others_are_behind);
+                                         options.others_are_behind,
+                                         options.ends_when_starved);
   }
   if (options.cancelled) {
     file =

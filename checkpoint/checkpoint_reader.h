@@ -97,6 +97,10 @@ class CheckpointReader {
     // Asked by those that rest, before each piece: true has them rest for much
     // longer. Default: nobody is asked.
     std::function<bool()> others_are_behind;
+    // With a share below 1: Read() ends with DEADLINE_EXCEEDED when one of them
+    // takes only leftovers of the processors and there are none. Default: it
+    // goes on.
+    bool ends_when_starved = false;
     // Asked before each piece, by all of these threads: true ends the read with
     // CANCELLED. Default: nobody is asked.
     std::function<bool()> cancelled;

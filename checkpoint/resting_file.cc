@@ -64,11 +64,13 @@ bool StarvationWatch::IsStarving(const ProcessorTime& now) {
 }
 
 RestingFile::RestingFile(std::unique_ptr<ReadableFile> file, double share,
-                         std::function<bool()> others_are_behind)
+                         std::function<bool()> others_are_behind,
+                         bool ends_when_starved)
     : id_(NextId()),
       file_(std::move(file)),
       share_(share),
-      others_are_behind_(std::move(others_are_behind)) {}
+      others_are_behind_(std::move(others_are_behind)),
+      ends_when_starved_(ends_when_starved) {}
 
 absl::StatusOr<size_t> RestingFile::ReadAt(uint64_t offset,
                                            absl::Span<char> buffer) {
@@ -77,7 +79,7 @@ absl::StatusOr<size_t> RestingFile::ReadAt(uint64_t offset,
   if (work.file != id_) {
     work = {id_, now, RestPace(share_), WatchOfThisThread()};
   }
-  if (IsStarving(&work)) {
+  if (ends_when_starved_ && IsStarving(&work)) {
     return absl::DeadlineExceededError(
         "the processors have nothing left for who reads it");
   }

@@ -6,8 +6,8 @@
 // and makes who wakes on its processor wait for a moment. Where others are behind
 // with their work, that moment is what they lack: then readers rest for longer.
 //
-// A reader that takes only leftovers of the processors (thread_scheduling.h) and
-// finds none is told to try with more: DEADLINE_EXCEEDED.
+// A reader that takes only leftovers of the processors (thread_scheduling.h)
+// and finds none can be told to try with more: DEADLINE_EXCEEDED.
 
 #include <cstdint>
 #include <functional>
@@ -61,7 +61,7 @@ class RestingFile : public ReadableFile {
   // Each thread that reads it works for `share` of the time. All of them ask
   // `others_are_behind`, unless it is null.
   RestingFile(std::unique_ptr<ReadableFile> file, double share,
-              std::function<bool()> others_are_behind);
+              std::function<bool()> others_are_behind, bool ends_when_starved);
 
   const FileInfo& info() const override { return file_->info(); }
   // The calling thread may rest before it reads.
@@ -75,6 +75,7 @@ class RestingFile : public ReadableFile {
   const std::unique_ptr<ReadableFile> file_;
   const double share_;
   const std::function<bool()> others_are_behind_;
+  const bool ends_when_starved_;
 };
 
 }  // namespace neumf

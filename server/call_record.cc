@@ -126,6 +126,7 @@ absl::Duration CallRecord::cut_time() const {
 void CallRecord::Cut() {
   MutexLock lock(&mutex_);
   if (context_ == nullptr) return;
+  was_cut_.store(true, std::memory_order_release);
   context_->TryCancel();
   context_ = nullptr;
 }

@@ -112,6 +112,8 @@ class CallRecord {
   absl::Duration cut_time() const;
   // Cancels the call for its client, unless it was cut or gRPC is done with it.
   void Cut();
+  // Whether that has begun.
+  bool was_cut() const { return was_cut_.load(std::memory_order_acquire); }
 
   // The caller is gone, perhaps since its deadline has passed: what the call
   // has ended with, DEADLINE_EXCEEDED or CANCELLED, even if we had finished it.
@@ -142,8 +144,11 @@ class CallRecord {
   std::atomic<absl::StatusCode> cancel_code_{absl::StatusCode::kOk};
   std::atomic<int64_t> cut_nanos_{kNever};
 
-  // Held while gRPC cancels, so that Done(), which gRPC never calls from there,
-  // comes after it.
+  std::atomic<bool> was_cut_{false};
+
+  // Held while gRPC cancels, so that Done() comes after it. REQUIRES: gRPC does
+  // not call Done() from there, as it may for calls that are ended inline
+  // (ScoringCall), unless they ask was_cut().
   Mutex mutex_;
   grpc::CallbackServerContext* context_ ABSL_GUARDED_BY(mutex_);
 };

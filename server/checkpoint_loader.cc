@@ -71,6 +71,12 @@ absl::Status CheckWanted(const std::function<bool()>& cancelled) {
                      : absl::OkStatus();
 }
 
+// Of the calling thread.
+void LowerPriority() {
+  SetThreadName("ckpt-loader");
+  setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kLoaderNice);
+}
+
 // Through which a GPU takes items.
 constexpr uint64_t kGpuUploadBytes = 16 << 20;
 
@@ -150,6 +156,7 @@ void CheckpointLoader::LoadInto(const LoadRequest& request,
     options.bytes_per_second = options_.io_mbps * 1'000'000;
     options.work_share = kLoaderWorkShare;
     options.others_are_behind = options_.calls_pile_up;
+    options.ends_when_starved = attempt.on_leftovers;
   }
   auto reader = CheckpointReader::Open(*files_, file.path, options);
   if (!reader.ok()) return Refuse(reader.status(), outcome);
@@ -383,24 +390,23 @@ absl::StatusOr<ServingModel> CheckpointLoader::ReadAtLowPriority(
     Place& place) const {
   const CheckpointInfo& info = reader.info();
   const auto read = [&] {
-    SetThreadName("ckpt-loader");
-    setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kLoaderNice);
+    LowerPriority();
     if (on_leftovers) TakeOnlyLeftovers();
     LoadProgress progress(info.shape, metrics_);
     const auto pack = [&](const ItemRows& rows) {
       progress.Passed(rows);
       return OfBuilder(place.builder->Add(rows), place);
     };
-    auto model = reader.Read(pack, kept);
-    if (model.ok() && !kept.parts.items && !place.device_life.has_value()) {
-      place.scorer = place.builder->Build();
-    }
-    return model;
+    return reader.Read(pack, kept);
   };
-  // get() throws what `read` threw.
+  const auto build = [&] {
+    if (!place.device_life.has_value()) LowerPriority();
+    return place.builder->Build();
+  };
+  // get() throws what they threw.
   auto model = std::async(std::launch::async, read).get();
-  if (model.ok() && !kept.parts.items && place.device_life.has_value()) {
-    place.scorer = place.builder->Build();
+  if (model.ok() && !kept.parts.items) {
+    place.scorer = std::async(std::launch::async, build).get();
   }
   return model;
 }

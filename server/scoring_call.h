@@ -87,11 +87,12 @@ class ScoringCall : public UnaryCall {
 
  private:
   // That OnCancel() and OnDone() wait for nobody, so that gRPC may call them
-  // from its threads that read and write, in place of waking another one for
-  // each. It has no public name for that, so only the calls do it that come by
-  // the thousand; that one overrides it is checked here. Not for a client who is
-  // gone: one that resets all its calls could keep such a thread to itself as
-  // long as it likes, and what waits behind it there.
+  // from any thread that works for it, even ours that answer calls, in place of
+  // waking another one for each: whoever calls gRPC holds no lock that they
+  // take. It has no public name for that, so only the calls do it that come by
+  // the thousand; that one overrides it is checked here. Not for a client who
+  // is gone: one that resets all its calls could keep a thread that reads to
+  // itself as long as it likes, and what waits behind it there.
   bool InternalInlineable() override { return !IsCancelled(); }
   // Finishes the call; returns false if it was finished before.
   bool Answer();

@@ -54,6 +54,10 @@ StopSignal::StopSignal(absl::Duration grace, UniqueFd signals, UniqueFd end,
       thread_([this] { Run(); }) {}
 
 StopSignal::~StopSignal() {
+  {
+    MutexLock lock(&mutex_);
+    WaitIfEndingEarly();
+  }
   const uint64_t one = 1;
   NEUMF_CHECK(write(end_.get(), &one, sizeof(one)) == sizeof(one));
   thread_.join();
@@ -61,11 +65,13 @@ StopSignal::~StopSignal() {
 
 void StopSignal::WhenStoppedEarly(std::function<void()> act) {
   MutexLock lock(&mutex_);
+  WaitIfEndingEarly();
   when_early_ = std::move(act);
 }
 
 void StopSignal::Arm() {
   MutexLock lock(&mutex_);
+  WaitIfEndingEarly();
   armed_ = true;
 }
 
@@ -118,8 +124,17 @@ void StopSignal::TakeFirstSignal() {
   stopping_ = true;
   received_.SignalAll();
   if (armed_) return;
-  if (when_early_) when_early_();
-  _exit(0);
+  // In a thread of its own, as it may wait for a disk: this one goes on to look
+  // for a second signal and the deadline. Whoever comes here meanwhile waits for
+  // the end of the process.
+  std::thread([act = when_early_] {
+    if (act) act();
+    _exit(0);
+  }).detach();
+}
+
+void StopSignal::WaitIfEndingEarly() {
+  while (stopping_ && !armed_) received_.Wait(&mutex_);
 }
 
 }  // namespace neumf

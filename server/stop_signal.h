@@ -36,8 +36,9 @@ class StopSignal {
   StopSignal& operator=(const StopSignal&) = delete;
 
   // What a signal before Arm() does before the process ends, in another thread,
-  // null for nothing; it must be quick. When this returns what was set before
-  // is not running.
+  // null for nothing; `grace` holds for it, too. When this returns what was set
+  // before is not running. Who calls any of these while the process ends so
+  // early does not come back.
   void WhenStoppedEarly(std::function<void()> act);
   // Call it before anybody can be told that the server is ready.
   void Arm();
@@ -54,8 +55,9 @@ class StopSignal {
              UniqueFd timer);
   void Run();
   Event Await();
-  // Ends the process before Arm().
+  // Before Arm() it has the process end.
   void TakeFirstSignal();
+  void WaitIfEndingEarly() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const absl::Duration grace_;
   const UniqueFd signals_;

@@ -65,8 +65,10 @@ class UnaryCall : public grpc::ServerUnaryReactor, public LiveCall {
   bool finished() const { return claimed_.load(std::memory_order_acquire); }
 
   const CallRecord& record() const { return record_; }
-  // REQUIRES: gRPC is not done with the call.
-  bool IsCancelled() const { return context_->IsCancelled(); }
+  // By its client or by Cut(). REQUIRES: gRPC is not done with the call.
+  bool IsCancelled() const {
+    return record_.was_cut() || context_->IsCancelled();
+  }
 
  protected:
   // The call was finished without its answer, which nobody needs any more.

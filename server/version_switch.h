@@ -98,7 +98,8 @@ class VersionSwitch {
     // Called while a file is loaded: at first, after each Wake(), and at least
     // once in Options::look_interval.
     std::function<void()> meanwhile = [] {};
-    // Called when the quality gate refuses it: now, not in an attempt before.
+    // Called when the quality gate refuses it, now or by what it said of the
+    // same content before.
     std::function<void()> gate_failed = [] {};
   };
 

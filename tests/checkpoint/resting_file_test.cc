@@ -73,10 +73,12 @@ TEST(StarvationWatchTest, EachWindowCountsAlone) {
 int TimesAsked(bool behind, absl::Duration worked) {
   int times = 0;
   MemoryFile content("content");
-  RestingFile file(*content.OpenForRead("path"), 0.5, [&] {
+  const auto others = [&] {
     ++times;
     return behind;
-  });
+  };
+  RestingFile file(*content.OpenForRead("path"), 0.5, others,
+                   /*ends_when_starved=*/true);
   std::array<char, 4> buffer;
   EXPECT_TRUE(file.ReadAt(0, absl::MakeSpan(buffer)).ok());
   const absl::Duration begin = ThreadCpuTime();
@@ -121,7 +123,8 @@ class Hog {
 
 TEST(RestingFileTest, AReaderThatStarvesIsTold) {
   MemoryFile content("content");
-  RestingFile file(*content.OpenForRead("path"), 0.5, nullptr);
+  RestingFile file(*content.OpenForRead("path"), 0.5, nullptr,
+                   /*ends_when_starved=*/true);
   std::thread([&] {
     const Hog hog;
     if (!TakeOnlyLeftovers()) GTEST_SKIP() << "the kernel counts no waits";

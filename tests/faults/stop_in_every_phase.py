@@ -70,6 +70,15 @@ def stop_while_loading(large):
             daemon.stop()
 
 
+def wait_for_unfinished_load(server, state):
+    """Until the server has written down that it has begun one."""
+    path = os.path.join(state, "unfinished_loads")
+    end = time.monotonic() + SOON_SECONDS
+    while not (os.path.exists(path) and os.path.getsize(path) > 0):
+        assert server.poll() is None and time.monotonic() < end
+        time.sleep(0.001)
+
+
 def stop_in_first_loads(large):
     """That somebody stops it is not the checkpoint's fault, however often."""
     with tempfile.TemporaryDirectory() as directory, tempfile.TemporaryDirectory() as state:
@@ -80,8 +89,7 @@ def stop_in_first_loads(large):
                      f"--checkpoint_dir={directory}", f"--state_dir={state}",
                      "--listen=127.0.0.1:0", "--metrics_listen=127.0.0.1:0",
                      "--device=cpu"], stderr=subprocess.PIPE, text=True) as server:
-                while "checkpoint_loading" not in server.stderr.readline():
-                    pass
+                wait_for_unfinished_load(server, state)
                 server.send_signal(signal.SIGTERM)
                 server.communicate(timeout=SOON_SECONDS)
                 assert server.returncode == 0

@@ -225,6 +225,7 @@ TEST_F(CheckpointLoaderTest, ReportsTheFileThatItRefused) {
 }
 
 TEST_F(CheckpointLoaderTest, TakesLeftoversUntilThereAreNone) {
+  if (!FindProcessorTime()) GTEST_SKIP() << "the kernel counts no waits";
   folder_.Publish(1);
   folder_.Publish(2);
   ScoringDevice device({}, /*uses_gpu=*/false, &metrics_, [] {});

@@ -71,7 +71,8 @@ TEST_F(StopSignalTest, ADrainThatBeginsAgainHasNoMoreTime) {
 }
 
 TEST_F(StopSignalTest, NorHasOneThatASignalFollows) {
-  constexpr absl::Duration kGrace = absl::Seconds(1);
+  // Tools may hold up the end of a process for a second.
+  constexpr absl::Duration kGrace = absl::Seconds(2);
   EXPECT_EXIT(
       {
         const auto stop = Create(kGrace);
@@ -127,6 +128,17 @@ TEST_F(StopSignalTest, ASignalBeforeAnythingIsServedSaysSoFirst) {
         Hang();
       },
       ExitedWithCode(0), "^$");
+}
+
+TEST_F(StopSignalTest, WhatIsSaidFirstIsNotWaitedForBeyondTheGrace) {
+  EXPECT_EXIT(
+      {
+        const auto stop = Create(kShort);
+        stop->WhenStoppedEarly(Hang);
+        Signal();
+        Hang();
+      },
+      ExitedWithCode(3), "drain_abandoned reason=\"it took too long\"");
 }
 
 TEST_F(StopSignalTest, ASecondSignalEndsADrainByForce) {
