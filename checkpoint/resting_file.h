@@ -3,8 +3,9 @@
 // A file whose readers rest: what they do with the bytes leaves the processors,
 // and the memory behind them, to others. Low priority alone does not: a thread
 // that works without a pause still takes caches and memory from its neighbours,
-// and makes who wakes on its processor wait for a moment. Where others are behind
-// with their work, that moment is what they lack: then readers rest for longer.
+// and makes who wakes on its processor wait for a moment. Where others are
+// behind with their work, that moment is what they lack: then readers rest for
+// longer.
 //
 // A reader that takes only leftovers of the processors (thread_scheduling.h)
 // and finds none can be told to try with more: DEADLINE_EXCEEDED.

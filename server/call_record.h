@@ -84,8 +84,8 @@ class CallRecord {
   // For the logs. By the handler of the call, before it ends, as for the next.
   void set_caller(std::string name) { caller_ = std::move(name); }
   const std::string& caller() const { return caller_; }
-  // Puts the call into the request log; the rest of `logged` is filled in at the
-  // end. REQUIRES: there is such a log.
+  // Puts the call into the request log; the rest of `logged` is filled in at
+  // the end. REQUIRES: there is such a log.
   void set_logged(std::unique_ptr<v1::LoggedCall> logged) {
     logged_ = std::move(logged);
   }
@@ -99,8 +99,8 @@ class CallRecord {
   // The end of the call waits for nothing but its client, whose time to take it
   // begins. Only the first time counts.
   void Ending();
-  // The call is answered with `code`, as far as we are concerned: it is Ending(),
-  // too. Called once.
+  // The call is answered with `code`, as far as we are concerned: it is
+  // Ending(), too. Called once.
   void Finished(absl::StatusCode code);
   // From started() to Finished(), and what it said, for the one that called it
   // and after Done().

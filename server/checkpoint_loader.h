@@ -73,10 +73,10 @@ struct LoadRequest {
   // it says true, the load soon ends without a snapshot, and its reason says
   // nothing about the file.
   std::function<bool()> cancelled = [] { return false; };
-  // Called once at most in each try, when there is too little memory of the host or the
-  // GPU: lets go of what is kept but not served, waits until that is freed, and
-  // says whether there was something. The budget is looked at again then. Null:
-  // nothing is kept.
+  // Called once at most in each try, when there is too little memory of the
+  // host or the GPU: lets go of what is kept but not served, waits until that
+  // is freed, and says whether there was something. The budget is looked at
+  // again then. Null: nothing is kept.
   std::function<bool()> make_room = nullptr;
   // Asked before any data is read, by the digest of the header: content that is
   // known is not loaded again. By the thread that loads. Null: nothing is.

@@ -35,8 +35,8 @@ class CrashGuard {
   // nothing about what a load would do.
   void End(absl::string_view digest);
   // The process ends in the middle of what it has begun because it was told to,
-  // and not by the load's fault: that does not count. Any thread; nothing begins
-  // after it.
+  // and not by the load's fault: that does not count. Any thread; nothing
+  // begins after it.
   void Abandon();
   // Lets it be loaded again.
   void Forgive(absl::string_view digest);

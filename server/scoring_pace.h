@@ -1,7 +1,8 @@
 #pragma once
 
-// How long users take, as measured of late: from when a batch of them leaves the
-// queue until its answers are on their way, since the next one starts only then.
+// How long users take, as measured of late: from when a batch of them leaves
+// the queue until its answers are on their way, since the next one starts only
+// then.
 //
 // Time goes by units of work: on a CPU each user costs one scan of the catalog,
 // on a GPU a pass costs much the same for one user and for all that fit. What
@@ -30,8 +31,8 @@ class ScoringPace {
   // False before the first batch; then TimeFor() is zero.
   bool known() const { return units_ > 0; }
   absl::Duration TimeFor(size_t num_users) const;
-  // How many users are scored within `time`, from 1 to `most`. REQUIRES: known(),
-  // most > 0.
+  // How many users are scored within `time`, from 1 to `most`. REQUIRES:
+  // known(), most > 0.
   size_t UsersWithin(absl::Duration time, size_t most) const;
 
  private:

@@ -33,8 +33,8 @@ constexpr absl::Duration kDeadlineInterval = absl::Milliseconds(10);
 constexpr absl::Duration kGoodbye = absl::Seconds(1);
 constexpr size_t kMostAdminConnections = 16;
 // Of the memory of requests, what connections may hold before those that hold
-// most are cut. gRPC minds all of it, and ends calls of anybody then; the rest is
-// for what comes between two looks.
+// most are cut. gRPC minds all of it, and ends calls of anybody then; the rest
+// is for what comes between two looks.
 constexpr uint64_t kEighthsHeld = 5;
 
 }  // namespace
@@ -273,8 +273,8 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> Server::StartGrpc(
       encrypted ? tls_->ForServer() : grpc::InsecureServerCredentials(),
       &builder);
   // Here gRPC starts the threads that read and write. Each call wakes one of
-  // them; were it to take a processor from the scorer each time, a flood of calls
-  // that are refused would leave that a third less to score with.
+  // them; were it to take a processor from the scorer each time, a flood of
+  // calls that are refused would leave that a third less to score with.
   const ScopedBatchThreads batch_threads;
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr) {

@@ -225,8 +225,8 @@ class Server {
   const std::unique_ptr<Clock> clock_;
 
   // In the order of dependence: each may use what stands above it. But the
-  // loader asks the batcher, which is below it, while a version is loaded: no load
-  // outlives Drain().
+  // loader asks the batcher, which is below it, while a version is loaded: no
+  // load outlives Drain().
   ServerMetrics counters_;
   Takedowns takedowns_;
   QualityGate gate_;

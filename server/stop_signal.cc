@@ -125,8 +125,8 @@ void StopSignal::TakeFirstSignal() {
   received_.SignalAll();
   if (armed_) return;
   // In a thread of its own, as it may wait for a disk: this one goes on to look
-  // for a second signal and the deadline. Whoever comes here meanwhile waits for
-  // the end of the process.
+  // for a second signal and the deadline. Whoever comes here meanwhile waits
+  // for the end of the process.
   std::thread([act = when_early_] {
     if (act) act();
     _exit(0);

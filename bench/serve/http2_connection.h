@@ -18,8 +18,9 @@ namespace neumf {
 
 class Http2Connection {
  public:
-  // Connects to "HOST:PORT", an IPv4 address. `path` is "/package.Service/Method",
-  // `timeout` that of each call, as gRPC writes it: "30S", "50m".
+  // Connects to "HOST:PORT", an IPv4 address. `path` is
+  // "/package.Service/Method", `timeout` that of each call, as gRPC writes it:
+  // "30S", "50m".
   Http2Connection(const std::string& address, absl::string_view path,
                   absl::string_view timeout);
   ~Http2Connection();
@@ -29,8 +30,8 @@ class Http2Connection {
   // For poll().
   int descriptor() const { return descriptor_; }
 
-  // Makes a call with a serialized message and returns its number. It is sent by
-  // the next Flush().
+  // Makes a call with a serialized message and returns its number. It is sent
+  // by the next Flush().
   uint32_t Start(absl::string_view message);
   void Flush();
 

@@ -1,6 +1,7 @@
 // Calls of Recommend that come at a given rate, whatever the server does with
 // them, from one thread that leaves it most of the processors: an open loop as
-// that of `neumfctl load-test`, at a fraction of its cost (paced_connections.h).
+// that of `neumfctl load-test`, at a fraction of its cost
+// (paced_connections.h).
 //
 //   offered_load --target=ADDRESS --users=FILE [--connections=4] [--k=10]
 //

@@ -1,8 +1,8 @@
 #pragma once
 
-// Calls that leave when they are due, whatever the server does with those before
-// them (an open loop), over Http2Connections: a load that leaves the processors
-// to the server. Belongs to one thread.
+// Calls that leave when they are due, whatever the server does with those
+// before them (an open loop), over Http2Connections: a load that leaves the
+// processors to the server. Belongs to one thread.
 //
 //   PacedConnections connections({"127.0.0.1:50051"}, path, "50m");
 //   connections.Start(/*call=*/0, message);
@@ -26,8 +26,8 @@ namespace neumf {
 class PacedConnections {
  public:
   using SteadyTime = std::chrono::steady_clock::time_point;
-  // Which call has ended, and with which serialized message; null when there was
-  // none.
+  // Which call has ended, and with which serialized message; null when there
+  // was none.
   using Ended =
       absl::FunctionRef<void(size_t call, const absl::string_view* message)>;
 
